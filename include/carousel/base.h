@@ -1,0 +1,187 @@
+/* What every room stands on: errors, messages, memory, random numbers, hashes, text.
+ *
+ * Nothing here talks to other ranks. All functions are local (not collective) and may be called from
+ * the main thread only, except crs_random, the hash functions and the text functions, which keep no state. */
+#ifndef CAROUSEL_BASE_H
+#define CAROUSEL_BASE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/* ---- errors -------------------------------------------------------------------------------------------
+ *
+ * Two tiers. What a person can cause (input, files, options, a diverged model) is a returned status with a
+ * message; a broken invariant of ours, or a failure of MPI, is a panic: rank, file:line, and the end of all ranks.
+ *
+ * A status is 0 or the exit status of the process (sysexits.h). */
+typedef enum crs_status {
+    CRS_OK = 0,
+    CRS_USAGE = 64,    /* the command line is wrong */
+    CRS_DATA = 65,     /* an input file is not what it should be */
+    CRS_NO_INPUT = 66, /* an input file is missing or can't be read */
+    CRS_INTERNAL = 70, /* our own fault; also: out of memory */
+    CRS_CREATE = 73,   /* an output file can't be written */
+    CRS_STOPPED = 75,  /* stopped early with everything saved: run me again */
+    CRS_CONFIG = 78,   /* the configuration can't work */
+} crs_status;
+
+enum { CRS_MESSAGE_MAX = 1024 };
+
+/* One line without a newline: what, where, and what would do. */
+typedef struct crs_error {
+    crs_status status;
+    char message[CRS_MESSAGE_MAX];
+} crs_error;
+
+/* Fills *error (which may not be NULL) and returns status, for `return crs_fail(error, CRS_DATA, "...", ...)`.
+ * Control characters in the message are replaced by '?', so that it stays one line. */
+crs_status crs_fail(crs_error *error, crs_status status, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* Tier one. Prints `carousel: rank R: FILE:LINE: message` and ends every rank by the hook (abort() without one). */
+_Noreturn void crs_panic(const char *file, int line, const char *format, ...) __attribute__((format(printf, 3, 4)));
+#define CRS_ASSERT(condition) ((condition) ? (void)0 : crs_panic(__FILE__, __LINE__, "broken invariant: %s", #condition))
+
+/* What ends every rank; room comm sets it to MPI_Abort. May be NULL. */
+void crs_set_abort(void (*hook)(int status));
+
+/* ---- messages -----------------------------------------------------------------------------------------
+ *
+ * All go to standard error, each one whole line in one write. Only rank 0 prints notes and progress. */
+typedef enum crs_verbosity { CRS_QUIET, CRS_NORMAL, CRS_VERBOSE } crs_verbosity;
+
+void crs_set_rank(int rank); /* 0 until set */
+int crs_rank(void);
+void crs_set_verbosity(crs_verbosity verbosity);
+crs_verbosity crs_get_verbosity(void);
+
+/* Rank 0 only; not with CRS_QUIET. Clears a live line first. */
+void crs_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Rank 0 only; printed with CRS_QUIET too: something a person should act on. Starts with "carousel: warning: ". */
+void crs_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Rank 0 only, only with CRS_VERBOSE. */
+void crs_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Prints `carousel: MESSAGE`, at rank 0 only, whatever the verbosity. */
+void crs_report(const crs_error *error);
+/* Replaces the live line at the bottom of a terminal (rank 0; cut to its width); an empty string clears it.
+ * Nothing happens where standard error is not a terminal or with CRS_QUIET. */
+void crs_live(const char *line);
+bool crs_is_terminal(void); /* whether standard error is one (and TERM is not dumb) */
+
+/* ---- memory -------------------------------------------------------------------------------------------*/
+
+/* What a block is for; `bench` reports bytes by purpose. */
+typedef enum crs_purpose {
+    CRS_MEMORY_OTHER,
+    CRS_MEMORY_PARAMETERS,
+    CRS_MEMORY_PACKED, /* copies of the parameters in another order */
+    CRS_MEMORY_GRADIENTS,
+    CRS_MEMORY_OPTIMIZER,
+    CRS_MEMORY_ACTIVATIONS,
+    CRS_MEMORY_DATA,
+    CRS_MEMORY_PURPOSES,
+} crs_purpose;
+
+/* count * size bytes, zeroed, aligned to 64; NULL where the product overflows or memory is out (count or size of 0 gives
+ * a valid empty block). Owned by the caller. */
+void *crs_alloc(size_t count, size_t size, crs_purpose purpose);
+/* As crs_alloc; where it fails, *error says how much was wanted and for what (CRS_INTERNAL). */
+void *crs_alloc_or_fail(size_t count, size_t size, crs_purpose purpose, const char *what, crs_error *error);
+/* Frees *pointer and sets it to NULL; a NULL *pointer is fine. `crs_free(&p)` with any pointer type. */
+#define crs_free(address)                                                                                                                  \
+    do {                                                                                                                                   \
+        crs_free_block(*(address));                                                                                                        \
+        *(address) = NULL;                                                                                                                 \
+    } while (0)
+void crs_free_block(void *block);
+/* A copy of text; owned by the caller, freed with crs_free. NULL when out of memory. */
+char *crs_copy_text(const char *text);
+
+int64_t crs_memory_blocks(void);                  /* blocks allocated and not freed; 0 at exit */
+int64_t crs_memory_bytes(crs_purpose purpose);    /* now */
+int64_t crs_memory_peak(crs_purpose purpose);     /* the most there were */
+int64_t crs_memory_allocations(void);             /* calls of crs_alloc so far: a warm step makes none */
+const char *crs_purpose_name(crs_purpose purpose);
+/* For tests: the n-th allocation from now on fails (1: the next); 0 turns it off. */
+void crs_memory_fail_at(int64_t n);
+
+/* ---- random numbers -----------------------------------------------------------------------------------
+ *
+ * Philox 4x64-10 (Salmon et al. 2011; the Random123 library): a function of its arguments, without state, so that a
+ * draw depends on what it is for, and never on the rank that makes it. */
+typedef enum crs_draw {
+    CRS_DRAW_PARAMETER = 1, /* a: tensor, b: element / 4 in the order of the file */
+    CRS_DRAW_DROPOUT = 2,   /* a: step, b: global row, c: layer * 2^32 + time, d: unit / 8 */
+    CRS_DRAW_SAMPLE = 3,    /* a: text, b: position */
+} crs_draw;
+
+/* out[4] = Philox(counter = a, b, c, d; key = seed, draw). */
+void crs_random(uint64_t seed, crs_draw draw, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t out[4]);
+/* The top 53 bits of a draw as a double in [0, 1). */
+static inline double crs_unit_double(uint64_t bits) { return (double)(bits >> 11) * 0x1p-53; }
+
+/* ---- scalar functions with the same bits everywhere ---------------------------------------------------
+ *
+ * Only +, -, *, / and fused multiply-adds in a fixed order, so that no libm's version shows. */
+double crs_log(double x);         /* natural logarithm, within 2 ulp, x > 0 and finite */
+double crs_exp(double x);         /* within 2 ulp for |x| < 700 */
+double crs_cospi(double x);       /* cos(pi x), 0 <= x <= 1, absolute error below 1e-15 */
+double crs_power(double x, uint64_t n); /* x^n by repeated squaring */
+
+/* ---- hashes -------------------------------------------------------------------------------------------
+ *
+ * XXH3 with 128 bits (the xxHash library), written as 32 hexadecimal digits, as `xxhsum -H2` prints it. */
+typedef struct crs_hash crs_hash;
+enum { CRS_HASH_HEX = 33 };
+
+crs_hash *crs_hash_new(void); /* owned by the caller; NULL when out of memory */
+void crs_hash_free(crs_hash **hash);
+void crs_hash_reset(crs_hash *hash);
+void crs_hash_add(crs_hash *hash, const void *bytes, size_t count);
+void crs_hash_text(const crs_hash *hash, char hex[CRS_HASH_HEX]); /* of all added so far */
+void crs_hash_bytes(const void *bytes, size_t count, char hex[CRS_HASH_HEX]);
+
+/* ---- text and vocabularies ----------------------------------------------------------------------------*/
+
+/* Reads one code point of valid UTF-8 (no surrogates, no overlong forms, at most U+10FFFF) from bytes[0..count).
+ * Returns its length in bytes (1 to 4), 0 where the bytes are a valid but incomplete beginning, -1 where they are invalid. */
+int crs_utf8_decode(const unsigned char *bytes, size_t count, uint32_t *code_point);
+/* Writes 1 to 4 bytes, no terminating zero. Returns the length. */
+int crs_utf8_encode(uint32_t code_point, char out[4]);
+/* A character as a person can read it in a message: 'a', U+0009, U+1F600 '...'. */
+void crs_utf8_name(uint32_t code_point, char out[32]);
+
+typedef enum crs_level { CRS_LEVEL_CHAR, CRS_LEVEL_BYTE } crs_level;
+const char *crs_level_name(crs_level level); /* "char", "byte" */
+
+/* Tokens 0 .. count-1. Level char: code_points[token], ascending as pack makes them but in any order where read from a
+ * file; level byte: count is 256 and code_points NULL. */
+typedef struct crs_vocabulary {
+    crs_level level;
+    uint32_t count;
+    uint32_t *code_points; /* [count], owned; NULL for bytes */
+    uint32_t *sorted;      /* [count], owned: tokens by code point, for crs_vocabulary_token */
+} crs_vocabulary;
+
+/* Copies code_points. Refuses (CRS_DATA) an empty or repeating list, or one with values that are no code points. */
+crs_status crs_vocabulary_create(crs_vocabulary *vocabulary, crs_level level, const uint32_t *code_points, uint32_t count, crs_error *error);
+void crs_vocabulary_free(crs_vocabulary *vocabulary);
+bool crs_vocabulary_equal(const crs_vocabulary *a, const crs_vocabulary *b);
+/* The token of a code point (level byte: of a byte), or -1. */
+int64_t crs_vocabulary_token(const crs_vocabulary *vocabulary, uint32_t code_point);
+
+/* ---- faults -------------------------------------------------------------------------------------------
+ *
+ * In the test build alone (-DCRS_FAULTS), CAROUSEL_FAULT=NAME makes one thing go wrong on purpose, so that a test can show
+ * that it would be noticed; the names stand where they are asked for. Elsewhere it is the constant false. */
+#ifdef CRS_FAULTS
+bool crs_fault(const char *name);
+#else
+#define crs_fault(name) false
+#endif
+
+/* Seconds of a clock that never goes back. */
+double crs_seconds(void);
+
+#endif

@@ -1,0 +1,61 @@
+/* HDF5 data sets of tokens: packing text into them, and which row reads what. Format: docs/formats.md.
+ *
+ * Local: each rank opens and reads by itself, hyperslabs only, never a whole split; callers agree on errors. */
+#ifndef CAROUSEL_DATA_H
+#define CAROUSEL_DATA_H
+
+#include "carousel/base.h"
+
+typedef enum crs_split { CRS_TRAIN, CRS_VALIDATION, CRS_TEST, CRS_SPLITS } crs_split;
+const char *crs_split_name(crs_split split); /* "train", ... */
+
+typedef struct crs_dataset {
+    char *path;                /* owned */
+    char *source;              /* owned: what it was packed from */
+    crs_vocabulary vocabulary; /* owned */
+    int64_t length[CRS_SPLITS];
+    int token_bytes;           /* 1, 2 or 4 on the disk */
+    char hash[CRS_SPLITS][CRS_HASH_HEX]; /* as the file says */
+    char digest[CRS_HASH_HEX]; /* of vocabulary and the three hashes: what `show --digest` prints as data */
+    int64_t file;              /* HDF5 handle */
+} crs_dataset;
+
+/* Opens and checks everything but the tokens. CRS_NO_INPUT: missing or unreadable; CRS_DATA: not HDF5, foreign, truncated, a version from
+ * the future, wrong types. On failure *dataset is empty. */
+crs_status crs_dataset_open(crs_dataset *dataset, const char *path, crs_error *error);
+void crs_dataset_close(crs_dataset *dataset);
+/* Reads a split from end to end in constant memory and compares its hash and its greatest token (CRS_DATA). */
+crs_status crs_dataset_verify(const crs_dataset *dataset, crs_split split, crs_error *error);
+/* tokens[offset .. offset + count) of a split; a token outside the vocabulary is CRS_DATA with its place. */
+crs_status crs_dataset_read(const crs_dataset *dataset, crs_split split, int64_t offset, int64_t count, uint32_t *tokens, crs_error *error);
+
+/* Rows first_row .. first_row + rows - 1 of a split cut into streams: row b reads the tokens from b * stride on.
+ * Reads ahead in pieces, so that most calls of crs_reader_window touch no file. */
+typedef struct crs_reader crs_reader;
+crs_status crs_reader_create(crs_reader **reader, const crs_dataset *dataset, crs_split split, int64_t stride, int64_t first_row, int rows,
+                             crs_error *error); /* borrows dataset */
+void crs_reader_free(crs_reader **reader);
+/* inputs[t][row] = tokens[(first_row + row) * stride + offset + t], targets one further; [steps][rows], the caller's memory. */
+crs_status crs_reader_window(crs_reader *reader, int64_t offset, int steps, uint32_t *inputs, uint32_t *targets, crs_error *error);
+
+typedef struct crs_pack {
+    const char *output;       /* DATA.h5; written under a temporary name, flushed, renamed */
+    int inputs;
+    const char *const *input; /* [inputs] file names, "-" for standard input */
+    crs_level level;
+    double split[CRS_SPLITS]; /* shares, each >= 0, of a sum of 1 */
+    const char *vocabulary;   /* take the vocabulary of this file; NULL: make one */
+    bool drop_unknown;        /* with vocabulary: drop and count what it lacks, instead of an error */
+} crs_pack;
+
+typedef struct crs_packed {
+    int64_t bytes, tokens, dropped;
+    int64_t length[CRS_SPLITS];
+    uint32_t vocabulary;
+    double seconds;
+} crs_packed;
+
+/* Text in constant memory into a data set. The file is as it was where this fails. */
+crs_status crs_pack_text(const crs_pack *pack, crs_packed *packed, crs_error *error);
+
+#endif
