@@ -67,7 +67,8 @@ int crs_cell_parts(crs_cell cell);              /* 2, 2, 1, 1 */
 
 /* Activations of at most rows x steps. A workspace for training needs about steps * rows * H * (gates + 3) floats a layer. */
 typedef struct crs_workspace crs_workspace;
-crs_status crs_workspace_create(crs_workspace **workspace, const crs_model *model, int rows, int steps, bool training, crs_error *error);
+enum { CRS_FORWARD = 0, CRS_TRAINING = 1, CRS_DROPOUT = 2 }; /* what it is for; | CRS_DROPOUT where batches have dropout > 0 */
+crs_status crs_workspace_create(crs_workspace **workspace, const crs_model *model, int rows, int steps, int uses, crs_error *error);
 void crs_workspace_free(crs_workspace **workspace);
 
 typedef struct crs_batch {
