@@ -1,0 +1,58 @@
+/* c = start + a * panel: input products, recurrent products and their transposes. */
+#include "config.h"
+
+#include "isa.h"
+
+/* Accumulators of rows x blocks stay in registers over all of k. */
+CRS_INLINE void tile(const int rows, const int blocks, const crs_product *p, int first, int column) {
+    vf acc[12][4 * PARTS];
+    float *c = p->c + first * p->c_row + column;
+    for (int r = 0; r < rows; r++) {
+        const float *from = c + r * p->c_row;
+        if (p->start)
+            from = p->start + (p->index ? (ptrdiff_t)p->index[first + r] * p->start_row : 0) + column;
+#pragma GCC unroll 16
+        for (int j = 0; j < blocks * PARTS; j++)
+            acc[r][j] = load(from + j * VL);
+    }
+    for (int i = 0; i < p->chains; i++) {
+        const crs_chain *chain = &p->chain[i];
+        const float *panel = chain->panel + column, *a = chain->a + first * chain->a_row;
+        const ptrdiff_t a_row = chain->a_row, panel_row = chain->panel_row;
+        const int segment = chain->segment;
+        for (int s = 0; s < chain->segments; s++, a += chain->a_segment) {
+            for (int k = 0; k < segment; k++, panel += panel_row) {
+                vf w[4 * PARTS];
+#pragma GCC unroll 16
+                for (int j = 0; j < blocks * PARTS; j++)
+                    w[j] = load(panel + j * VL);
+#pragma GCC unroll 16
+                for (int r = 0; r < rows; r++) {
+                    vf x = all(a[r * a_row + k]);
+#pragma GCC unroll 16
+                    for (int j = 0; j < blocks * PARTS; j++)
+                        acc[r][j] = fma_(x, w[j], acc[r][j]);
+                }
+            }
+        }
+    }
+#pragma GCC unroll 16
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 16
+        for (int j = 0; j < blocks * PARTS; j++)
+            store(c + r * p->c_row + j * VL, acc[r][j]);
+}
+
+#define TILE_OPERANDS crs_product
+#include "isa_tiles.h"
+
+static const int most_rows[5] = {0, TILE_1, TILE_2, TILE_3, TILE_4};
+
+/* Rows are cut into tiles as evenly as can be: a thin last tile would leave the units idle. */
+void CRS_ISA(crs_product)(const crs_product *p) {
+    const int count = (p->rows + most_rows[p->blocks] - 1) / most_rows[p->blocks];
+    for (int i = 0; i < count; i++) {
+        const int first = (int)((int64_t)i * p->rows / count), end = (int)((int64_t)(i + 1) * p->rows / count);
+        tile_of(end - first, p->blocks, p, first);
+    }
+}

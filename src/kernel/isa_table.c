@@ -1,0 +1,35 @@
+/* The table of this instruction set. */
+#include "config.h"
+
+#include "isa.h"
+
+const crs_kernels CRS_ISA(crs_kernels) = {
+#if VL == 16
+    .isa = CRS_ISA_V4,
+#elif VL == 8
+    .isa = CRS_ISA_V3,
+#else
+    .isa = CRS_ISA_BASELINE,
+#endif
+    .outer_width = {0, TILE_1, TILE_2, TILE_3, TILE_4},
+    .product = CRS_ISA(crs_product),
+    .outer = CRS_ISA(crs_outer),
+    .forward = {[CRS_LSTM] = CRS_ISA(crs_lstm_forward),
+                [CRS_PEEPHOLE] = CRS_ISA(crs_peephole_forward),
+                [CRS_GRU] = CRS_ISA(crs_gru_forward),
+                [CRS_RNN] = CRS_ISA(crs_rnn_forward)},
+    .backward = {[CRS_LSTM] = CRS_ISA(crs_lstm_backward),
+                 [CRS_PEEPHOLE] = CRS_ISA(crs_peephole_backward),
+                 [CRS_GRU] = CRS_ISA(crs_gru_backward),
+                 [CRS_RNN] = CRS_ISA(crs_rnn_backward)},
+    .softmax = CRS_ISA(crs_softmax),
+    .add_fixed = CRS_ISA(crs_add_fixed),
+    .column_sums = CRS_ISA(crs_column_sums),
+    .scatter_rows = CRS_ISA(crs_scatter_rows),
+    .dot_rows = CRS_ISA(crs_dot_rows),
+    .from_fixed = CRS_ISA(crs_from_fixed),
+    .update = CRS_ISA(crs_update),
+    .activation = {[CRS_ACTIVATION_EXP] = CRS_ISA(crs_exp),
+                   [CRS_ACTIVATION_TANH] = CRS_ISA(crs_tanh),
+                   [CRS_ACTIVATION_LOGISTIC] = CRS_ISA(crs_logistic)},
+};

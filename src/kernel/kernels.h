@@ -1,0 +1,91 @@
+/* The table of one instruction set, and what its entries take. Private to the rooms kernel and nn (and to bench).
+ *
+ * Shapes: a "group" is 1 to 4 blocks of 16 neighbouring columns; a panel is the part of a weight matrix that makes one group,
+ * [K][blocks * 16]. Every output is one chain of fused multiply-adds in ascending k, whatever the tile it stands in. */
+#ifndef CRS_KERNELS_H
+#define CRS_KERNELS_H
+
+#include "carousel/kernel.h"
+
+enum { CRS_GROUP_BLOCKS = 4, CRS_GROUP = CRS_GROUP_BLOCKS * CRS_BLOCK };
+
+/* One stretch of k: a(row, k) = a[row * a_row + (k / segment) * a_segment + k % segment], k < segments * segment. */
+typedef struct crs_chain {
+    const float *a;
+    ptrdiff_t a_row, a_segment;
+    int segments, segment;
+    const float *panel; /* [segments * segment][panel_row] */
+    ptrdiff_t panel_row;
+} crs_chain;
+
+/* c[row][0 .. blocks*16) = start + the chains, one after the other. */
+typedef struct crs_product {
+    int rows, blocks;
+    float *c;
+    ptrdiff_t c_row;
+    const float *start;    /* NULL: go on from what stands in c; otherwise start[index[row] * start_row ...] */
+    const uint32_t *index; /* [rows]; NULL: the same start for every row */
+    ptrdiff_t start_row;
+    int chains;
+    crs_chain chain[2];
+} crs_product;
+
+/* sums[k][j] += fixed(sum over n of a[n][k] * b[n][j]), k < width, j < blocks * 16. */
+typedef struct crs_outer {
+    int n, width, blocks;
+    const float *a; /* [n][width] */
+    const float *b; /* [n][b_row] */
+    ptrdiff_t b_row;
+    int64_t *sums; /* [width][sums_row] */
+    ptrdiff_t sums_row;
+    int64_t *refused;
+} crs_outer;
+
+/* One group of hidden units (16; rnn: blocks * 16) at one time for rows. Row r of an array is at r * its row length. */
+typedef struct crs_cell_step {
+    int rows, blocks;      /* blocks: rnn alone */
+    float *gates;          /* forward: sums in, gates out; backward: gates in, gradients of the sums out */
+    ptrdiff_t gates_row;   /* slots of 16: lstm i f g o; gru n r z (U h + b'); rnn h */
+    const float *c_before; /* lstm, peephole */
+    float *c;              /* forward: out; backward: in */
+    const float *h_before; /* gru */
+    float *h;              /* forward: out; backward: in (rnn) */
+    const float *dh;       /* backward: gradient of h */
+    float *dc;             /* backward, lstm, peephole: gradient of c, in and out */
+    float *dh_before;      /* backward, gru: the direct path's part is added to it; NULL at the first time step */
+    const float *peephole; /* [3][peephole_row]: i f o, of this group's units */
+    ptrdiff_t peephole_row;
+    ptrdiff_t row; /* row length of c, h, dh, dc, dh_before */
+} crs_cell_step;
+
+/* Softmax and its loss over one row: values[columns padded to 16] of logits become the gradient (probability, minus 1 at the
+ * target), padding becomes 0. Returns the loss in nats. */
+typedef double crs_softmax(float *values, int columns, uint32_t target);
+
+enum { CRS_ACTIVATION_EXP, CRS_ACTIVATION_TANH, CRS_ACTIVATION_LOGISTIC, CRS_ACTIVATIONS };
+
+struct crs_kernels {
+    crs_isa isa;
+    int outer_width[CRS_GROUP_BLOCKS + 1]; /* most columns of a in one call, by blocks */
+    void (*product)(const crs_product *product);
+    void (*outer)(const crs_outer *outer);
+    void (*forward[CRS_CELLS])(const crs_cell_step *step);
+    void (*backward[CRS_CELLS])(const crs_cell_step *step);
+    crs_softmax *softmax;
+    /* sums[i] += fixed(values[i]), n a multiple of 16 */
+    void (*add_fixed)(const float *values, size_t n, int64_t *sums, int64_t *refused);
+    /* out[j] = sum over n in order of b[n][j], j < columns (a multiple of 16) */
+    void (*column_sums)(const float *b, ptrdiff_t b_row, int n, int columns, float *out);
+    /* out[index[n]][0 .. columns) += b[n][0 .. columns), n in order; rows of out are columns long */
+    void (*scatter_rows)(const float *b, ptrdiff_t b_row, int n, int columns, const int *index, float *out);
+    /* out[16] += sum over n in order of a[n] * b[n] */
+    void (*dot_rows)(const float *a, ptrdiff_t a_row, const float *b, ptrdiff_t b_row, int n, float *out);
+    /* out[i] = sums[i] * factor, rounded to float */
+    void (*from_fixed)(const int64_t *sums, size_t n, double factor, float *out);
+    void (*update)(const crs_update *update);
+    void (*activation[CRS_ACTIVATIONS])(float *values, size_t n); /* n a multiple of 16; for tests and bench */
+};
+
+extern const crs_kernels crs_kernels_baseline, crs_kernels_v3, crs_kernels_v4;
+
+#endif
