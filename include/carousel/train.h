@@ -94,6 +94,28 @@ void crs_option_text(const crs_config *config, int option, char *out, size_t siz
 /* "90", "30m", "1h30m", "2.5h" in seconds; false where it is not a time. */
 bool crs_parse_time(const char *text, double *seconds);
 
+/* ---- values as a person types them, for the options of any command. Local. ---- */
+
+typedef struct crs_typed {
+    const char *value;
+    const char *where; /* what a message starts with: "--hidden" as typed, or "FILE:LINE: hidden" */
+    crs_status status; /* of a value that won't do: CRS_USAGE, CRS_CONFIG or CRS_DATA */
+} crs_typed;
+
+/* Each takes the whole value and nothing but it (no spaces, no other base, nan or inf), leaves *out as it was on failure, and says what would do. */
+crs_status crs_typed_whole(const crs_typed *typed, int64_t low, int64_t high, int64_t *out, crs_error *error);
+crs_status crs_typed_seed(const crs_typed *typed, uint64_t *out, crs_error *error);
+
+typedef struct crs_range {
+    double low, high;
+    bool above_low, below_high; /* the limit itself won't do */
+} crs_range;
+crs_status crs_typed_real(const crs_typed *typed, const crs_range *range, double *out, crs_error *error);
+/* names: ended by NULL; *out becomes the index. */
+crs_status crs_typed_choice(const crs_typed *typed, const char *const *names, int *out, crs_error *error);
+/* The closest of names[count] to a mistyped one, or NULL where none is close. */
+const char *crs_name_suggest(const char *name, const char *const *names, int count);
+
 /* ---- the run. Collective: every rank calls with the same settings and gets the same status. ---- */
 
 /* Trains to the end, or to a signal or --stop-after (CRS_STOPPED). Resumes where the run's folder holds a checkpoint. */
