@@ -1,0 +1,119 @@
+/* Backward through time, top layer down. The gradient of a layer's sums overwrites its gates. */
+#include "config.h"
+
+#include <string.h>
+
+#include "model.h"
+
+static const float zeros[CRS_GROUP] __attribute__((aligned(64)));
+
+crs_chain crs_chain_of_gates(const crs_model *m, const float *gates, int rows, ptrdiff_t n, bool hidden) {
+    if (m->gates.flat)
+        return (crs_chain){.a = gates + n * m->gates.row, .a_row = m->gates.row, .segments = 1, .segment = m->hidden_padded};
+    return (crs_chain){.a = gates + n * CRS_GROUP + (hidden ? m->gates.h_slot : m->gates.x_slot),
+                       .a_row = CRS_GROUP,
+                       .a_segment = (ptrdiff_t)rows * CRS_GROUP,
+                       .segments = m->gates.groups,
+                       .segment = hidden ? m->gates.h_columns : m->gates.x_columns};
+}
+
+/* out[rows][groups' columns] = start + the gradients of the sums of rows n on, times a transposed weight, one group of columns. */
+static void transposed_product(const crs_pass *pass, int l, bool hidden, int group, ptrdiff_t n, int rows, float *out,
+                               const float *start) {
+    const crs_model *m = pass->model;
+    const crs_layer *layer = &m->layers[l];
+    const crs_groups *g = hidden ? &m->hidden_groups : &layer->input_groups;
+    const int first = crs_group_first(g, group), columns = crs_group_columns(g, group);
+    const ptrdiff_t all = hidden ? crs_h_all(m) : crs_x_all(m);
+    crs_product p = {.rows = rows, .blocks = columns / CRS_BLOCK, .c = out + first, .c_row = g->padded, .start = start};
+    p.chains = 1;
+    p.chain[0] = crs_chain_of_gates(m, pass->workspace->gates[l], pass->n, n, hidden);
+    p.chain[0].panel = (hidden ? layer->transposed_hh : layer->transposed_ih) + first * all;
+    p.chain[0].panel_row = columns;
+    m->kernels->product(&p);
+}
+
+static void step(const crs_pass *pass, int l, int group, int t, int first_row, int rows, float *dh) {
+    const crs_model *m = pass->model;
+    const crs_workspace *w = pass->workspace;
+    const ptrdiff_t hidden = m->hidden_padded, unit = crs_unit_first(m, group), one = pass->batch->rows * hidden;
+    const ptrdiff_t n = (ptrdiff_t)t * pass->batch->rows + first_row, at = n * hidden + unit;
+    crs_cell_step s = {.rows = rows, .blocks = crs_units(m, group) / CRS_BLOCK, .row = hidden};
+    s.gates = crs_gates_at(m, w->gates[l], pass->n, group, n);
+    s.gates_row = m->gates.row;
+    s.h_before = w->h[l] + at;
+    s.h = w->h[l] + at + one;
+    if (w->c[l]) {
+        s.c_before = w->c[l] + at;
+        s.c = w->c[l] + at + one;
+        s.dc = w->dc + first_row * hidden + unit;
+    }
+    s.dh = dh + at;
+    s.dh_before = t > 0 ? dh + at - one : NULL;
+    s.peephole = m->parameters + m->layers[l].peephole + unit;
+    s.peephole_row = hidden;
+    m->kernels->backward[m->shape.cell](&s);
+}
+
+/* The gradient of the layer's input at all times, where it was not made step by step. */
+static void backward_inputs(const crs_pass *pass, const crs_worker *worker, int l, float *dx) {
+    const crs_groups *g = &pass->model->layers[l].input_groups;
+    const int rows = worker->end_row - worker->first_row;
+    for (int group = crs_share(g->groups, worker->member, worker->team_size);
+         group < crs_share(g->groups, worker->member + 1, worker->team_size); group++) {
+        if (worker->all_rows)
+            transposed_product(pass, l, false, group, 0, pass->n, dx, zeros);
+        for (int t = 0; t < pass->batch->steps && !worker->all_rows; t++) {
+            const ptrdiff_t n = (ptrdiff_t)t * pass->batch->rows + worker->first_row;
+            transposed_product(pass, l, false, group, n, rows, dx + n * g->padded, zeros);
+        }
+    }
+    if (worker->team_size > 1) {
+#pragma omp barrier
+    }
+}
+
+static void backward_time(const crs_pass *pass, const crs_worker *worker, int l, int t, float *dh, float *dx) {
+    const crs_model *m = pass->model;
+    const int rows = worker->end_row - worker->first_row, member = worker->member, size = worker->team_size;
+    const ptrdiff_t n = (ptrdiff_t)t * pass->batch->rows + worker->first_row;
+    for (int group = crs_share(m->gates.groups, member, size); group < crs_share(m->gates.groups, member + 1, size); group++)
+        step(pass, l, group, t, worker->first_row, rows, dh);
+    if (size > 1) {
+#pragma omp barrier
+    }
+    const int hidden = m->hidden_groups.groups, inputs = m->layers[l].input_groups.groups;
+    for (int group = crs_share(hidden, member, size); t > 0 && group < crs_share(hidden, member + 1, size); group++)
+        transposed_product(pass, l, true, group, n, rows, dh + (n - pass->batch->rows) * m->hidden_padded, NULL);
+    for (int group = crs_share(inputs, member, size); dx && group < crs_share(inputs, member + 1, size); group++)
+        transposed_product(pass, l, false, group, n, rows, dx + n * m->layers[l].inputs_padded, zeros);
+    if (size > 1) {
+#pragma omp barrier
+    }
+}
+
+static void backward_layer(const crs_pass *pass, const crs_worker *worker, int l) {
+    const crs_model *m = pass->model;
+    const crs_workspace *w = pass->workspace;
+    float *dh = w->dh[l & 1], *dx = m->layers[l].from_tokens ? NULL : w->dh[(l + 1) & 1];
+    if (w->c[l] && worker->member == 0)
+        memset(w->dc + (ptrdiff_t)worker->first_row * m->hidden_padded, 0,
+               (size_t)((worker->end_row - worker->first_row) * m->hidden_padded) * sizeof *w->dc);
+    if (worker->team_size > 1) {
+#pragma omp barrier
+    }
+    for (int t = pass->batch->steps - 1; t >= 0; t--)
+        backward_time(pass, worker, l, t, dh, pass->joined ? dx : NULL);
+    if (dx && !pass->joined)
+        backward_inputs(pass, worker, l, dx);
+    if (l > 0 && pass->batch->dropout > 0)
+        crs_dropout_backward(pass, worker, l - 1, dx);
+}
+
+void crs_backward(const crs_pass *pass, const crs_worker *worker) {
+    crs_weight_gradient(pass, worker, pass->model->shape.layers);
+    for (int l = pass->model->shape.layers - 1; l >= 0; l--) {
+        backward_layer(pass, worker, l);
+        crs_weight_gradient(pass, worker, l);
+    }
+}

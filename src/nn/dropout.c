@@ -1,0 +1,64 @@
+/* Dropout of a layer's output on its way up. The mask of a unit depends on seed, step, global row, layer, time and unit alone.
+ *
+ * A unit is kept where its 32-bit word is at least p * 2^32, and then scaled by 1 / (1 - p). Word j of 8 is the low
+ * (even j) or high half of out[j / 2] of crs_random(seed, CRS_DRAW_DROPOUT, step, row, layer * 2^32 + time, unit / 8). */
+#include "config.h"
+
+#include "model.h"
+
+static uint16_t draw_block(const crs_batch *b, uint64_t row, uint64_t place, uint64_t block, uint64_t threshold) {
+    uint16_t kept = 0;
+    for (unsigned half = 0; half < 2; half++) {
+        uint64_t out[4];
+        crs_random(b->seed, CRS_DRAW_DROPOUT, b->step, row, place, block * 2 + half, out);
+        for (unsigned j = 0; j < 8; j++) {
+            const uint64_t word = j % 2 ? out[j / 2] >> 32 : out[j / 2] & 0xffffffffu;
+            kept |= (uint16_t)((word >= threshold) << (half * 8 + j));
+        }
+    }
+    return kept;
+}
+
+static void apply(float *to, const float *from, uint16_t kept, float scale) {
+    for (int i = 0; i < CRS_BLOCK; i++)
+        to[i] = kept >> i & 1 ? from[i] * scale : 0.0f;
+}
+
+void crs_dropout_forward(const crs_pass *pass, const crs_worker *worker, int layer) {
+    const crs_batch *b = pass->batch;
+    const crs_workspace *w = pass->workspace;
+    const int hidden = pass->model->hidden_padded, blocks = hidden / CRS_BLOCK;
+    const uint64_t threshold = (uint64_t)((double)b->dropout * 0x1p32);
+    const float scale = 1.0f / (1.0f - b->dropout);
+    for (int t = worker->member; t < b->steps; t += worker->team_size)
+        for (int r = worker->first_row; r < worker->end_row; r++) {
+            const ptrdiff_t n = (ptrdiff_t)t * b->rows + r;
+            const float *h = w->h[layer] + (n + b->rows) * hidden;
+            for (int block = 0; block < blocks; block++) {
+                const uint16_t kept = draw_block(b, (uint64_t)(b->first_row + r), (uint64_t)layer << 32 | (unsigned)t,
+                                                 (unsigned)block, threshold);
+                w->kept[layer][n * blocks + block] = kept;
+                apply(w->dropped[layer] + n * hidden + block * CRS_BLOCK, h + block * CRS_BLOCK, kept, scale);
+            }
+        }
+    if (worker->team_size > 1) {
+#pragma omp barrier
+    }
+}
+
+void crs_dropout_backward(const crs_pass *pass, const crs_worker *worker, int layer, float *dh) {
+    const crs_batch *b = pass->batch;
+    const int hidden = pass->model->hidden_padded, blocks = hidden / CRS_BLOCK;
+    const float scale = 1.0f / (1.0f - b->dropout);
+    for (int t = worker->member; t < b->steps; t += worker->team_size)
+        for (int r = worker->first_row; r < worker->end_row; r++) {
+            const ptrdiff_t n = (ptrdiff_t)t * b->rows + r;
+            for (int block = 0; block < blocks; block++) {
+                float *x = dh + n * hidden + block * CRS_BLOCK;
+                apply(x, x, pass->workspace->kept[layer][n * blocks + block], scale);
+            }
+        }
+    if (worker->team_size > 1) {
+#pragma omp barrier
+    }
+}

@@ -1,0 +1,98 @@
+/* From the total of the exact sums to the gradient of the mean loss. */
+#include "config.h"
+
+#include <string.h>
+
+#include "model.h"
+
+static const float zeros[CRS_GROUP] __attribute__((aligned(64)));
+
+/* A run of sums with the layout of a slice of the arena. */
+static void convert(const crs_model *m, const int64_t *sums, size_t count, double factor, float *out) {
+    enum { RUN = 1 << 14 };
+    count = (count + CRS_BLOCK - 1) / CRS_BLOCK * CRS_BLOCK;
+#pragma omp parallel for num_threads(m->threads) if (m->threads > 1 && count > 4 * RUN) schedule(static)
+    for (size_t i = 0; i < count; i += RUN)
+        m->kernels->from_fixed(sums + i, count - i < RUN ? count - i : RUN, factor, out + i);
+}
+
+static void gradient_of_biases(const crs_model *m, int group, float *gradient) {
+    const crs_layer *layer = &m->layers[0];
+    const int v = m->shape.vocabulary;
+    const float *rows = crs_gates_at(m, m->table_gradient, v, group, 0);
+    m->kernels->column_sums(rows + m->gates.x_slot, m->gates.row, v, crs_x_columns(m, group),
+                            gradient + layer->bias_ih + crs_x_first(m, group));
+    if (m->shape.cell == CRS_GRU)
+        m->kernels->column_sums(rows + m->gates.h_slot, m->gates.row, v, crs_h_columns(m, group),
+                                gradient + layer->bias_hh + crs_h_first(m, group));
+}
+
+/* W_ih = sum over tokens of embedding x table gradient; one-hot: the table's rows themselves. */
+static void gradient_of_inputs(const crs_model *m, int group, float *gradient) {
+    const crs_layer *layer = &m->layers[0];
+    const int v = m->shape.vocabulary, columns = crs_x_columns(m, group);
+    const float *rows = crs_gates_at(m, m->table_gradient, v, group, 0) + m->gates.x_slot;
+    float *out = gradient + layer->weight_ih + crs_x_first(m, group) * layer->inputs;
+    if (m->shape.embed == 0) {
+        for (int i = 0; i < v; i++)
+            memcpy(out + (ptrdiff_t)i * columns, rows + i * m->gates.row, (size_t)columns * sizeof *out);
+        return;
+    }
+    crs_product p = {.rows = m->shape.embed, .blocks = columns / CRS_BLOCK, .c = out, .c_row = columns, .start = zeros};
+    p.chains = 1;
+    p.chain[0] = (crs_chain){m->embedding_columns, m->vocabulary_groups.padded, 0, 1, v, rows, m->gates.row};
+    m->kernels->product(&p);
+}
+
+static void gradient_of_embedding(const crs_model *m, int group, float *gradient) {
+    const crs_layer *layer = &m->layers[0];
+    const crs_groups *e = &layer->input_groups;
+    const int first = crs_group_first(e, group), columns = crs_group_columns(e, group);
+    crs_product p = {.rows = m->shape.vocabulary, .blocks = columns / CRS_BLOCK, .start = zeros, .chains = 1};
+    p.c = gradient + m->embedding + first;
+    p.c_row = e->padded;
+    p.chain[0] = crs_chain_of_gates(m, m->table_gradient, m->shape.vocabulary, 0, false);
+    p.chain[0].panel = layer->transposed_ih + (ptrdiff_t)first * crs_x_all(m);
+    p.chain[0].panel_row = columns;
+    m->kernels->product(&p);
+}
+
+static void gradient_from_table(const crs_model *m, const int64_t *sums, double factor, float *gradient) {
+    const int groups = m->gates.groups, embedding = m->shape.embed > 0 ? m->layers[0].input_groups.groups : 0;
+    const size_t row = m->gates.flat ? (size_t)m->hidden_padded : (size_t)groups * CRS_GROUP;
+    convert(m, sums + m->sum_table, (size_t)m->shape.vocabulary * row, factor, m->table_gradient);
+#pragma omp parallel for num_threads(m->threads) if (m->threads > 1) schedule(dynamic, 1)
+    for (int i = 0; i < groups + embedding; i++) {
+        if (i >= groups) {
+            gradient_of_embedding(m, i - groups, gradient);
+            continue;
+        }
+        gradient_of_biases(m, i, gradient);
+        gradient_of_inputs(m, i, gradient);
+    }
+}
+
+void crs_model_gradient(crs_model *m, const int64_t *sums, float *gradient) {
+    const crs_shape *s = &m->shape;
+    const int64_t targets = sums[m->sums - CRS_SUM_TRAILER + CRS_SUM_TARGETS];
+    const double factor = CRS_SUM_STEP / (double)(targets > 0 ? targets : 1);
+    const size_t hidden = (size_t)s->hidden, v = (size_t)m->vocabulary_groups.padded;
+    if (m->layers[0].from_tokens)
+        gradient_from_table(m, sums, factor, gradient);
+    else
+        convert(m, sums + m->sum_embedding, (size_t)s->vocabulary * (size_t)crs_pad(s->embed), factor, gradient + m->embedding);
+    for (int l = 0; l < s->layers; l++) {
+        const crs_layer *layer = &m->layers[l];
+        convert(m, sums + layer->sum_hh, hidden * (size_t)crs_h_all(m), factor, gradient + layer->weight_hh);
+        if (!layer->from_tokens) {
+            convert(m, sums + layer->sum_ih, (size_t)layer->inputs * (size_t)crs_x_all(m), factor, gradient + layer->weight_ih);
+            convert(m, sums + layer->sum_bias_ih, (size_t)crs_x_all(m), factor, gradient + layer->bias_ih);
+            if (s->cell == CRS_GRU)
+                convert(m, sums + layer->sum_bias_hh, (size_t)crs_h_all(m), factor, gradient + layer->bias_hh);
+        }
+        if (s->cell == CRS_PEEPHOLE)
+            convert(m, sums + layer->sum_peephole, 3 * (size_t)m->hidden_padded, factor, gradient + layer->peephole);
+    }
+    convert(m, sums + m->sum_output_weight, hidden * v, factor, gradient + m->output_weight);
+    convert(m, sums + m->sum_output_bias, v, factor, gradient + m->output_bias);
+}

@@ -1,0 +1,103 @@
+/* Copies of the parameters in the order that a pass reads them in; made again after every update. */
+#include "config.h"
+
+#include <string.h>
+
+#include "model.h"
+
+/* Panels [K][columns] of one group to panels [column group over K][all columns][group], from column `first` on. */
+static void transpose_panel(const float *panel, int k_count, int columns, ptrdiff_t first, ptrdiff_t all_columns,
+                            const crs_groups *groups, float *out) {
+    for (int group = 0; group < groups->groups; group++) {
+        const int k_first = crs_group_first(groups, group), width = crs_group_columns(groups, group);
+        float *to = out + k_first * all_columns + first * width;
+        for (int block = 0; block < width; block += CRS_BLOCK) {
+            const int k_end = k_count - k_first - block < CRS_BLOCK ? k_count - k_first - block : CRS_BLOCK;
+            const float *from = panel + (ptrdiff_t)(k_first + block) * columns;
+            for (int c = 0; c < columns; c++)
+                for (int k = 0; k < k_end; k++)
+                    to[c * width + block + k] = from[k * columns + c];
+        }
+    }
+}
+
+static void refresh_start(crs_model *m, crs_layer *layer, int group) {
+    const float *x = m->parameters + layer->bias_ih + crs_x_first(m, group);
+    float *start = crs_gates_at(m, layer->start, 1, group, 0);
+    if (m->shape.cell == CRS_GRU) {
+        const float *h = m->parameters + layer->bias_hh + crs_h_first(m, group);
+        for (int u = 0; u < CRS_BLOCK; u++) {
+            start[u] = x[u];
+            start[16 + u] = x[16 + u] + h[u];
+            start[32 + u] = x[32 + u] + h[16 + u];
+            start[48 + u] = h[32 + u];
+        }
+    } else {
+        memcpy(start, x, (size_t)crs_x_columns(m, group) * sizeof *start);
+    }
+}
+
+static void refresh_group(crs_model *m, int l, int group) {
+    crs_layer *layer = &m->layers[l];
+    const int x_columns = crs_x_columns(m, group), h_columns = crs_h_columns(m, group);
+    const ptrdiff_t x_first = crs_x_first(m, group), h_first = crs_h_first(m, group);
+    refresh_start(m, layer, group);
+    transpose_panel(m->parameters + layer->weight_hh + h_first * m->shape.hidden, m->shape.hidden, h_columns, h_first,
+                    crs_h_all(m), &m->hidden_groups, layer->transposed_hh);
+    if (layer->transposed_ih)
+        transpose_panel(m->parameters + layer->weight_ih + x_first * layer->inputs, layer->inputs, x_columns, x_first,
+                        crs_x_all(m), &layer->input_groups, layer->transposed_ih);
+}
+
+/* Row v of the table: the biases, and the chain over the embedding of v (one-hot: its column of W_ih). */
+static void refresh_table(crs_model *m, int group) {
+    const crs_layer *layer = &m->layers[0];
+    const int rows = m->shape.vocabulary, columns = crs_x_columns(m, group);
+    const float *panel = m->parameters + layer->weight_ih + crs_x_first(m, group) * layer->inputs;
+    const float *start = crs_gates_at(m, layer->start, 1, group, 0);
+    float *table = crs_gates_at(m, m->table, rows, group, 0);
+    const int filled = m->gates.flat ? columns : CRS_GROUP;
+    for (int v = 0; v < rows; v++)
+        memcpy(table + v * m->gates.row, start, (size_t)filled * sizeof *table);
+    if (m->shape.embed == 0) {
+        for (int v = 0; v < rows; v++)
+            for (int j = 0; j < columns; j++)
+                table[v * m->gates.row + m->gates.x_slot + j] += panel[(ptrdiff_t)v * columns + j];
+        return;
+    }
+    crs_product product = {.rows = rows, .blocks = columns / CRS_BLOCK, .chains = 1};
+    product.c = table + m->gates.x_slot;
+    product.c_row = m->gates.row;
+    product.chain[0] = (crs_chain){m->parameters + m->embedding, crs_pad(m->shape.embed), 0, 1, m->shape.embed, panel, columns};
+    m->kernels->product(&product);
+}
+
+void crs_model_refresh(crs_model *m) {
+    const int groups = m->gates.groups, layers = m->shape.layers;
+    const crs_groups *v = &m->vocabulary_groups;
+#pragma omp parallel num_threads(m->threads) if (m->threads > 1)
+    {
+#pragma omp for schedule(static)
+        for (int i = 0; i < groups * layers; i++)
+            refresh_group(m, i / groups, i % groups);
+#pragma omp for schedule(static) nowait
+        for (int group = 0; group < v->groups; group++) {
+            const int first = crs_group_first(v, group), columns = crs_group_columns(v, group);
+            transpose_panel(m->parameters + m->output_weight + (size_t)first * (size_t)m->shape.hidden, m->shape.hidden,
+                            columns, first, v->padded, &m->hidden_groups, m->transposed_output);
+        }
+        if (m->table) {
+#pragma omp for schedule(static)
+            for (int group = 0; group < groups; group++)
+                refresh_table(m, group);
+        }
+        if (m->table && m->shape.embed > 0) {
+            const int e_padded = crs_pad(m->shape.embed);
+#pragma omp for schedule(static)
+            for (int e = 0; e < m->shape.embed; e++)
+                for (int j = 0; j < m->shape.vocabulary; j++)
+                    m->embedding_columns[(ptrdiff_t)e * v->padded + j] =
+                        m->parameters[m->embedding + (size_t)(j * e_padded + e)];
+        }
+    }
+}
