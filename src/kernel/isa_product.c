@@ -23,6 +23,7 @@ CRS_INLINE void tile(const int rows, const int blocks, const crs_product *p, int
         for (int s = 0; s < chain->segments; s++, a += chain->a_segment) {
             for (int k = 0; k < segment; k++, panel += panel_row) {
                 vf w[4 * PARTS];
+                __builtin_prefetch(a + rows * a_row + k * rows); /* the next tile's rows */
 #pragma GCC unroll 16
                 for (int j = 0; j < blocks * PARTS; j++)
                     w[j] = load(panel + j * VL);

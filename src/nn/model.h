@@ -102,15 +102,15 @@ struct crs_workspace {
     float *dh[2];    /* [steps][rows][widest]: gradients of this layer's h and of the one below */
     float *dc;       /* [rows][hidden_padded] */
     int64_t *losses; /* [threads][CRS_SUM_TRAILER], a cache line each */
-    /* one piece of the weight gradient: a lane's rows over some time */
-    int piece;                /* most (time, row) pairs */
-    float *columns_x, *columns_h; /* packed columns, [tile][n][width] */
+    /* the weight gradient's pieces: a lane's rows over some time */
+    int piece;                /* most (time, row) pairs of one */
+    float *columns_x, *columns_h; /* packed columns of all pieces, [tile][n][width] each */
     float **panel;            /* [threads]: [piece][64], a group's gradients in one run */
     float **scatter;          /* [threads]: [piece][64 or E padded] */
     int *slot_of;             /* [V]: -1, or the slot of a token in this piece */
-    int *slot;                /* [piece] */
-    uint32_t *slot_token;     /* [piece] */
-    int slots;
+    int *slot;                /* [steps * rows], by piece */
+    uint32_t *slot_token;     /* [steps * rows], by piece */
+    int *slots;               /* [steps * rows]: how many, by piece */
 };
 
 /* A pass over a batch, as all threads see it. */

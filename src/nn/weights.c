@@ -9,10 +9,28 @@
 
 typedef struct piece {
     int first_row, end_row, first_time, end_time;
-    int n; /* (time, row) pairs */
+    int n;     /* (time, row) pairs */
+    int start; /* pairs of the pieces before */
 } piece;
 
-/* One operand's columns, packed as [tile][n][width of the tile]. */
+static int pieces_of(const crs_pass *pass) {
+    const int steps = crs_piece_steps(pass->batch->lane_rows);
+    return pass->batch->lanes * ((pass->batch->steps + steps - 1) / steps);
+}
+
+static piece piece_of(const crs_pass *pass, int number) {
+    const crs_batch *b = pass->batch;
+    const int a_lane = pieces_of(pass) / b->lanes, lane = number / a_lane, part = number % a_lane;
+    piece p = {b->lane_starts[lane], b->lane_starts[lane + 1], crs_share(b->steps, part, a_lane),
+               crs_share(b->steps, part + 1, a_lane), 0, 0};
+    const int rows = p.end_row - p.first_row;
+    p.n = rows * (p.end_time - p.first_time);
+    p.start = p.first_row * b->steps + rows * p.first_time;
+    CRS_ASSERT(p.n <= pass->workspace->piece);
+    return p;
+}
+
+/* One operand's columns; of each piece packed as [tile][n][width of the tile]. */
 typedef struct columns {
     const float *x; /* [steps][rows][length] */
     ptrdiff_t length;
@@ -24,58 +42,80 @@ static columns columns_of(const float *x, ptrdiff_t length, int k, int width, fl
     return (columns){x, length, k, width, (k + width - 1) / width, packed};
 }
 
-enum { PACK_TILES = 8 };
-
-/* Whole vectors are copied where the next row of the tile, written later, covers what is too much. */
-static inline void copy_row(float *to, const float *from, int width, int room) {
-    if (room >= CRS_BLOCK)
-        memcpy(to, from, (width <= 8 ? 8 : CRS_BLOCK) * sizeof *to);
-    else
-        memcpy(to, from, (size_t)width * sizeof *to);
+static float *packed_at(const columns *c, const piece *p, int k) {
+    return c->packed + (ptrdiff_t)p->start * c->k + (ptrdiff_t)k * p->n;
 }
 
-static void pack_tiles(const crs_pass *pass, const piece *p, const columns *c, int first, int end) {
-    int i = 0;
+enum { PACK_TILES = 8 };
+
+/* Whole vectors are copied where the next rows of the tile, written later, cover what is too much. */
+static void pack_tiles(const crs_pass *pass, const piece *p, const columns *c, int first, int count) {
+    float *to[PACK_TILES];
+    int from[PACK_TILES], width[PACK_TILES];
+    for (int i = 0; i < count; i++) {
+        from[i] = crs_share(c->k, first + i, c->tiles);
+        width[i] = crs_share(c->k, first + i + 1, c->tiles) - from[i];
+        to[i] = packed_at(c, p, from[i]);
+    }
+    const bool narrow = c->width <= 8;
+    int left = p->n;
     for (int t = p->first_time; t < p->end_time; t++)
-        for (int r = p->first_row; r < p->end_row; r++, i++) {
+        for (int r = p->first_row; r < p->end_row; r++, left--) {
             const float *row = c->x + ((ptrdiff_t)t * pass->batch->rows + r) * c->length;
-            for (int tile = first; tile < end; tile++) {
-                const int k = crs_share(c->k, tile, c->tiles), width = crs_share(c->k, tile + 1, c->tiles) - k;
-                copy_row(c->packed + (ptrdiff_t)k * p->n + (ptrdiff_t)i * width, row + k, width, (p->n - i) * width);
+            for (int i = 0; i < count; to[i] += width[i], i++) {
+                if (left < CRS_BLOCK)
+                    memcpy(to[i], row + from[i], (size_t)width[i] * sizeof *row);
+                else if (narrow)
+                    memcpy(to[i], row + from[i], 8 * sizeof *row);
+                else
+                    memcpy(to[i], row + from[i], CRS_BLOCK * sizeof *row);
             }
         }
 }
 
-static void pack(const crs_pass *pass, const crs_worker *worker, const piece *p, const columns *c) {
-    const int end = crs_share(c->tiles, worker->thread + 1, worker->threads);
-    for (int tile = crs_share(c->tiles, worker->thread, worker->threads); tile < end; tile += PACK_TILES)
-        pack_tiles(pass, p, c, tile, tile + PACK_TILES < end ? tile + PACK_TILES : end);
+/* A thread packs its share of the tiles of every piece. */
+static void pack(const crs_pass *pass, const crs_worker *worker, const columns *c) {
+    const int end = crs_share(c->tiles, worker->thread + 1, worker->threads), pieces = pieces_of(pass);
+    for (int i = 0; i < pieces; i++) {
+        const piece p = piece_of(pass, i);
+        for (int tile = crs_share(c->tiles, worker->thread, worker->threads); tile < end; tile += PACK_TILES)
+            pack_tiles(pass, &p, c, tile, end - tile < PACK_TILES ? end - tile : PACK_TILES);
+    }
 }
 
 /* Copies rows of a piece that are `row` floats apart into one run; returns it. */
 static const float *gather(const crs_pass *pass, const piece *p, const float *from, ptrdiff_t row, int count, float *to) {
     float *out = to;
+    const int rows = p->end_row - p->first_row;
     for (int t = p->first_time; t < p->end_time; t++) {
         const float *at = from + ((ptrdiff_t)t * pass->batch->rows + p->first_row) * row;
-        for (int r = p->first_row; r < p->end_row; r++, at += row, out += count)
+        if (count == CRS_GROUP && row == CRS_GROUP) {
+            memcpy(out, at, (size_t)rows * CRS_GROUP * sizeof *out);
+            out += rows * CRS_GROUP;
+            continue;
+        }
+        for (int r = 0; r < rows; r++, at += row, out += count)
             memcpy(out, at, (size_t)count * sizeof *out);
     }
     return to;
 }
 
-static void outer(const crs_pass *pass, const piece *p, const columns *c, int tile, const float *b, ptrdiff_t b_row, int count,
-                  int64_t *sums, int64_t *refused) {
-    const int k = crs_share(c->k, tile, c->tiles);
-    const crs_outer o = {.n = p->n,
-                         .width = crs_share(c->k, tile + 1, c->tiles) - k,
-                         .blocks = count / CRS_BLOCK,
-                         .a = c->packed + (ptrdiff_t)k * p->n,
-                         .b = b,
-                         .b_row = b_row,
-                         .sums = sums + (ptrdiff_t)k * count,
-                         .sums_row = count,
-                         .refused = refused};
-    pass->model->kernels->outer(&o);
+/* sums[k][count] += the outer products of some tiles of c and the columns b of a panel. */
+static void outer(const crs_pass *pass, const piece *p, const columns *c, int first, int end, const float *b, ptrdiff_t b_row,
+                  int count, int64_t *sums, int64_t *refused) {
+    for (int tile = first; tile < end; tile++) {
+        const int k = crs_share(c->k, tile, c->tiles);
+        const crs_outer o = {.n = p->n,
+                             .width = crs_share(c->k, tile + 1, c->tiles) - k,
+                             .blocks = count / CRS_BLOCK,
+                             .a = packed_at(c, p, k),
+                             .b = b,
+                             .b_row = b_row,
+                             .sums = sums + (ptrdiff_t)k * count,
+                             .sums_row = count,
+                             .refused = refused};
+        pass->model->kernels->outer(&o);
+    }
 }
 
 static void add_column_sums(const crs_pass *pass, const piece *p, const float *b, ptrdiff_t b_row, int count, int64_t *sums,
@@ -85,34 +125,39 @@ static void add_column_sums(const crs_pass *pass, const piece *p, const float *b
     pass->model->kernels->add_fixed(total, (size_t)count, sums, refused);
 }
 
-/* ---- tokens: a slot for each one that occurs in the piece ---- */
+/* ---- tokens: a slot for each one that occurs in a piece ---- */
 
-static void assign_slots(const crs_pass *pass, const piece *p) {
+static void assign_slots(const crs_pass *pass) {
     crs_workspace *w = pass->workspace;
-    int i = 0;
-    w->slots = 0;
-    for (int t = p->first_time; t < p->end_time; t++)
-        for (int r = p->first_row; r < p->end_row; r++) {
-            const uint32_t token = pass->batch->inputs[(ptrdiff_t)t * pass->batch->rows + r];
-            if (w->slot_of[token] < 0) {
-                w->slot_of[token] = w->slots;
-                w->slot_token[w->slots++] = token;
+    const int pieces = pieces_of(pass);
+    for (int j = 0; j < pieces; j++) {
+        const piece p = piece_of(pass, j);
+        uint32_t *token_of = w->slot_token + p.start;
+        int slots = 0, *slot = w->slot + p.start;
+        for (int t = p.first_time; t < p.end_time; t++)
+            for (int r = p.first_row; r < p.end_row; r++) {
+                const uint32_t token = pass->batch->inputs[(ptrdiff_t)t * pass->batch->rows + r];
+                if (w->slot_of[token] < 0) {
+                    w->slot_of[token] = slots;
+                    token_of[slots++] = token;
+                }
+                *slot++ = w->slot_of[token];
             }
-            w->slot[i++] = w->slot_of[token];
-        }
-    for (i = 0; i < w->slots; i++)
-        w->slot_of[w->slot_token[i]] = -1;
+        for (int i = 0; i < slots; i++)
+            w->slot_of[token_of[i]] = -1;
+        w->slots[j] = slots;
+    }
 }
 
-static void add_table(const crs_pass *pass, const crs_worker *worker, const piece *p, int group, const float *panel, int count,
-                      int64_t *refused) {
+static void add_table(const crs_pass *pass, const crs_worker *worker, const piece *p, int slots, int group, const float *panel,
+                      int count, int64_t *refused) {
     const crs_model *m = pass->model;
-    crs_workspace *w = pass->workspace;
+    const crs_workspace *w = pass->workspace;
     float *scatter = w->scatter[worker->thread];
-    memset(scatter, 0, (size_t)w->slots * (size_t)count * sizeof *scatter);
-    m->kernels->scatter_rows(panel, count, p->n, count, w->slot, scatter);
-    for (int i = 0; i < w->slots; i++) {
-        const ptrdiff_t v = w->slot_token[i];
+    memset(scatter, 0, (size_t)slots * (size_t)count * sizeof *scatter);
+    m->kernels->scatter_rows(panel, count, p->n, count, w->slot + p->start, scatter);
+    for (int i = 0; i < slots; i++) {
+        const ptrdiff_t v = w->slot_token[p->start + i];
         const ptrdiff_t at = m->gates.flat ? v * m->hidden_padded + crs_unit_first(m, group)
                                            : ((ptrdiff_t)group * m->shape.vocabulary + v) * CRS_GROUP;
         m->kernels->add_fixed(scatter + (ptrdiff_t)i * count, (size_t)count, pass->sums + m->sum_table + at, refused);
@@ -120,7 +165,7 @@ static void add_table(const crs_pass *pass, const crs_worker *worker, const piec
 }
 
 /* The gradient of the gathered embeddings; a thread takes its share of the columns. */
-static void add_embedding(const crs_pass *pass, const crs_worker *worker, const piece *p, int64_t *refused) {
+static void add_embedding(const crs_pass *pass, const crs_worker *worker, const piece *p, int slots, int64_t *refused) {
     const crs_model *m = pass->model;
     const crs_workspace *w = pass->workspace;
     const int length = crs_pad(m->shape.embed), blocks = length / CRS_BLOCK;
@@ -129,14 +174,15 @@ static void add_embedding(const crs_pass *pass, const crs_worker *worker, const 
     if (count == 0)
         return;
     float *scatter = w->scatter[worker->thread];
-    const int *slot = w->slot;
-    memset(scatter, 0, (size_t)w->slots * (size_t)count * sizeof *scatter);
+    const int *slot = w->slot + p->start;
+    memset(scatter, 0, (size_t)slots * (size_t)count * sizeof *scatter);
     for (int t = p->first_time; t < p->end_time; t++, slot += p->end_row - p->first_row)
         m->kernels->scatter_rows(w->dh[1] + ((ptrdiff_t)t * pass->batch->rows + p->first_row) * length + first, length,
                                  p->end_row - p->first_row, count, slot, scatter);
-    for (int i = 0; i < w->slots; i++)
+    for (int i = 0; i < slots; i++)
         m->kernels->add_fixed(scatter + (ptrdiff_t)i * count, (size_t)count,
-                              pass->sums + m->sum_embedding + (ptrdiff_t)w->slot_token[i] * length + first, refused);
+                              pass->sums + m->sum_embedding + (ptrdiff_t)w->slot_token[p->start + i] * length + first,
+                              refused);
 }
 
 /* i and f saw the cell state before, o the one after. */
@@ -159,12 +205,12 @@ static void add_peephole(const crs_pass *pass, const piece *p, int l, int group,
 /* ---- a layer ---- */
 
 /* What a group has besides products: biases (or rows of the table), peepholes. */
-static void add_group_rest(const crs_pass *pass, const crs_worker *worker, const piece *p, int l, int group, const float *panel,
-                           int count, int64_t *refused) {
+static void add_group_rest(const crs_pass *pass, const crs_worker *worker, const piece *p, int slots, int l, int group,
+                           const float *panel, int count, int64_t *refused) {
     const crs_model *m = pass->model;
     const crs_layer *layer = &m->layers[l];
     if (layer->from_tokens) {
-        add_table(pass, worker, p, group, panel, count, refused);
+        add_table(pass, worker, p, slots, group, panel, count, refused);
     } else {
         add_column_sums(pass, p, panel + m->gates.x_slot, count, crs_x_columns(m, group),
                         pass->sums + layer->sum_bias_ih + crs_x_first(m, group), refused);
@@ -176,94 +222,91 @@ static void add_group_rest(const crs_pass *pass, const crs_worker *worker, const
         add_peephole(pass, p, l, group, panel, refused);
 }
 
-static void layer_piece(const crs_pass *pass, const crs_worker *worker, const piece *p, int l, const columns *x,
-                        const columns *h, int64_t *refused) {
+/* Tiles [first, end) of one operand and one group, all pieces: the group's sums stay in the cache from piece to piece. */
+static void layer_group(const crs_pass *pass, const crs_worker *worker, int l, int group, const columns *c, int first, int end,
+                        bool hidden, int64_t *refused) {
     const crs_model *m = pass->model;
     const crs_layer *layer = &m->layers[l];
-    const int tiles = x->tiles + h->tiles, items = m->gates.groups * tiles;
-    const int end = crs_share(items, worker->thread + 1, worker->threads);
-    const float *panel = NULL;
-    int count = 0, current = -1;
-    for (int item = crs_share(items, worker->thread, worker->threads); item < end; item++) {
-        const int group = item / tiles, tile = item % tiles;
-        if (group != current) {
-            current = group;
-            count = m->gates.flat ? crs_units(m, group) : CRS_GROUP;
-            panel = gather(pass, p, crs_gates_at(m, pass->workspace->gates[l], pass->n, group, 0), m->gates.row, count,
-                           pass->workspace->panel[worker->thread]);
-        }
-        if (tile == 0)
-            add_group_rest(pass, worker, p, l, group, panel, count, refused);
-        if (tile < x->tiles)
-            outer(pass, p, x, tile, panel + m->gates.x_slot, count, crs_x_columns(m, group),
-                  pass->sums + layer->sum_ih + crs_x_first(m, group) * layer->inputs, refused);
-        else
-            outer(pass, p, h, tile - x->tiles, panel + m->gates.h_slot, count, crs_h_columns(m, group),
-                  pass->sums + layer->sum_hh + crs_h_first(m, group) * m->shape.hidden, refused);
+    const int pieces = pieces_of(pass), count = m->gates.flat ? crs_units(m, group) : CRS_GROUP;
+    const int used = hidden ? crs_h_columns(m, group) : crs_x_columns(m, group);
+    int64_t *sums = pass->sums + (hidden ? layer->sum_hh + crs_h_first(m, group) * m->shape.hidden
+                                         : layer->sum_ih + crs_x_first(m, group) * layer->inputs);
+    for (int i = 0; i < pieces; i++) {
+        const piece p = piece_of(pass, i);
+        const float *panel = gather(pass, &p, crs_gates_at(m, pass->workspace->gates[l], pass->n, group, 0), m->gates.row,
+                                    count, pass->workspace->panel[worker->thread]);
+        if (hidden && first == 0)
+            add_group_rest(pass, worker, &p, pass->workspace->slots[i], l, group, panel, count, refused);
+        outer(pass, &p, c, first, end, panel + (hidden ? m->gates.h_slot : m->gates.x_slot), count, used, sums, refused);
     }
-    if (l == 0 && !layer->from_tokens)
-        add_embedding(pass, worker, p, refused);
 }
 
-static void output_piece(const crs_pass *pass, const crs_worker *worker, const piece *p, const columns *h, int64_t *refused) {
+static void layer_gradient(const crs_pass *pass, const crs_worker *worker, int l, const columns *x, const columns *h,
+                           int64_t *refused) {
+    const crs_model *m = pass->model;
+    const int tiles = x->tiles + h->tiles, items = m->gates.groups * tiles;
+    const int begin = crs_share(items, worker->thread, worker->threads), end = crs_share(items, worker->thread + 1, worker->threads);
+    for (int group = begin / tiles; group * tiles < end; group++) {
+        const int first = begin > group * tiles ? begin - group * tiles : 0;
+        const int last = end < (group + 1) * tiles ? end - group * tiles : tiles;
+        if (first < x->tiles)
+            layer_group(pass, worker, l, group, x, first, last < x->tiles ? last : x->tiles, false, refused);
+        if (last > x->tiles)
+            layer_group(pass, worker, l, group, h, first > x->tiles ? first - x->tiles : 0, last - x->tiles, true, refused);
+    }
+    if (l == 0 && !m->layers[0].from_tokens)
+        for (int i = 0; i < pieces_of(pass); i++) {
+            const piece p = piece_of(pass, i);
+            add_embedding(pass, worker, &p, pass->workspace->slots[i], refused);
+        }
+}
+
+static void output_gradient(const crs_pass *pass, const crs_worker *worker, const columns *h, int64_t *refused) {
     const crs_model *m = pass->model;
     const crs_groups *v = &m->vocabulary_groups;
-    const int items = v->groups * h->tiles, end = crs_share(items, worker->thread + 1, worker->threads);
-    const float *panel = NULL;
-    int current = -1;
-    for (int item = crs_share(items, worker->thread, worker->threads); item < end; item++) {
-        const int group = item / h->tiles, tile = item % h->tiles;
+    const int begin = crs_share(h->tiles, worker->thread, worker->threads);
+    const int end = crs_share(h->tiles, worker->thread + 1, worker->threads);
+    for (int group = 0; group < v->groups && begin < end; group++) {
         const int first = crs_group_first(v, group), count = crs_group_columns(v, group);
-        if (group != current) {
-            current = group;
-            panel = gather(pass, p, pass->workspace->logits + first, v->padded, count, pass->workspace->panel[worker->thread]);
+        for (int i = 0; i < pieces_of(pass); i++) {
+            const piece p = piece_of(pass, i);
+            const float *panel = gather(pass, &p, pass->workspace->logits + first, v->padded, count,
+                                        pass->workspace->panel[worker->thread]);
+            if (begin == 0)
+                add_column_sums(pass, &p, panel, count, count, pass->sums + m->sum_output_bias + first, refused);
+            outer(pass, &p, h, begin, end, panel, count, count,
+                  pass->sums + m->sum_output_weight + (size_t)first * (size_t)m->shape.hidden, refused);
         }
-        if (tile == 0)
-            add_column_sums(pass, p, panel, count, count, pass->sums + m->sum_output_bias + first, refused);
-        outer(pass, p, h, tile, panel, count, count,
-              pass->sums + m->sum_output_weight + (size_t)first * (size_t)m->shape.hidden, refused);
     }
 }
 
-static void add_piece(const crs_pass *pass, const crs_worker *worker, const piece *p, int l, int64_t *refused) {
+void crs_weight_gradient(const crs_pass *pass, const crs_worker *worker, int layer) {
     const crs_model *m = pass->model;
     const crs_workspace *w = pass->workspace;
-    const bool output = l == m->shape.layers;
+    const bool output = layer == m->shape.layers;
     const int *widths = m->kernels->outer_width;
     int length;
-    const float *input = crs_layer_input(pass, l, &length);
+    const float *input = crs_layer_input(pass, layer, &length);
     columns x = {0}, h = {0};
     if (output) {
         h = columns_of(input, length, m->shape.hidden, widths[crs_groups_widest(&m->vocabulary_groups)], w->columns_h);
     } else {
         const int width = widths[m->gates.flat ? crs_groups_widest(&m->hidden_groups) : m->gates.h_columns / CRS_BLOCK];
-        h = columns_of(w->h[l], m->hidden_padded, m->shape.hidden, width, w->columns_h);
-        if (!m->layers[l].from_tokens)
-            x = columns_of(input, length, m->layers[l].inputs, width, w->columns_x);
+        h = columns_of(w->h[layer], m->hidden_padded, m->shape.hidden, width, w->columns_h);
+        if (!m->layers[layer].from_tokens)
+            x = columns_of(input, length, m->layers[layer].inputs, width, w->columns_x);
     }
+    int64_t refused = 0;
 #pragma omp barrier
-    pack(pass, worker, p, &h);
-    pack(pass, worker, p, &x);
-    if (l == 0 && worker->thread == 0)
-        assign_slots(pass, p);
+    pack(pass, worker, &h);
+    if (x.tiles)
+        pack(pass, worker, &x);
+    if (layer == 0 && worker->thread == 0)
+        assign_slots(pass);
 #pragma omp barrier
     if (output)
-        output_piece(pass, worker, p, &h, refused);
+        output_gradient(pass, worker, &h, &refused);
     else
-        layer_piece(pass, worker, p, l, &x, &h, refused);
-}
-
-void crs_weight_gradient(const crs_pass *pass, const crs_worker *worker, int layer) {
-    const crs_batch *b = pass->batch;
-    const int most = crs_piece_steps(b->lane_rows), pieces = (b->steps + most - 1) / most;
-    int64_t refused = 0;
-    for (int lane = 0; lane < b->lanes; lane++)
-        for (int i = 0; i < pieces; i++) {
-            piece p = {b->lane_starts[lane], b->lane_starts[lane + 1], crs_share(b->steps, i, pieces),
-                       crs_share(b->steps, i + 1, pieces), 0};
-            p.n = (p.end_row - p.first_row) * (p.end_time - p.first_time);
-            CRS_ASSERT(p.n <= pass->workspace->piece);
-            add_piece(pass, worker, &p, layer, &refused);
-        }
+        layer_gradient(pass, worker, layer, &x, &h, &refused);
     pass->workspace->losses[worker->thread * CRS_LOSS_STRIDE + CRS_SUM_REFUSED] += refused;
 }

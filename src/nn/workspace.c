@@ -46,13 +46,14 @@ static bool allocate_training(crs_workspace *w) {
     w->panel = crs_alloc((size_t)m->threads, sizeof *w->panel, CRS_MEMORY_OTHER);
     w->scatter = crs_alloc((size_t)m->threads, sizeof *w->scatter, CRS_MEMORY_OTHER);
     w->slot_of = crs_alloc((size_t)m->shape.vocabulary, sizeof *w->slot_of, CRS_MEMORY_ACTIVATIONS);
-    w->slot = crs_alloc((size_t)w->piece, sizeof *w->slot, CRS_MEMORY_ACTIVATIONS);
-    w->slot_token = crs_alloc((size_t)w->piece, sizeof *w->slot_token, CRS_MEMORY_ACTIVATIONS);
-    bool good = w->panel && w->scatter && w->slot_of && w->slot && w->slot_token;
+    w->slot = crs_alloc((size_t)n, sizeof *w->slot, CRS_MEMORY_ACTIVATIONS);
+    w->slot_token = crs_alloc((size_t)n, sizeof *w->slot_token, CRS_MEMORY_ACTIVATIONS);
+    w->slots = crs_alloc((size_t)n, sizeof *w->slots, CRS_MEMORY_ACTIVATIONS);
+    bool good = w->panel && w->scatter && w->slot_of && w->slot && w->slot_token && w->slots;
     good = good && allocate_floats(&w->dh[0], (size_t)n, widest) && allocate_floats(&w->dh[1], (size_t)n, widest) &&
            allocate_floats(&w->dc, (size_t)w->rows, (size_t)m->hidden_padded) &&
-           allocate_floats(&w->columns_x, (size_t)w->piece, widest) &&
-           allocate_floats(&w->columns_h, (size_t)w->piece, (size_t)m->hidden_padded);
+           allocate_floats(&w->columns_x, (size_t)n, widest) &&
+           allocate_floats(&w->columns_h, (size_t)n, (size_t)m->hidden_padded);
     for (int i = 0; good && i < m->threads; i++)
         good = allocate_floats(&w->panel[i], (size_t)w->piece, CRS_GROUP) &&
                allocate_floats(&w->scatter[i], (size_t)w->piece, row);
@@ -130,5 +131,6 @@ void crs_workspace_free(crs_workspace **workspace) {
     crs_free(&w->slot_of);
     crs_free(&w->slot);
     crs_free(&w->slot_token);
+    crs_free(&w->slots);
     crs_free(workspace);
 }
