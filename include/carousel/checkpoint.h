@@ -20,6 +20,7 @@ typedef struct crs_checkpoint {
     char cell[16];
     int64_t hidden, layers, embed, step, epoch, tokens;
     double best_validation_loss; /* NaN: none yet */
+    char data[CRS_HASH_HEX];     /* crs_dataset.digest of what it was trained on; "": not known */
     /* data sets */
     char *config;              /* owned: INI */
     crs_vocabulary vocabulary; /* owned */
@@ -28,7 +29,8 @@ typedef struct crs_checkpoint {
 } crs_checkpoint;
 
 void crs_checkpoint_free(crs_checkpoint *checkpoint);
-/* Adds an array with room for its values (zeroed), and returns it, or NULL with *error. */
+/* Adds an array with room for its values (zeroed), and returns it, or NULL with *error. The path is a new one. What was
+ * returned before may have moved; the values have not. */
 crs_array *crs_checkpoint_add(crs_checkpoint *checkpoint, const char *path, crs_type type, int rank, const int64_t *dims, crs_error *error);
 /* The array of that path, or NULL. */
 crs_array *crs_checkpoint_find(const crs_checkpoint *checkpoint, const char *path);
@@ -44,6 +46,10 @@ crs_status crs_checkpoint_read(const char *path, crs_checkpoint *checkpoint, crs
 /* XXH3-128 over the parameters, and over parameters, optimizer, step, position, carried hidden state: each array's path,
  * shape and bytes, in the order of the paths. */
 void crs_checkpoint_digests(const crs_checkpoint *checkpoint, char parameters[CRS_HASH_HEX], char state[CRS_HASH_HEX]);
+
+/* What a file of this project says that it is: "carousel/checkpoint" or "carousel/tokens". CRS_NO_INPUT; CRS_DATA where it says
+ * neither. */
+crs_status crs_file_format(const char *path, char format[32], crs_error *error);
 
 /* ---- a run's folder ---- */
 
