@@ -15,26 +15,37 @@ CRS_INLINE void tile(const int rows, const int blocks, const crs_product *p, int
         for (int j = 0; j < blocks * PARTS; j++)
             acc[r][j] = load(from + j * VL);
     }
-    for (int i = 0; i < p->chains; i++) {
-        const crs_chain *chain = &p->chain[i];
-        const float *panel = chain->panel + column, *a = chain->a + first * chain->a_row;
-        const ptrdiff_t a_row = chain->a_row, panel_row = chain->panel_row;
-        const int segment = chain->segment;
-        for (int s = 0; s < chain->segments; s++, a += chain->a_segment) {
-            for (int k = 0; k < segment; k++, panel += panel_row) {
-                vf w[4 * PARTS];
-                __builtin_prefetch(a + rows * a_row + k * rows); /* the next tile's rows */
+    /* One loop over all chains and segments: nested loops would park the accumulators at each turn. */
+    const crs_chain *chain = p->chain, *last = p->chain + p->chains;
+    const float *panel = chain->panel + column, *a = chain->a + first * chain->a_row, *end = a + chain->segment;
+    ptrdiff_t a_row = chain->a_row, panel_row = chain->panel_row;
+    for (int segment = 0;;) {
+        vf w[4 * PARTS];
+        __builtin_prefetch(a + rows * a_row); /* the next tile's rows */
 #pragma GCC unroll 16
-                for (int j = 0; j < blocks * PARTS; j++)
-                    w[j] = load(panel + j * VL);
+        for (int j = 0; j < blocks * PARTS; j++)
+            w[j] = load(panel + j * VL);
 #pragma GCC unroll 16
-                for (int r = 0; r < rows; r++) {
-                    vf x = all(a[r * a_row + k]);
+        for (int r = 0; r < rows; r++) {
+            vf x = all(a[r * a_row]);
 #pragma GCC unroll 16
-                    for (int j = 0; j < blocks * PARTS; j++)
-                        acc[r][j] = fma_(x, w[j], acc[r][j]);
-                }
+            for (int j = 0; j < blocks * PARTS; j++)
+                acc[r][j] = fma_(x, w[j], acc[r][j]);
+        }
+        panel += panel_row;
+        if (__builtin_expect(++a == end, 0)) {
+            if (++segment < chain->segments) {
+                a += chain->a_segment - chain->segment;
+            } else if (++chain < last) {
+                a = chain->a + first * chain->a_row;
+                a_row = chain->a_row;
+                panel = chain->panel + column;
+                panel_row = chain->panel_row;
+                segment = 0;
+            } else {
+                break;
             }
+            end = a + chain->segment;
         }
     }
 #pragma GCC unroll 16

@@ -12,9 +12,25 @@ crs_chain crs_chain_of_gates(const crs_model *m, const float *gates, int rows, p
         return (crs_chain){.a = gates + n * m->gates.row, .a_row = m->gates.row, .segments = 1, .segment = m->hidden_padded};
     return (crs_chain){.a = gates + n * CRS_GROUP + (hidden ? m->gates.h_slot : m->gates.x_slot),
                        .a_row = CRS_GROUP,
-                       .a_segment = (ptrdiff_t)rows * CRS_GROUP,
+                       .a_segment = crs_group_rows(rows) * CRS_GROUP,
                        .segments = m->gates.groups,
                        .segment = hidden ? m->gates.h_columns : m->gates.x_columns};
+}
+
+/* Beyond this k, the part of the panel that all rows share would leave the second-level cache: the sums are parked in c. */
+enum { PRODUCT_K = 512 };
+
+static void product_in_parts(const crs_kernels *kernels, crs_product *p) {
+    crs_chain *chain = &p->chain[0];
+    const int segments = chain->segments, most = PRODUCT_K / chain->segment > 1 ? PRODUCT_K / chain->segment : 1;
+    const int parts = (segments + most - 1) / most;
+    for (int i = 0; i < parts; i++) {
+        chain->segments = crs_share(segments, i + 1, parts) - crs_share(segments, i, parts);
+        kernels->product(p);
+        chain->a += chain->segments * chain->a_segment;
+        chain->panel += (ptrdiff_t)chain->segments * chain->segment * chain->panel_row;
+        p->start = NULL;
+    }
 }
 
 /* out[rows][groups' columns] = start + the gradients of the sums of rows n on, times a transposed weight, one group of columns. */
@@ -30,7 +46,7 @@ static void transposed_product(const crs_pass *pass, int l, bool hidden, int gro
     p.chain[0] = crs_chain_of_gates(m, pass->workspace->gates[l], pass->n, n, hidden);
     p.chain[0].panel = (hidden ? layer->transposed_hh : layer->transposed_ih) + first * all;
     p.chain[0].panel_row = columns;
-    m->kernels->product(&p);
+    product_in_parts(m->kernels, &p);
 }
 
 static void step(const crs_pass *pass, int l, int group, int t, int first_row, int rows, float *dh) {
@@ -54,6 +70,9 @@ static void step(const crs_pass *pass, int l, int group, int t, int first_row, i
     s.peephole_row = hidden;
     m->kernels->backward[m->shape.cell](&s);
 }
+
+/* With enough rows at a time, the input's gradient is made while the gates' gradients are still in the cache. */
+enum { JOINED_ROWS = 24 };
 
 /* The gradient of the layer's input at all times, where it was not made step by step. */
 static void backward_inputs(const crs_pass *pass, const crs_worker *worker, int l, float *dx) {
@@ -102,9 +121,10 @@ static void backward_layer(const crs_pass *pass, const crs_worker *worker, int l
     if (worker->team_size > 1) {
 #pragma omp barrier
     }
+    const bool joined = pass->joined || worker->end_row - worker->first_row >= JOINED_ROWS;
     for (int t = pass->batch->steps - 1; t >= 0; t--)
-        backward_time(pass, worker, l, t, dh, pass->joined ? dx : NULL);
-    if (dx && !pass->joined)
+        backward_time(pass, worker, l, t, dh, joined ? dx : NULL);
+    if (dx && !joined)
         backward_inputs(pass, worker, l, dx);
     if (l > 0 && pass->batch->dropout > 0)
         crs_dropout_backward(pass, worker, l - 1, dx);

@@ -59,8 +59,7 @@ static void gradient_of_embedding(const crs_model *m, int group, float *gradient
 
 static void gradient_from_table(const crs_model *m, const int64_t *sums, double factor, float *gradient) {
     const int groups = m->gates.groups, embedding = m->shape.embed > 0 ? m->layers[0].input_groups.groups : 0;
-    const size_t row = m->gates.flat ? (size_t)m->hidden_padded : (size_t)groups * CRS_GROUP;
-    convert(m, sums + m->sum_table, (size_t)m->shape.vocabulary * row, factor, m->table_gradient);
+    convert(m, sums + m->sum_table, crs_gates_size(m, m->shape.vocabulary), factor, m->table_gradient);
 #pragma omp parallel for num_threads(m->threads) if (m->threads > 1) schedule(dynamic, 1)
     for (int i = 0; i < groups + embedding; i++) {
         if (i >= groups) {

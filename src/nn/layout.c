@@ -148,7 +148,7 @@ static void lay_out(crs_model *m) {
             m->sum_embedding = take(&sums, v * e);
     }
     if (table)
-        m->sum_table = take(&sums, v * (m->gates.flat ? hidden : (size_t)m->gates.groups * CRS_GROUP));
+        m->sum_table = take(&sums, crs_gates_size(m, s->vocabulary));
     for (int l = 0; l < s->layers; l++) {
         crs_layer *layer = &m->layers[l];
         const bool summed = !layer->from_tokens;
@@ -207,11 +207,11 @@ static void set_layers(crs_model *m) {
 /* What is derived from the parameters. */
 static bool allocate_derived(crs_model *m) {
     const crs_shape *s = &m->shape;
-    const size_t row = m->gates.flat ? (size_t)m->hidden_padded : (size_t)m->gates.groups * CRS_GROUP;
+    const size_t table = crs_gates_size(m, s->vocabulary);
     bool good = true;
     for (int l = 0; l < s->layers && good; l++) {
         crs_layer *layer = &m->layers[l];
-        layer->start = crs_alloc(row, sizeof(float), CRS_MEMORY_PACKED);
+        layer->start = crs_alloc(crs_gates_size(m, 1), sizeof(float), CRS_MEMORY_PACKED);
         layer->transposed_hh = crs_alloc((size_t)m->hidden_padded * (size_t)crs_h_all(m), sizeof(float), CRS_MEMORY_PACKED);
         good = layer->start && layer->transposed_hh;
         if (good && (l > 0 || s->embed > 0)) {
@@ -223,8 +223,8 @@ static bool allocate_derived(crs_model *m) {
     m->transposed_output = crs_alloc((size_t)m->hidden_padded * (size_t)m->vocabulary_groups.padded, sizeof(float), CRS_MEMORY_PACKED);
     good = good && m->transposed_output;
     if (good && m->layers[0].from_tokens) {
-        m->table = crs_alloc((size_t)s->vocabulary * row, sizeof(float), CRS_MEMORY_PACKED);
-        m->table_gradient = crs_alloc((size_t)s->vocabulary * row, sizeof(float), CRS_MEMORY_GRADIENTS);
+        m->table = crs_alloc(table, sizeof(float), CRS_MEMORY_PACKED);
+        m->table_gradient = crs_alloc(table, sizeof(float), CRS_MEMORY_GRADIENTS);
         m->embedding_columns =
             crs_alloc((size_t)s->embed * (size_t)m->vocabulary_groups.padded, sizeof(float), CRS_MEMORY_PACKED);
         good = m->table && m->table_gradient && m->embedding_columns;

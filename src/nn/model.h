@@ -1,8 +1,8 @@
 /* What a model and a workspace are made of. Private to the room nn.
  *
  * Units, inputs and columns are padded to blocks of 16 (suffix `_padded`); padding of parameters, states and gradients is zero.
- * The gates of N rows stand as [group][N][64] (lstm, gru: a group is 16 units), or as [N][hidden_padded] (rnn). Panels, sums
- * and biases follow the same groups; a bias is a panel with K = 1. */
+ * The gates of N rows stand as [group][N or N + 1][64] (lstm, gru: a group is 16 units), or as [N][hidden_padded] (rnn). Panels,
+ * sums and biases follow the same groups; a bias is a panel with K = 1. */
 #ifndef CRS_MODEL_H
 #define CRS_MODEL_H
 
@@ -132,11 +132,22 @@ static inline int crs_gate_first(const crs_model *m, int group) {
     return m->gates.flat ? crs_group_first(&m->hidden_groups, group) : 0;
 }
 
+/* Rows that a group of the gates of `rows` rows takes: an odd number, so that neighbouring groups don't fall on the same lines of
+ * a cache. */
+static inline ptrdiff_t crs_group_rows(int rows) { return rows | 1; }
+
+/* Floats of the gates of so many rows. */
+static inline size_t crs_gates_size(const crs_model *m, int rows) {
+    if (m->gates.flat)
+        return (size_t)rows * (size_t)m->gates.row;
+    return (size_t)m->gates.groups * (size_t)crs_group_rows(rows) * CRS_GROUP;
+}
+
 /* The gates of N rows: those of `group`, row n. */
 static inline float *crs_gates_at(const crs_model *m, float *gates, int rows, int group, ptrdiff_t n) {
     if (m->gates.flat)
         return gates + n * m->gates.row + crs_group_first(&m->hidden_groups, group);
-    return gates + ((ptrdiff_t)group * rows + n) * CRS_GROUP;
+    return gates + (group * crs_group_rows(rows) + n) * CRS_GROUP;
 }
 
 /* The columns of a group that the input's (hidden state's) product fills, and where they begin in a panel of K = 1. */

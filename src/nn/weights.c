@@ -159,7 +159,7 @@ static void add_table(const crs_pass *pass, const crs_worker *worker, const piec
     for (int i = 0; i < slots; i++) {
         const ptrdiff_t v = w->slot_token[p->start + i];
         const ptrdiff_t at = m->gates.flat ? v * m->hidden_padded + crs_unit_first(m, group)
-                                           : ((ptrdiff_t)group * m->shape.vocabulary + v) * CRS_GROUP;
+                                           : (group * crs_group_rows(m->shape.vocabulary) + v) * CRS_GROUP;
         m->kernels->add_fixed(scatter + (ptrdiff_t)i * count, (size_t)count, pass->sums + m->sum_table + at, refused);
     }
 }

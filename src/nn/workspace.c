@@ -16,7 +16,7 @@ static bool allocate_floats(float **to, size_t rows, size_t columns) {
 static bool allocate_layers(crs_workspace *w) {
     const crs_model *m = w->model;
     const size_t layers = (size_t)m->shape.layers, n = (size_t)w->rows * (size_t)w->steps, hidden = (size_t)m->hidden_padded;
-    const size_t gates = m->gates.flat ? hidden : (size_t)m->gates.groups * CRS_GROUP;
+    const size_t gates = crs_gates_size(m, w->rows * w->steps);
     w->gates = crs_alloc(layers, sizeof *w->gates, CRS_MEMORY_OTHER);
     w->h = crs_alloc(layers, sizeof *w->h, CRS_MEMORY_OTHER);
     w->c = crs_alloc(layers, sizeof *w->c, CRS_MEMORY_OTHER);
@@ -24,7 +24,7 @@ static bool allocate_layers(crs_workspace *w) {
     w->kept = crs_alloc(layers, sizeof *w->kept, CRS_MEMORY_OTHER);
     bool good = w->gates && w->h && w->c && w->dropped && w->kept;
     for (size_t l = 0; good && l < layers; l++) {
-        good = allocate_floats(&w->gates[l], n, gates) && allocate_floats(&w->h[l], n + (size_t)w->rows, hidden);
+        good = allocate_floats(&w->gates[l], 1, gates) && allocate_floats(&w->h[l], n + (size_t)w->rows, hidden);
         if (good && crs_has_c(m->shape.cell))
             good = allocate_floats(&w->c[l], n + (size_t)w->rows, hidden);
         if (good && (w->uses & CRS_DROPOUT)) {
