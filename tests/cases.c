@@ -1,0 +1,143 @@
+#include "config.h"
+
+#include "cases.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { STREAM_TOKENS = 1000, STREAM_TARGETS, STREAM_STATE };
+
+static void *need(size_t count, size_t size) {
+    void *block = calloc(count, size);
+    if (block == NULL)
+        crs_panic(__FILE__, __LINE__, "out of memory");
+    return block;
+}
+
+double case_draw(uint64_t seed, uint64_t stream, uint64_t index) {
+    uint64_t out[4];
+    crs_random(seed, CRS_DRAW_SAMPLE, stream, index / 4, 0, 0, out);
+    return 2 * crs_unit_double(out[index % 4]) - 1;
+}
+
+/* Large enough for bent activations and uneven predictions, small enough to keep them from saturating. */
+static double bound_of(const ref_tensor *tensor) {
+    if (strstr(tensor->name, "bias") != NULL || strstr(tensor->name, "peephole") != NULL)
+        return 0.6;
+    if (strstr(tensor->name, "embedding") != NULL)
+        return 1.2;
+    double bound = 1.7 / sqrt((double)tensor->dims[1]);
+    return bound < 0.25 ? 0.25 : bound;
+}
+
+static void draw_parameters(nn_case *c) {
+    for (int k = 0; k < c->ref->tensors; k++) {
+        ref_tensor *tensor = &c->ref->tensor[k];
+        double bound = bound_of(tensor);
+        for (int64_t e = 0; e < tensor->size; e++)
+            tensor->values[e] = (float)(bound * case_draw(c->seed, (uint64_t)k, (uint64_t)e));
+    }
+}
+
+static uint32_t draw_token(const nn_case *c, uint64_t stream, uint64_t index) {
+    return (uint32_t)((case_draw(c->seed, stream, index) + 1) / 2 * c->shape.vocabulary);
+}
+
+void case_create(nn_case *c, const crs_shape *shape, int rows, int steps, int lane_rows, float dropout, uint64_t seed) {
+    memset(c, 0, sizeof *c);
+    c->shape = *shape;
+    c->rows = rows;
+    c->steps = steps;
+    c->lane_rows = lane_rows;
+    c->lanes = (rows + lane_rows - 1) / lane_rows;
+    c->dropout = dropout;
+    c->seed = seed;
+    c->ref = ref_create(shape);
+    draw_parameters(c);
+    size_t tokens = (size_t)rows * (size_t)steps, states = case_state_size(c);
+    c->inputs = need(tokens, sizeof *c->inputs);
+    c->targets = need(tokens, sizeof *c->targets);
+    for (size_t k = 0; k < tokens; k++) {
+        c->inputs[k] = draw_token(c, STREAM_TOKENS, k);
+        c->targets[k] = draw_token(c, STREAM_TARGETS, k);
+    }
+    c->state = need(states, sizeof *c->state);
+    for (size_t k = 0; k < states; k++)
+        c->state[k] = (float)(0.9 * case_draw(seed, STREAM_STATE, k));
+    c->lane_starts = need((size_t)c->lanes + 1, sizeof *c->lane_starts);
+    for (int l = 0; l <= c->lanes; l++)
+        c->lane_starts[l] = l * rows / c->lanes;
+}
+
+void case_free(nn_case *c) {
+    ref_free(&c->ref);
+    free(c->inputs);
+    free(c->targets);
+    free(c->state);
+    free(c->lane_starts);
+    memset(c, 0, sizeof *c);
+}
+
+static void import_tensor(crs_model *model, int k, const ref_tensor *tensor) {
+    float *values = need((size_t)tensor->size, sizeof *values);
+    for (int64_t e = 0; e < tensor->size; e++)
+        values[e] = (float)tensor->values[e];
+    crs_model_import(model, crs_model_parameters(model), k, values);
+    free(values);
+}
+
+crs_model *case_model(const nn_case *c, const crs_kernels *kernels, int threads) {
+    crs_model *model = NULL;
+    crs_error error;
+    if (crs_model_create(&model, &c->shape, kernels, threads, &error) != CRS_OK)
+        crs_panic(__FILE__, __LINE__, "%s", error.message);
+    CRS_ASSERT(crs_model_tensors(model) == c->ref->tensors);
+    for (int k = 0; k < c->ref->tensors; k++)
+        import_tensor(model, k, &c->ref->tensor[k]);
+    crs_model_refresh(model);
+    return model;
+}
+
+crs_workspace *case_workspace(const nn_case *c, const crs_model *model) {
+    crs_workspace *workspace = NULL;
+    crs_error error;
+    int uses = CRS_TRAINING | (c->dropout > 0 ? CRS_DROPOUT : 0);
+    if (crs_workspace_create(&workspace, model, c->rows, c->steps, uses, &error) != CRS_OK)
+        crs_panic(__FILE__, __LINE__, "%s", error.message);
+    return workspace;
+}
+
+crs_batch case_batch(const nn_case *c, float *state) {
+    return (crs_batch){.steps = c->steps,
+                       .rows = c->rows,
+                       .inputs = c->inputs,
+                       .targets = c->targets,
+                       .state = state,
+                       .lanes = c->lanes,
+                       .lane_starts = c->lane_starts,
+                       .lane_rows = c->lane_rows,
+                       .dropout = c->dropout,
+                       .seed = c->seed,
+                       .step = 3,
+                       .first_row = 0};
+}
+
+size_t case_state_size(const nn_case *c) { return (size_t)c->rows * ref_state_size(c->ref); }
+
+float *case_state(const nn_case *c) {
+    size_t size = case_state_size(c);
+    float *state = crs_alloc(size, sizeof *state, CRS_MEMORY_OTHER);
+    CRS_ASSERT(state != NULL);
+    memcpy(state, c->state, size * sizeof *state);
+    return state;
+}
+
+const char *case_name(const nn_case *c) {
+    static char name[160];
+    snprintf(name, sizeof name, "%s V%d E%d H%d L%d, %d rows (lanes of %d), %d steps, dropout %g",
+             crs_cell_name(c->shape.cell), c->shape.vocabulary, c->shape.embed, c->shape.hidden, c->shape.layers, c->rows,
+             c->lane_rows, c->steps, (double)c->dropout);
+    return name;
+}

@@ -1,0 +1,37 @@
+/* Drawn inputs for tests of src/nn: parameters, tokens and carried state, for the model and for its reference alike. */
+#ifndef CAROUSEL_TESTS_CASES_H
+#define CAROUSEL_TESTS_CASES_H
+
+#include "reference.h"
+
+typedef struct nn_case {
+    crs_shape shape;
+    int rows, steps, lanes, lane_rows;
+    float dropout;
+    uint64_t seed;    /* of all that is drawn, and of the masks */
+    ref_model *ref;   /* every value is a float's */
+    uint32_t *inputs, *targets;
+    float *state;     /* at the start; left as it is by all below */
+    int *lane_starts; /* [lanes + 1] */
+} nn_case;
+
+/* A number in [-1, 1), a function of its arguments. */
+double case_draw(uint64_t seed, uint64_t stream, uint64_t index);
+
+/* Lanes of lane_rows, spread as evenly as can be. Owned by the caller: case_free. */
+void case_create(nn_case *c, const crs_shape *shape, int rows, int steps, int lane_rows, float dropout, uint64_t seed);
+void case_free(nn_case *c);
+/* A model with the case's parameters; a failed creation ends the program. */
+crs_model *case_model(const nn_case *c, const crs_kernels *kernels, int threads);
+/* A workspace for the case's rows and steps, for training with its dropout. */
+crs_workspace *case_workspace(const nn_case *c, const crs_model *model);
+/* A batch of all rows; state: the carried state in and out, as large as the case's. */
+crs_batch case_batch(const nn_case *c, float *state);
+size_t case_state_size(const nn_case *c); /* floats of all rows */
+/* A copy of the state at the start, by crs_alloc. */
+float *case_state(const nn_case *c);
+
+/* As a line for messages: "gru V65 E5 H33 L2, 13 rows (lanes of 2), 17 steps, dropout 0.3". In a static buffer. */
+const char *case_name(const nn_case *c);
+
+#endif
