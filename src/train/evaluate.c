@@ -1,0 +1,139 @@
+/* The exact loss of a whole split, shared out over ranks by streams. */
+#include "config.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#include "train/evaluate.h"
+
+/* Rows and steps of one pass: at most 4,095 losses of less than 2^19 nats, so that a trailer can't wrap before it is folded. */
+enum { ROWS = 32, STEPS = 120 };
+
+/* What one rank works with. */
+typedef struct crs_evaluator {
+    crs_model *model;
+    crs_workspace *workspace;
+    const crs_dataset *dataset;
+    crs_split split;
+    int64_t stride;
+    uint32_t *inputs, *targets; /* [STEPS][ROWS] */
+    float *state;               /* [ROWS][crs_model_state] */
+} crs_evaluator;
+
+void crs_total_fold(crs_total *total, int64_t trailer[CRS_SUM_TRAILER]) {
+    const int64_t loss = trailer[CRS_SUM_LOSS], low = loss & UINT32_MAX;
+    total->high += (loss - low) / (INT64_C(1) << 32);
+    total->low += low;
+    total->targets += trailer[CRS_SUM_TARGETS];
+    total->refused += trailer[CRS_SUM_REFUSED];
+    memset(trailer, 0, CRS_SUM_TRAILER * sizeof *trailer);
+}
+
+double crs_total_nats(const crs_total *total) {
+    const int64_t low = total->low & UINT32_MAX;
+    const int64_t high = total->high + (total->low - low) / (INT64_C(1) << 32);
+    return (double)high + (double)low * CRS_SUM_STEP;
+}
+
+static crs_status allocate(crs_evaluator *e, int rows, crs_error *error) {
+    const int64_t steps = e->stride < STEPS ? e->stride : STEPS;
+    e->inputs = crs_alloc(STEPS * ROWS, sizeof *e->inputs, CRS_MEMORY_DATA);
+    e->targets = crs_alloc(STEPS * ROWS, sizeof *e->targets, CRS_MEMORY_DATA);
+    e->state = crs_alloc_or_fail(ROWS * crs_model_state(e->model), sizeof *e->state, CRS_MEMORY_ACTIVATIONS,
+                                 "the state of an evaluation", error);
+    if (!e->inputs || !e->targets || !e->state)
+        return crs_fail(error, CRS_INTERNAL, "out of memory for an evaluation");
+    return crs_workspace_create(&e->workspace, e->model, rows, (int)steps, CRS_FORWARD, error);
+}
+
+/* Streams first_row .. first_row + rows - 1 from a zero state to their ends. */
+static crs_status evaluate_rows(crs_evaluator *e, int64_t first_row, int rows, crs_total *total, crs_error *error) {
+    crs_reader *reader;
+    if (crs_reader_create(&reader, e->dataset, e->split, e->stride, first_row, rows, error) != CRS_OK)
+        return error->status;
+    memset(e->state, 0, (size_t)rows * crs_model_state(e->model) * sizeof *e->state);
+    int64_t trailer[CRS_SUM_TRAILER] = {0};
+    for (int64_t offset = 0; offset < e->stride && error->status == CRS_OK; offset += STEPS) {
+        const int64_t left = e->stride - offset;
+        const int steps = (int)(left < STEPS ? left : STEPS);
+        if (crs_reader_window(reader, offset, steps, e->inputs, e->targets, error) != CRS_OK)
+            break;
+        const crs_batch batch = {
+            .steps = steps, .rows = rows, .inputs = e->inputs, .targets = e->targets, .state = e->state};
+        crs_model_evaluate(e->model, e->workspace, &batch, trailer);
+        crs_total_fold(total, trailer);
+    }
+    crs_reader_free(&reader);
+    return error->status;
+}
+
+/* This rank's share of the streams. Local. */
+static crs_status evaluate_own(crs_evaluator *e, int64_t first, int64_t end, crs_total *total, crs_error *error) {
+    if (first == end)
+        return CRS_OK;
+    if (allocate(e, (int)(end - first < ROWS ? end - first : ROWS), error) == CRS_OK)
+        for (int64_t row = first; row < end && error->status == CRS_OK; row += ROWS)
+            evaluate_rows(e, row, (int)(end - row < ROWS ? end - row : ROWS), total, error);
+    crs_workspace_free(&e->workspace);
+    crs_free(&e->inputs);
+    crs_free(&e->targets);
+    crs_free(&e->state);
+    return error->status;
+}
+
+static crs_status check_split(const crs_model *model, const crs_dataset *dataset, crs_split split, int64_t streams,
+                              crs_error *error) {
+    const int64_t tokens = dataset->length[split];
+    if (tokens < 2)
+        return crs_fail(error, CRS_DATA, "%s: its %s split has %" PRId64 " tokens; a prediction needs 2", dataset->path,
+                        crs_split_name(split), tokens);
+    if (streams < 1 || streams > tokens - 1)
+        return crs_fail(error, CRS_CONFIG,
+                        "--streams=%" PRId64 ": the %s split of %s has %" PRId64 " tokens, so 1 to %" PRId64 " would do", streams,
+                        crs_split_name(split), dataset->path, tokens, tokens - 1);
+    if ((int64_t)dataset->vocabulary.count != crs_model_shape(model)->vocabulary)
+        return crs_fail(error, CRS_DATA, "%s: its vocabulary has %" PRIu32 " tokens, and that of the model %d",
+                        dataset->path, dataset->vocabulary.count, crs_model_shape(model)->vocabulary);
+    return CRS_OK;
+}
+
+crs_status crs_evaluate_total(crs_comm *comm, crs_model *model, const crs_dataset *dataset, crs_split split, int64_t streams,
+                              crs_total *total, crs_error *error) {
+    const int64_t rank = crs_comm_rank(comm), ranks = crs_comm_size(comm);
+    *error = (crs_error){0};
+    *total = (crs_total){0};
+    if (check_split(model, dataset, split, streams, error) == CRS_OK) {
+        crs_evaluator evaluator = {
+            .model = model, .dataset = dataset, .split = split, .stride = (dataset->length[split] - 1) / streams};
+        /* A single stream is rank 0's: floor(r * 1 / ranks) would give it to the last. */
+        const int64_t first = ranks - rank, end = first - 1;
+        evaluate_own(&evaluator, streams - streams * first / ranks, streams - streams * end / ranks, total, error);
+    }
+    if (crs_comm_agree(comm, error) != CRS_OK)
+        return error->status;
+    int64_t values[] = {total->high, total->low, total->targets, total->refused};
+    crs_comm_sum(comm, values, sizeof values / sizeof *values);
+    *total = (crs_total){values[0], values[1], values[2], values[3]};
+    return CRS_OK;
+}
+
+crs_status crs_evaluate(crs_comm *comm, crs_model *model, const crs_dataset *dataset, crs_split split, int64_t streams,
+                        crs_evaluation *evaluation, crs_error *error) {
+    const double start = crs_seconds();
+    crs_total total;
+    *evaluation = (crs_evaluation){0};
+    if (crs_evaluate_total(comm, model, dataset, split, streams, &total, error) != CRS_OK)
+        return error->status;
+    if (total.refused > 0)
+        return crs_fail(error, CRS_DATA,
+                        "%" PRId64 " of %" PRId64 " predictions of the %s split of %s have a loss that is out of range or not "
+                        "finite: this model has diverged",
+                        total.refused, total.targets, crs_split_name(split), dataset->path);
+    evaluation->tokens = total.targets;
+    evaluation->nats_per_token = crs_total_nats(&total) / (double)total.targets;
+    evaluation->bits_per_token = evaluation->nats_per_token / M_LN2;
+    evaluation->perplexity = evaluation->nats_per_token < 700 ? crs_exp(evaluation->nats_per_token) : INFINITY;
+    evaluation->seconds = crs_seconds() - start;
+    return CRS_OK;
+}

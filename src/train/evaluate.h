@@ -1,0 +1,20 @@
+/* The exact loss of a whole split. Private to room train. */
+#ifndef CRS_TRAIN_EVALUATE_H
+#define CRS_TRAIN_EVALUATE_H
+
+#include "carousel/train.h"
+
+/* A sum of losses of any length: nats = high + low * 2^-32. Parts may be added in any grouping; crs_total_nats gives the same bits. */
+typedef struct crs_total {
+    int64_t high, low, targets, refused;
+} crs_total;
+
+/* Adds a trailer of crs_model_evaluate, and makes it zero. Local. */
+void crs_total_fold(crs_total *total, int64_t trailer[CRS_SUM_TRAILER]);
+double crs_total_nats(const crs_total *total);
+
+/* As crs_evaluate, but losses that are out of range or not finite are counted in total->refused, and are no error. Collective. */
+crs_status crs_evaluate_total(crs_comm *comm, crs_model *model, const crs_dataset *dataset, crs_split split, int64_t streams,
+                              crs_total *total, crs_error *error);
+
+#endif

@@ -1,0 +1,107 @@
+/* Models from checkpoints. */
+#include "config.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "train/share.h"
+
+crs_status crs_shape_of(const crs_checkpoint *checkpoint, const char *path, crs_shape *shape, crs_error *error) {
+    const int64_t most = INT32_MAX;
+    int cell = 0;
+    while (cell < CRS_CELLS && strcmp(crs_cell_name((crs_cell)cell), checkpoint->cell) != 0)
+        cell++;
+    if (cell == CRS_CELLS)
+        return crs_fail(error, CRS_DATA, "%s: its cell '%s' is unknown", path, checkpoint->cell);
+    if (checkpoint->hidden < 1 || checkpoint->hidden > most || checkpoint->layers < 1 || checkpoint->layers > most ||
+        checkpoint->embed < 0 || checkpoint->embed > most)
+        return crs_fail(error, CRS_DATA, "%s: no model has %" PRId64 " layers of %" PRId64 " units, embedding %" PRId64, path,
+                        checkpoint->layers, checkpoint->hidden, checkpoint->embed);
+    *shape = (crs_shape){.cell = (crs_cell)cell,
+                         .vocabulary = (int)checkpoint->vocabulary.count,
+                         .embed = (int)checkpoint->embed,
+                         .hidden = (int)checkpoint->hidden,
+                         .layers = (int)checkpoint->layers};
+    return CRS_OK;
+}
+
+crs_status crs_arena_restore(const crs_model *model, float *arena, const crs_checkpoint *checkpoint, const char *prefix,
+                             const char *path, crs_error *error) {
+    for (int i = 0; i < crs_model_tensors(model); i++) {
+        const crs_tensor *tensor = crs_model_tensor(model, i);
+        char name[sizeof checkpoint->array->path];
+        snprintf(name, sizeof name, "%s/%s", prefix, tensor->name);
+        const crs_array *array = crs_checkpoint_find(checkpoint, name);
+        if (!array)
+            return crs_fail(error, CRS_DATA, "%s: %s is missing", path, name);
+        bool fits = array->type == CRS_F32 && array->rank == tensor->rank;
+        for (int d = 0; fits && d < tensor->rank; d++)
+            fits = array->dims[d] == tensor->dims[d];
+        if (!fits)
+            return crs_fail(error, CRS_DATA, "%s: %s has not the shape of this model", path, name);
+        crs_model_import(model, arena, i, array->values);
+    }
+    return CRS_OK;
+}
+
+crs_status crs_arena_capture(const crs_model *model, const float *arena, crs_checkpoint *checkpoint, const char *prefix,
+                             crs_error *error) {
+    for (int i = 0; i < crs_model_tensors(model); i++) {
+        const crs_tensor *tensor = crs_model_tensor(model, i);
+        char name[sizeof checkpoint->array->path];
+        snprintf(name, sizeof name, "%s/%s", prefix, tensor->name);
+        crs_array *array = crs_checkpoint_add(checkpoint, name, CRS_F32, tensor->rank, tensor->dims, error);
+        if (!array)
+            return error->status;
+        crs_model_export(model, arena, i, array->values);
+    }
+    return CRS_OK;
+}
+
+/* Takes the vocabulary out of the checkpoint. */
+static crs_status model_of(crs_checkpoint *checkpoint, const char *path, const crs_kernels *kernels, int threads,
+                           crs_model **model, crs_vocabulary *vocabulary, crs_error *error) {
+    crs_shape shape;
+    if (crs_shape_of(checkpoint, path, &shape, error) != CRS_OK ||
+        crs_model_create(model, &shape, kernels, threads, error) != CRS_OK)
+        return error->status;
+    if (crs_arena_restore(*model, crs_model_parameters(*model), checkpoint, "/model", path, error) != CRS_OK) {
+        crs_model_free(model);
+        return error->status;
+    }
+    crs_model_refresh(*model);
+    *vocabulary = checkpoint->vocabulary;
+    checkpoint->vocabulary = (crs_vocabulary){0};
+    return CRS_OK;
+}
+
+crs_status crs_model_load(const char *path, const crs_kernels *kernels, int threads, crs_model **model,
+                          crs_vocabulary *vocabulary, crs_error *error) {
+    crs_checkpoint checkpoint = {0};
+    *error = (crs_error){0};
+    *model = NULL;
+    *vocabulary = (crs_vocabulary){0};
+    if (crs_checkpoint_read(path, &checkpoint, error) == CRS_OK)
+        model_of(&checkpoint, path, kernels, threads, model, vocabulary, error);
+    crs_checkpoint_free(&checkpoint);
+    return error->status;
+}
+
+crs_status crs_model_load_all(crs_comm *comm, const char *path, const crs_kernels *kernels, int threads, crs_model **model,
+                              crs_vocabulary *vocabulary, crs_error *error) {
+    crs_checkpoint checkpoint = {0};
+    *error = (crs_error){0};
+    *model = NULL;
+    *vocabulary = (crs_vocabulary){0};
+    if (crs_comm_rank(comm) == 0)
+        crs_checkpoint_read(path, &checkpoint, error);
+    if (crs_comm_agree(comm, error) == CRS_OK && crs_checkpoint_share(comm, &checkpoint, error) == CRS_OK) {
+        model_of(&checkpoint, path, kernels, threads, model, vocabulary, error);
+        if (crs_comm_agree(comm, error) != CRS_OK) {
+            crs_model_free(model);
+            crs_vocabulary_free(vocabulary);
+        }
+    }
+    crs_checkpoint_free(&checkpoint);
+    return error->status;
+}

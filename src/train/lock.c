@@ -1,0 +1,86 @@
+/* RUN/.lock: one training at a time in a folder. The file stays: removing it would let two in. */
+#include "config.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "train/lock.h"
+
+static crs_status busy(const char *run, crs_error *error) {
+    return crs_fail(error, CRS_CREATE, "another process is training into %s; wait for it, or give another -o", run);
+}
+
+/* Some file systems know no locks: then there is none. */
+static crs_status lock_file(const char *run, int file, crs_error *error) {
+    if (flock(file, LOCK_EX | LOCK_NB) == 0)
+        return CRS_OK;
+    if (errno == EWOULDBLOCK)
+        return busy(run, error);
+    crs_debug("%s can't be locked: %s", run, strerror(errno));
+    return CRS_OK;
+}
+
+static void lock_path(const char *run, char *path, size_t size) { snprintf(path, size, "%s/.lock", run); }
+
+crs_status crs_lock_take(const char *run, int *lock, crs_error *error) {
+    char path[4150];
+    struct stat status;
+    *lock = -1;
+    if (stat(run, &status) != 0)
+        return errno == ENOENT ? CRS_OK : crs_fail(error, CRS_CREATE, "cannot look into %s: %s", run, strerror(errno));
+    if (!S_ISDIR(status.st_mode))
+        return crs_fail(error, CRS_CREATE, "%s is no folder; give another -o", run);
+    lock_path(run, path, sizeof path);
+    int file = open(path, O_RDWR | O_CLOEXEC);
+    if (file < 0 && (errno == EACCES || errno == EROFS))
+        file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0)
+        return errno == ENOENT ? CRS_OK : crs_fail(error, CRS_CREATE, "cannot open %s: %s", path, strerror(errno));
+    if (lock_file(run, file, error) != CRS_OK) {
+        close(file);
+        return error->status;
+    }
+    *lock = file;
+    return CRS_OK;
+}
+
+crs_status crs_lock_make(const char *run, int *lock, crs_error *error) {
+    char path[4150];
+    *lock = -1;
+    if (mkdir(run, 0777) != 0 && errno != EEXIST)
+        return crs_fail(error, CRS_CREATE, "cannot make the folder %s: %s", run, strerror(errno));
+    lock_path(run, path, sizeof path);
+    const int file = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (file < 0 && errno == EEXIST)
+        return busy(run, error);
+    if (file < 0)
+        return crs_fail(error, CRS_CREATE, "cannot write into the folder %s: %s", run, strerror(errno));
+    if (lock_file(run, file, error) != CRS_OK) {
+        close(file);
+        return error->status;
+    }
+    *lock = file;
+    return CRS_OK;
+}
+
+void crs_lock_release(int *lock) {
+    if (*lock >= 0)
+        close(*lock);
+    *lock = -1;
+}
+
+bool crs_run_holds_files(const char *run) {
+    DIR *folder = opendir(run);
+    bool holds = false;
+    if (!folder)
+        return false;
+    for (const struct dirent *entry; !holds && (entry = readdir(folder));)
+        holds = strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 && strcmp(entry->d_name, ".lock") != 0;
+    closedir(folder);
+    return holds;
+}

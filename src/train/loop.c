@@ -1,0 +1,239 @@
+/* The loop of a training: steps, validation, saving, and the reasons to stop. */
+#include "config.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#include "train/evaluate.h"
+#include "train/report.h"
+#include "train/signals.h"
+#include "train/training.h"
+
+/* So many refused steps in a row end the run. */
+enum { REFUSED_MAX = 10 };
+/* --stop-after leaves room for so many of the longest steps, validations and savings seen of late, and some seconds. */
+static const double stop_margin = 2, stop_reserve = 0.5;
+
+static bool at_root(const crs_training *t) { return crs_comm_rank(t->comm) == 0; }
+
+/* ---- saving ---- */
+
+/* Parameters that are no numbers would make a checkpoint that nothing can go on from. */
+static crs_status check_finite(const crs_training *t, crs_error *error) {
+    const float *values = crs_model_parameters(t->model);
+    const size_t n = crs_model_arena(t->model);
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(values[i]))
+            return crs_fail(error, CRS_CONFIG,
+                            "step %" PRId64 ": the parameters are not finite any more; start over with --fresh and a lower --rate (now "
+                            "%g) or --clip (now %g)",
+                            t->step, t->config->rate, t->config->clip);
+    return CRS_OK;
+}
+
+crs_status crs_training_save(crs_training *t, bool best, crs_error *error) {
+    crs_checkpoint checkpoint;
+    const double start = crs_seconds();
+    if (check_finite(t, error) != CRS_OK)
+        return error->status; /* alike on every rank, as the parameters are */
+    if (crs_state_capture(t, &checkpoint, error) != CRS_OK)
+        return error->status;
+    if (at_root(t) && (!t->metrics.file || crs_metrics_flush(&t->metrics, error) == CRS_OK))
+        crs_run_save(t->config->output, &checkpoint, best, (int)t->config->keep, error);
+    crs_checkpoint_free(&checkpoint);
+    t->last_save = crs_seconds();
+    t->save_seconds = fmax(t->last_save - start, t->save_seconds / 2);
+    return crs_comm_agree(t->comm, error);
+}
+
+/* ---- validation ---- */
+
+/* How many streams the validation split is read in; 0 where it is too short for one prediction. */
+static int64_t validation_streams(const crs_training *t) {
+    const int64_t targets = t->dataset.length[CRS_VALIDATION] - 1;
+    if (targets < 1)
+        return 0;
+    return targets < t->config->batch ? targets : t->config->batch;
+}
+
+/* Collective. *loss: NaN where the model gives no number; *best: whether it is the lowest so far. */
+static crs_status validate(crs_training *t, double *loss, bool *best, crs_error *error) {
+    crs_total total;
+    const double start = crs_seconds();
+    if (crs_evaluate_total(t->comm, t->model, &t->dataset, CRS_VALIDATION, validation_streams(t), &total, error) != CRS_OK)
+        return error->status;
+    *loss = total.refused > 0 ? NAN : crs_total_nats(&total) / (double)total.targets;
+    *best = isfinite(*loss) && !(t->best_validation_loss <= *loss);
+    if (*best)
+        t->best_validation_loss = *loss;
+    const double mean = t->mean.count > 0 ? t->mean.sum / (double)t->mean.count : NAN;
+    t->mean = (crs_mean){0};
+    t->last_validation = crs_seconds();
+    t->validation_seconds = fmax(t->last_validation - start, t->validation_seconds / 2);
+    if (at_root(t))
+        crs_report_validation(t, *loss, *best, t->last_validation - start);
+    crs_history_add(&t->history, t->step, *loss, mean, error);
+    return crs_comm_agree(t->comm, error);
+}
+
+/* ---- whose turn it is ---- */
+
+/* Whether something with this interval is due after `step` steps by their count. */
+static bool due(const crs_training *t, const crs_every *every, int64_t step) {
+    if (step == t->plan.total)
+        return true;
+    if (every->steps == 0 && every->seconds > 0)
+        return false;
+    return step % (every->steps > 0 ? every->steps : t->plan.windows) == 0;
+}
+
+static bool time_is_up(const crs_every *every, double last) {
+    return every->seconds > 0 && crs_seconds() - last >= every->seconds;
+}
+
+/* Whether rank 0 must leave after the step that begins now, to have saved before --stop-after. */
+static bool time_to_stop(const crs_training *t) {
+    const crs_config *config = t->config;
+    if (config->stop_after <= 0)
+        return false;
+    double needed = 2 * t->step_seconds + t->save_seconds;
+    if (due(t, &config->validate_every, t->step + 1) || time_is_up(&config->validate_every, t->last_validation))
+        needed += t->validation_seconds;
+    if (due(t, &config->save_every, t->step + 1) || time_is_up(&config->save_every, t->last_save))
+        needed += t->save_seconds;
+    return crs_process_seconds() + stop_margin * needed + stop_reserve >= config->stop_after;
+}
+
+static void gather_news(const crs_training *t, int64_t news[CRS_NEWS]) {
+    memset(news, 0, CRS_NEWS * sizeof *news);
+    news[CRS_NEWS_SIGNAL] = crs_signals_caught() != 0;
+    if (!at_root(t))
+        return;
+    news[CRS_NEWS_TIME] = time_to_stop(t);
+    news[CRS_NEWS_SAVE] = time_is_up(&t->config->save_every, t->last_save);
+    news[CRS_NEWS_VALIDATE] = time_is_up(&t->config->validate_every, t->last_validation);
+}
+
+/* ---- one turn ---- */
+
+static crs_status count_refused(crs_training *t, const crs_outcome *outcome, crs_error *error) {
+    if (outcome->refused == 0) {
+        t->refused_row = 0;
+        t->mean.sum += outcome->loss;
+        t->mean.count++;
+        return CRS_OK;
+    }
+    t->refused_row++;
+    t->refused_total++;
+    crs_debug("step %" PRId64 " refused: %" PRId64 " numbers out of range or not finite", t->step, outcome->refused);
+    if (t->refused_row < REFUSED_MAX)
+        return CRS_OK;
+    return crs_fail(error, CRS_CONFIG,
+                    "steps %" PRId64 " to %" PRId64 ": the gradient was out of range or not finite %d times in a row; start over with "
+                    "--fresh and a lower --rate (now %g) or --clip (now %g)",
+                    t->step - REFUSED_MAX + 1, t->step, REFUSED_MAX, t->config->rate, t->config->clip);
+}
+
+static void write_line(crs_training *t, const crs_outcome *outcome, double validation_loss, crs_error *error) {
+    const double tokens = (double)t->config->batch * (double)t->config->window;
+    const crs_metrics_line line = {.step = t->step,
+                                   .epoch = (t->step - 1) / t->plan.windows + 1,
+                                   .tokens = t->step * t->config->batch * t->config->window,
+                                   .refused = outcome->refused,
+                                   .loss = outcome->loss,
+                                   .rate = outcome->rate,
+                                   .grad_norm = outcome->norm,
+                                   .tokens_per_second = tokens / outcome->seconds,
+                                   .comm_share = outcome->comm_seconds / outcome->seconds,
+                                   .seconds = t->seconds_before + crs_seconds() - t->start,
+                                   .validation_loss = validation_loss};
+    crs_metrics_write(&t->metrics, &line, error);
+    crs_progress_step(&t->progress, t->step, outcome->loss);
+}
+
+/* A step and what is due after it. CRS_STOPPED: everything is saved. An error that rank 0 alone knows of (the metrics) is news
+ * of the next step, or of the next saving. */
+static crs_status take_turn(crs_training *t, crs_error *error) {
+    int64_t news[CRS_NEWS];
+    crs_outcome outcome;
+    double loss = NAN;
+    bool best = false;
+    gather_news(t, news);
+    *error = t->pending;
+    if (crs_engine_step(&t->engine, t->step, news, &outcome, error) != CRS_OK)
+        return error->status;
+    t->step++;
+    t->step_seconds = fmax(outcome.seconds, 0.9 * t->step_seconds);
+    const crs_config *config = t->config;
+    const crs_status refused = count_refused(t, &outcome, error);
+    const bool stop = (outcome.news[CRS_NEWS_SIGNAL] > 0 || outcome.news[CRS_NEWS_TIME] > 0) && t->step < t->plan.total;
+    if (refused == CRS_OK && !stop && validation_streams(t) > 0 &&
+        (outcome.news[CRS_NEWS_VALIDATE] > 0 || due(t, &config->validate_every, t->step)) &&
+        validate(t, &loss, &best, error) != CRS_OK)
+        return error->status;
+    if (at_root(t))
+        write_line(t, &outcome, loss, &t->pending);
+    if (refused != CRS_OK)
+        return refused;
+    const bool save = stop || best || outcome.news[CRS_NEWS_SAVE] > 0 || due(t, &config->save_every, t->step);
+    if (!save)
+        return CRS_OK;
+    *error = t->pending;
+    if (crs_comm_agree(t->comm, error) != CRS_OK || crs_training_save(t, best, error) != CRS_OK)
+        return error->status;
+    if (at_root(t))
+        crs_report_save(t);
+    return stop ? crs_report_stop(t, outcome.news[CRS_NEWS_SIGNAL] > 0, error) : CRS_OK;
+}
+
+/* A run that was stopped left out a validation that was due: it is made up for. */
+static bool owes_validation(const crs_training *t) {
+    const crs_history *h = &t->history;
+    return t->resumed && t->step > 0 && validation_streams(t) > 0 && due(t, &t->config->validate_every, t->step) &&
+           (h->count == 0 || h->step[h->count - 1] < t->step);
+}
+
+/* From a run that is set up to the first step. */
+static crs_status begin(crs_training *t, crs_error *error) {
+    double loss = NAN;
+    bool best = false;
+    if (!t->resumed && crs_training_save(t, false, error) != CRS_OK)
+        return error->status;
+    if (at_root(t)) {
+        crs_report_start(t);
+        crs_progress_start(&t->progress, t->step, t->plan.total, t->plan.windows,
+                           (double)t->config->batch * (double)t->config->window, t->dataset.vocabulary.level);
+    }
+    const bool owes = owes_validation(t);
+    if (owes && validate(t, &loss, &best, error) != CRS_OK)
+        return error->status;
+    if (at_root(t))
+        crs_metrics_open(&t->metrics, t->config->output, t->step, loss, error);
+    if (crs_comm_agree(t->comm, error) != CRS_OK)
+        return error->status;
+    return owes ? crs_training_save(t, best, error) : CRS_OK;
+}
+
+static crs_status run(crs_training *t, crs_error *error) {
+    if (begin(t, error) != CRS_OK)
+        return error->status;
+    while (error->status == CRS_OK && t->step < t->plan.total)
+        take_turn(t, error);
+    return error->status;
+}
+
+crs_status crs_train(crs_comm *comm, crs_settings *settings, crs_error *error) {
+    crs_training training;
+    crs_signals_catch(crs_comm_size(comm) == 1);
+    if (crs_training_open(&training, comm, settings, error) == CRS_OK) {
+        if (training.finished)
+            crs_report_finished(&training);
+        else if (run(&training, error) == CRS_OK)
+            crs_report_end(&training);
+    }
+    crs_live("");
+    crs_training_close(&training);
+    crs_signals_release();
+    return error->status;
+}

@@ -1,0 +1,168 @@
+/* What a run will do, worked out before anything is allocated. */
+#include "config.h"
+
+#include <inttypes.h>
+#include <limits.h>
+#include <math.h>
+
+#include "train/plan.h"
+
+/* At most this many contributions to one element, so that no partial sum can wrap (docs/numerics.md). */
+enum { CONTRIBUTIONS_MAX = 4095, PASS_ROWS = 32, THREAD_ROWS = 16 };
+
+static bool was_given(const crs_settings *settings, const char *name) {
+    return settings->given[crs_option_find(name)];
+}
+
+/* The batch becomes smaller where it may, and then the window. */
+static crs_status fit(crs_settings *settings, int64_t tokens, const char *data, bool *fitted, crs_error *error) {
+    crs_config *config = &settings->config;
+    const int64_t targets = tokens - 1, batch = config->batch, window = config->window;
+    const bool own_batch = was_given(settings, "batch"), own_window = was_given(settings, "window");
+    *fitted = targets / batch < window;
+    if (!*fitted)
+        return CRS_OK;
+    if (own_batch && own_window && targets / window >= 1 && targets / batch >= 1)
+        return crs_fail(error, CRS_CONFIG,
+                        "%s: its train split of %" PRId64 " tokens is too short for --batch=%" PRId64 " with --window=%" PRId64
+                        "; --batch=%" PRId64 " or --window=%" PRId64 " would fit",
+                        data, tokens, batch, window, targets / window, targets / batch);
+    if (own_batch && targets / batch < 1)
+        return crs_fail(error, CRS_CONFIG,
+                        "%s: its train split of %" PRId64 " tokens is too short for --batch=%" PRId64 "; --batch=%" PRId64
+                        " would fit%s",
+                        data, tokens, batch, own_window && targets / window >= 1 ? targets / window : targets,
+                        own_window && targets / window < 1 ? " with --window=1" : "");
+    if (own_window && targets / window < 1)
+        return crs_fail(error, CRS_CONFIG,
+                        "%s: its train split of %" PRId64 " tokens is too short for --window=%" PRId64 "; --window=%" PRId64
+                        " would fit",
+                        data, tokens, window, own_batch ? targets / batch : targets);
+    if (own_batch) {
+        config->window = targets / batch;
+        return CRS_OK;
+    }
+    config->batch = targets / window >= 1 ? targets / window : 1;
+    config->window = window < targets ? window : targets;
+    return CRS_OK;
+}
+
+crs_status crs_plan_length(crs_plan *plan, crs_settings *settings, int64_t tokens, const char *data, crs_error *error) {
+    crs_config *config = &settings->config;
+    if (tokens < 2)
+        return crs_fail(error, CRS_DATA,
+                        "%s: its train split has %" PRId64 " tokens; training needs at least 2 (pack with a larger share, "
+                        "--split=1,0,0 for all of it)",
+                        data, tokens);
+    if (fit(settings, tokens, data, &plan->fitted, error) != CRS_OK)
+        return error->status;
+    plan->stride = (tokens - 1) / config->batch;
+    plan->windows = plan->stride / config->window;
+    plan->total = config->steps;
+    if (config->steps == 0 && __builtin_mul_overflow(config->epochs, plan->windows, &plan->total))
+        return crs_fail(error, CRS_CONFIG, "--epochs=%" PRId64 " of %" PRId64 " steps are more than can be counted",
+                        config->epochs, plan->windows);
+    return CRS_OK;
+}
+
+static double embed_of(const crs_config *config) {
+    return (double)(config->embed < 0 ? config->hidden : config->embed);
+}
+
+double crs_plan_parameters(const crs_config *config, int64_t vocabulary) {
+    const double v = (double)vocabulary, e = embed_of(config), h = (double)config->hidden, l = (double)config->layers;
+    const double gates = crs_cell_gates(config->cell) * h, first = e > 0 ? e : v;
+    const double biases = gates * (config->cell == CRS_GRU ? 2 : 1) + (config->cell == CRS_PEEPHOLE ? 3 * h : 0);
+    return v * e + gates * (first + h) + (l - 1) * gates * 2 * h + l * biases + v * (h + 1);
+}
+
+double crs_plan_memory(const crs_config *config, int64_t vocabulary, double rows, double pass_rows) {
+    /* The parameters, packed copies, moments, gradient, sums, what travels, and a copy in a checkpoint. */
+    enum { PARAMETER_BYTES = 48, STATE_COPIES = 3 };
+    const double h = (double)config->hidden, l = (double)config->layers, window = (double)config->window;
+    const double state = l * h * crs_cell_parts(config->cell);
+    const double row = l * h * (crs_cell_gates(config->cell) + (config->dropout > 0 ? 4 : 2)) + 2 * h + embed_of(config) +
+                       (double)vocabulary;
+    const double table = (double)vocabulary * h * crs_cell_gates(config->cell);
+    return PARAMETER_BYTES * crs_plan_parameters(config, vocabulary) + 12 * table +
+           4 * (STATE_COPIES * rows * state + pass_rows * window * row) + 16 * rows * window;
+}
+
+/* Whether the machine could hold it. The option named is the one that weighs most. */
+static crs_status check_memory(const crs_config *config, int64_t vocabulary, int ranks, double memory, crs_error *error) {
+    const double rows = ceil((double)config->batch / ranks);
+    const double lane_rows = config->lane > 0 ? (double)config->lane : 1;
+    const double pass_rows = fmin(fmax(lane_rows, PASS_ROWS), rows);
+    const double wanted = crs_plan_memory(config, vocabulary, rows, pass_rows);
+    const double giga = 1e9;
+    if (wanted <= memory)
+        return CRS_OK;
+    if (crs_plan_memory(config, vocabulary, 0, 0) <= memory / 2)
+        return crs_fail(error, CRS_CONFIG,
+                        "--window=%" PRId64 " with --batch=%" PRId64 " and --hidden=%" PRId64
+                        " needs about %.0f GB a rank, and this machine has %.1f GB for each; a smaller --window or --batch "
+                        "would do",
+                        config->window, config->batch, config->hidden, wanted / giga, memory / giga);
+    char embed[40] = "";
+    if (config->embed >= 0)
+        snprintf(embed, sizeof embed, ", --embed=%" PRId64, config->embed);
+    return crs_fail(error, CRS_CONFIG,
+                    "a model of --hidden=%" PRId64 ", --layers=%" PRId64 "%s has %.3g parameters and needs about %.0f GB a rank, and "
+                    "this machine has %.1f GB for each; a smaller model would do",
+                    config->hidden, config->layers, embed, crs_plan_parameters(config, vocabulary), wanted / giga,
+                    memory / giga);
+}
+
+static crs_status check_contributions(const crs_plan *plan, const crs_config *config, int rank, int ranks,
+                                      crs_error *error) {
+    const int window = (int)config->window, batch = plan->lanes.batch;
+    const int64_t made = crs_contributions(plan->lanes.lanes, plan->lanes.lane_rows, window);
+    if (made <= CONTRIBUTIONS_MAX)
+        return CRS_OK;
+    char would[64] = "a smaller --batch or --window would do";
+    for (int lane = plan->lanes.lane_rows + 1; lane <= batch / ranks; lane++) {
+        crs_lanes lanes;
+        crs_error ignored;
+        if (crs_lanes_plan(&lanes, batch, window, lane, rank, ranks, &ignored) != CRS_OK)
+            break;
+        if (crs_contributions(lanes.lanes, lanes.lane_rows, window) <= CONTRIBUTIONS_MAX) {
+            snprintf(would, sizeof would, "--lane=%d would do", lane);
+            break;
+        }
+    }
+    return crs_fail(error, CRS_CONFIG,
+                    "--batch=%d with --window=%d in lanes of %d rows adds %" PRId64
+                    " numbers to one element, and an exact sum takes %d; %s",
+                    batch, window, plan->lanes.lane_rows, made, CONTRIBUTIONS_MAX, would);
+}
+
+crs_status crs_plan_ranks(crs_plan *plan, const crs_config *config, int64_t vocabulary, int rank, int ranks, double memory,
+                          crs_error *error) {
+    const int64_t most = INT_MAX / 4;
+    if (config->batch > most || config->window > most || config->lane > most)
+        return crs_fail(error, CRS_CONFIG, "--batch, --window and --lane can be %" PRId64 " at most", most);
+    if (check_memory(config, vocabulary, ranks, memory, error) != CRS_OK)
+        return error->status;
+    plan->shape = (crs_shape){.cell = config->cell,
+                              .vocabulary = (int)vocabulary,
+                              .embed = (int)embed_of(config),
+                              .hidden = (int)config->hidden,
+                              .layers = (int)config->layers};
+    if (crs_lanes_plan(&plan->lanes, (int)config->batch, (int)config->window, (int)config->lane, rank, ranks, error) != CRS_OK)
+        return error->status;
+    return check_contributions(plan, config, rank, ranks, error);
+}
+
+crs_schedule_plan crs_plan_schedule(const crs_plan *plan, const crs_config *config, int64_t total) {
+    const double every = config->decay_every * (double)plan->windows;
+    return (crs_schedule_plan){.schedule = config->schedule,
+                               .rate = config->rate,
+                               .warmup = config->warmup,
+                               .total = total,
+                               .decay_every = every < 1 ? 1 : every > 0x1p62 ? INT64_C(1) << 62 : (int64_t)(every + 0.5),
+                               .decay_factor = config->decay_factor};
+}
+
+int crs_plan_pass_rows(int threads) {
+    return threads * THREAD_ROWS > PASS_ROWS ? threads * THREAD_ROWS : PASS_ROWS;
+}

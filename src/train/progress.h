@@ -1,0 +1,31 @@
+/* What a person sees while a run trains. Private to room train; rank 0 alone. Local. */
+#ifndef CRS_TRAIN_PROGRESS_H
+#define CRS_TRAIN_PROGRESS_H
+
+#include "carousel/base.h"
+
+typedef struct crs_progress {
+    int64_t total, windows; /* steps of the run, of an epoch */
+    const char *unit;       /* "bits a character" */
+    double shown;           /* when the last line was */
+    double interval;        /* seconds to the next */
+    double loss, weight;    /* smoothed: a weighted sum and the sum of its weights */
+    double pace;            /* seconds a step, smoothed; 0: not known yet */
+    int64_t step;           /* of the last line */
+    double tokens_step;     /* tokens a step */
+} crs_progress;
+
+void crs_progress_start(crs_progress *progress, int64_t step, int64_t total, int64_t windows, double tokens_step, crs_level level);
+/* After a step: shows something now and then. loss may be NaN. */
+void crs_progress_step(crs_progress *progress, int64_t step, double loss);
+/* The line of now, whatever was shown last. */
+void crs_progress_show(crs_progress *progress, int64_t step);
+
+/* "1,003,854" */
+const char *crs_format_count(int64_t count, char out[32]);
+/* "12s", "4m10s", "3h02m", "2d04h" */
+const char *crs_format_time(double seconds, char out[32]);
+/* "lstm, 2 layers of 128" ... what follows a number: "layer" or "layers" */
+const char *crs_plural(int64_t count, const char *one, const char *many);
+
+#endif

@@ -1,0 +1,101 @@
+/* What a run says at its turning points. */
+#include "config.h"
+
+#include <inttypes.h>
+#include <math.h>
+
+#include "train/report.h"
+
+static void say_model(const crs_training *t) {
+    const crs_shape *s = &t->plan.shape;
+    char input[48] = "one-hot input", count[32];
+    int64_t parameters = 0;
+    for (int i = 0; i < crs_model_tensors(t->model); i++)
+        parameters += crs_tensor_size(crs_model_tensor(t->model, i));
+    if (s->embed > 0)
+        snprintf(input, sizeof input, "embedding of %d", s->embed);
+    crs_note("model: %s, %d %s of %d, %s; %s parameters", crs_cell_name(s->cell), s->layers, crs_plural(s->layers, "layer", "layers"),
+             s->hidden, input, crs_format_count(parameters, count));
+}
+
+static void say_data(const crs_training *t) {
+    const crs_dataset *d = &t->dataset;
+    const crs_config *config = t->config;
+    char count[4][32];
+    crs_note("data: %s; %s tokens to train on, %s for validation, vocabulary of %s", d->path,
+             crs_format_count(d->length[CRS_TRAIN], count[0]), crs_format_count(d->length[CRS_VALIDATION], count[1]),
+             crs_format_count(d->vocabulary.count, count[2]));
+    if (d->length[CRS_VALIDATION] < 2)
+        crs_note("no validation: that split is empty or too short");
+    if (t->plan.fitted)
+        crs_note("the text is short: batch and window are the largest that fit, %" PRId64 " and %" PRId64, config->batch,
+                 config->window);
+    crs_note("steps: %" PRId64 " rows of %" PRId64 " tokens each; %s an epoch, %s in all", config->batch, config->window,
+             crs_format_count(t->plan.windows, count[0]), crs_format_count(t->plan.total, count[1]));
+}
+
+static void say_ranks(const crs_training *t) {
+    const crs_lanes *lanes = &t->plan.lanes;
+    const int ranks = crs_comm_size(t->comm);
+    char uneven[96] = "";
+    if (lanes->efficiency < 1)
+        snprintf(uneven, sizeof uneven, "; shares are uneven: efficiency %.0f %% at most", 100 * lanes->efficiency);
+    crs_note("ranks: %d with %d %s each, instruction set %s%s; %d %s%s", ranks, t->threads,
+             crs_plural(t->threads, "thread", "threads"), crs_isa_name(t->isa),
+             t->isa == CRS_ISA_BASELINE ? " (slow: a reference for any processor)" : "", lanes->lanes,
+             crs_plural(lanes->lanes, "lane", "lanes"), uneven);
+}
+
+void crs_report_start(const crs_training *t) {
+    if (t->resumed)
+        crs_note("resuming %s at step %" PRId64, t->config->output, t->step);
+    say_model(t);
+    say_data(t);
+    say_ranks(t);
+}
+
+void crs_report_validation(const crs_training *t, double loss, bool best, double seconds) {
+    const int64_t epoch = t->step > 0 ? (t->step - 1) / t->plan.windows + 1 : 1;
+    char step[32], time[32];
+    if (!isfinite(loss)) {
+        crs_note("epoch %" PRId64 ", step %s: the validation loss is out of range or not finite", epoch,
+                 crs_format_count(t->step, step));
+        return;
+    }
+    crs_note("epoch %" PRId64 ", step %s: validation loss %.4f (%.3f %s)%s, in %s", epoch, crs_format_count(t->step, step), loss,
+             loss / M_LN2, t->progress.unit ? t->progress.unit : "bits a token", best ? ", the lowest so far" : "",
+             crs_format_time(seconds, time));
+}
+
+void crs_report_save(const crs_training *t) {
+    crs_note("saved %s/step-%08" PRId64 ".h5", t->config->output, t->step);
+}
+
+crs_status crs_report_stop(const crs_training *t, bool by_signal, crs_error *error) {
+    return crs_fail(error, CRS_STOPPED, "stopped by %s after step %" PRId64 " of %" PRId64 "; all is saved in %s, and the same command goes on",
+                    by_signal ? "a signal" : "--stop-after", t->step, t->plan.total, t->config->output);
+}
+
+static void say_next(const crs_training *t) {
+    const char *file = isnan(t->best_validation_loss) ? "last" : "best";
+    crs_note("next: carousel sample %s/%s.h5 --length=500", t->config->output, file);
+}
+
+void crs_report_end(const crs_training *t) {
+    char steps[32], time[32], refused[64] = "", best[64] = "";
+    if (t->refused_total > 0)
+        snprintf(refused, sizeof refused, " (%" PRId64 " refused)", t->refused_total);
+    if (!isnan(t->best_validation_loss))
+        snprintf(best, sizeof best, "; lowest validation loss %.4f", t->best_validation_loss);
+    crs_live("");
+    crs_note("done: %s steps%s in %s%s", crs_format_count(t->step, steps), refused,
+             crs_format_time(t->seconds_before + crs_seconds() - t->start, time), best);
+    crs_note("files: %s/last.h5%s, step-*.h5, metrics.jsonl", t->config->output, isnan(t->best_validation_loss) ? "" : ", best.h5");
+    say_next(t);
+}
+
+void crs_report_finished(const crs_training *t) {
+    crs_note("%s is finished: %" PRId64 " of %" PRId64 " steps are done; more --epochs (or --steps) would go on, --fresh would start over",
+             t->config->output, t->step, t->plan.total);
+    say_next(t);
+}

@@ -1,0 +1,244 @@
+/* Everything up to the first step. Each stage ends with an agreement, so that all ranks go on or none; the folder of the run is touched
+ * last, when nothing else can fail. */
+#include "config.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "train/lock.h"
+#include "train/share.h"
+#include "train/training.h"
+
+static bool at_root(const crs_training *t) { return crs_comm_rank(t->comm) == 0; }
+
+/* ---- what there is: data, an earlier run, a model to start from ---- */
+
+/* A checkpoint of rank 0 for all, if it has one: *found is set alike everywhere. */
+static crs_status share(crs_training *t, bool *found, crs_checkpoint *checkpoint, char *path, size_t path_size,
+                        crs_error *error) {
+    if (crs_comm_agree(t->comm, error) != CRS_OK)
+        return error->status;
+    crs_comm_broadcast(t->comm, found, sizeof *found);
+    crs_comm_broadcast(t->comm, path, path_size);
+    return *found ? crs_checkpoint_share(t->comm, checkpoint, error) : CRS_OK;
+}
+
+static crs_status find_run(crs_training *t, crs_checkpoint *checkpoint, char *path, size_t path_size, crs_error *error) {
+    bool found = false;
+    if (at_root(t) && crs_lock_take(t->config->output, &t->lock, error) == CRS_OK && !t->config->fresh)
+        crs_run_load(t->config->output, &found, checkpoint, path, path_size, error);
+    const crs_status status = share(t, &found, checkpoint, path, path_size, error);
+    t->resumed = found && status == CRS_OK;
+    return status;
+}
+
+static crs_status find_model(crs_training *t, crs_checkpoint *checkpoint, char *path, size_t path_size, crs_error *error) {
+    bool found = true;
+    snprintf(path, path_size, "%s", t->config->init_from);
+    if (at_root(t))
+        crs_checkpoint_read(path, checkpoint, error);
+    return share(t, &found, checkpoint, path, path_size, error);
+}
+
+/* ---- --init-from: what was not given is taken from the file, what was given must be the same ---- */
+
+static crs_status take_number(crs_settings *settings, const char *name, int64_t *value, int64_t wanted, int64_t typed,
+                              const char *path, crs_error *error) {
+    if (settings->given[crs_option_find(name)] && typed != wanted)
+        return crs_fail(error, CRS_CONFIG, "--%s=%" PRId64 ", but the model of --init-from=%s has %s %" PRId64, name, typed, path,
+                        name, wanted);
+    *value = wanted;
+    return CRS_OK;
+}
+
+static crs_status take_shape(crs_training *t, const crs_checkpoint *checkpoint, const char *path, crs_error *error) {
+    crs_settings *settings = t->settings;
+    crs_config *config = &settings->config;
+    crs_shape shape;
+    if (crs_shape_of(checkpoint, path, &shape, error) != CRS_OK)
+        return error->status;
+    if (settings->given[crs_option_find("cell")] && config->cell != shape.cell)
+        return crs_fail(error, CRS_CONFIG, "--cell=%s, but the model of --init-from=%s has cell %s", crs_cell_name(config->cell),
+                        path, crs_cell_name(shape.cell));
+    if (take_number(settings, "hidden", &config->hidden, shape.hidden, config->hidden, path, error) != CRS_OK ||
+        take_number(settings, "layers", &config->layers, shape.layers, config->layers, path, error) != CRS_OK)
+        return error->status;
+    const int64_t embed = config->embed < 0 ? config->hidden : config->embed;
+    if (take_number(settings, "embed", &config->embed, shape.embed, embed, path, error) != CRS_OK)
+        return error->status;
+    config->cell = shape.cell;
+    if (!crs_vocabulary_equal(&checkpoint->vocabulary, &t->dataset.vocabulary))
+        return crs_fail(error, CRS_DATA,
+                        "%s: its vocabulary is not that of --init-from=%s; pack the text with --vocabulary=OTHER.h5, the data that the model "
+                        "was trained on",
+                        t->dataset.path, path);
+    return CRS_OK;
+}
+
+/* ---- plan ---- */
+
+static crs_status resume_settings(crs_training *t, const crs_checkpoint *checkpoint, const char *path, crs_error *error) {
+    crs_config recorded;
+    if (crs_config_parse(&recorded, checkpoint->config, path, error) != CRS_OK ||
+        crs_settings_resume(t->settings, &recorded, t->config->output, error) != CRS_OK ||
+        crs_state_check_data(checkpoint, path, &t->dataset, error) != CRS_OK)
+        return error->status;
+    return crs_state_integer(checkpoint, "/run/schedule_total", path, &t->schedule_total, error);
+}
+
+/* Bytes that each rank of this node may use, at most. */
+static double memory_of_rank(const crs_comm *comm) {
+    const double pages = (double)sysconf(_SC_PHYS_PAGES), size = (double)sysconf(_SC_PAGESIZE);
+    return pages > 0 && size > 0 ? pages * size / crs_comm_node_size(comm) : INFINITY;
+}
+
+static crs_status plan_length(crs_training *t, const crs_checkpoint *checkpoint, crs_error *error) {
+    if (crs_plan_length(&t->plan, t->settings, t->dataset.length[CRS_TRAIN], t->dataset.path, error) != CRS_OK)
+        return error->status;
+    if (!t->resumed)
+        t->schedule_total = t->plan.total;
+    else
+        t->step = checkpoint->step;
+    t->finished = t->resumed && t->step >= t->plan.total;
+    return CRS_OK;
+}
+
+/* What this rank can do, and what all can. Collective. */
+static crs_status plan_ranks(crs_training *t, crs_error *error) {
+    const double memory = memory_of_rank(t->comm);
+    const int64_t least = crs_comm_min(t->comm, memory < 0x1p62 ? (int64_t)memory : INT64_C(1) << 62);
+    crs_plan_ranks(&t->plan, t->config, t->dataset.vocabulary.count, crs_comm_rank(t->comm), crs_comm_size(t->comm),
+                   (double)least, error);
+    if (error->status == CRS_OK)
+        crs_isa_choose(&t->isa, error);
+    if (crs_comm_agree(t->comm, error) != CRS_OK)
+        return error->status;
+    t->isa = (crs_isa)crs_comm_min(t->comm, t->isa);
+    t->kernels = crs_kernels_of(t->isa);
+    t->threads = crs_comm_threads(t->comm);
+    if (t->config->threads > 0)
+        t->threads = (int)t->config->threads;
+    return CRS_OK;
+}
+
+static crs_status verify_data(crs_training *t, crs_error *error) {
+    if (at_root(t) && crs_dataset_verify(&t->dataset, CRS_TRAIN, error) == CRS_OK)
+        crs_dataset_verify(&t->dataset, CRS_VALIDATION, error);
+    return crs_comm_agree(t->comm, error);
+}
+
+/* ---- model ---- */
+
+static crs_status create_engine(crs_training *t, crs_error *error) {
+    const crs_config *config = t->config;
+    const crs_engine_setup setup = {.comm = t->comm,
+                                    .model = t->model,
+                                    .optim = &t->optim,
+                                    .kernels = t->kernels,
+                                    .dataset = &t->dataset,
+                                    .lanes = t->plan.lanes,
+                                    .schedule = crs_plan_schedule(&t->plan, config, t->schedule_total),
+                                    .stride = t->plan.stride,
+                                    .windows = t->plan.windows,
+                                    .window = (int)config->window,
+                                    .threads = t->threads,
+                                    .pass_rows = crs_plan_pass_rows(t->threads),
+                                    .dropout = config->dropout,
+                                    .clip = config->clip,
+                                    .seed = config->seed,
+                                    .reduce = config->reduce};
+    return crs_engine_create(&t->engine, &setup, error);
+}
+
+/* Local. */
+static crs_status create(crs_training *t, const crs_checkpoint *checkpoint, const char *path, crs_error *error) {
+    const crs_config *config = t->config;
+    const crs_optimizer_settings optimizer = {.optimizer = config->optimizer,
+                                              .momentum = config->momentum,
+                                              .beta1 = config->beta1,
+                                              .beta2 = config->beta2,
+                                              .epsilon = config->epsilon,
+                                              .weight_decay = config->weight_decay};
+    if (crs_model_create(&t->model, &t->plan.shape, t->kernels, t->threads, error) != CRS_OK ||
+        crs_optim_create(&t->optim, &optimizer, crs_model_arena(t->model), error) != CRS_OK ||
+        create_engine(t, error) != CRS_OK)
+        return error->status;
+    if (t->resumed)
+        return crs_state_restore(t, checkpoint, path, error);
+    if (config->init_from[0] == '\0') {
+        crs_model_initialize(t->model, config->seed, (float)config->forget_bias);
+        return CRS_OK;
+    }
+    if (crs_arena_restore(t->model, crs_model_parameters(t->model), checkpoint, "/model", path, error) == CRS_OK)
+        crs_model_refresh(t->model);
+    return error->status;
+}
+
+/* ---- the folder ---- */
+
+static crs_status open_folder(crs_training *t, crs_error *error) {
+    const char *run = t->config->output;
+    char moved[4200];
+    if (at_root(t) && t->config->fresh && crs_run_holds_files(run)) {
+        if (crs_run_move_aside(run, moved, sizeof moved, error) == CRS_OK) {
+            crs_note("moved the earlier run to %s", moved);
+            crs_lock_release(&t->lock);
+        }
+    }
+    if (at_root(t) && error->status == CRS_OK && t->lock < 0)
+        crs_lock_make(run, &t->lock, error);
+    return crs_comm_agree(t->comm, error);
+}
+
+static crs_status prepare(crs_training *t, crs_checkpoint *checkpoint, crs_error *error) {
+    char path[4200] = "";
+    crs_dataset_open(&t->dataset, t->config->data, error);
+    if (crs_comm_agree(t->comm, error) != CRS_OK || find_run(t, checkpoint, path, sizeof path, error) != CRS_OK)
+        return error->status;
+    const bool init = !t->resumed && t->config->init_from[0] != '\0';
+    if (init && find_model(t, checkpoint, path, sizeof path, error) != CRS_OK)
+        return error->status;
+    if (t->resumed)
+        resume_settings(t, checkpoint, path, error);
+    else if (init)
+        take_shape(t, checkpoint, path, error);
+    if (error->status == CRS_OK)
+        plan_length(t, checkpoint, error);
+    if (crs_comm_agree(t->comm, error) != CRS_OK || t->finished)
+        return error->status;
+    if (plan_ranks(t, error) != CRS_OK || verify_data(t, error) != CRS_OK)
+        return error->status;
+    create(t, checkpoint, path, error);
+    if (crs_comm_agree(t->comm, error) != CRS_OK)
+        return error->status;
+    return open_folder(t, error);
+}
+
+crs_status crs_training_open(crs_training *training, crs_comm *comm, crs_settings *settings, crs_error *error) {
+    const double now = crs_seconds();
+    crs_checkpoint checkpoint = {0};
+    *error = (crs_error){0};
+    *training = (crs_training){.comm = comm,
+                               .settings = settings,
+                               .config = &settings->config,
+                               .lock = -1,
+                               .best_validation_loss = NAN,
+                               .start = now,
+                               .last_save = now,
+                               .last_validation = now};
+    prepare(training, &checkpoint, error);
+    crs_checkpoint_free(&checkpoint);
+    return error->status;
+}
+
+void crs_training_close(crs_training *training) {
+    crs_metrics_close(&training->metrics);
+    crs_engine_free(&training->engine);
+    crs_optim_free(&training->optim);
+    crs_model_free(&training->model);
+    crs_history_free(&training->history);
+    crs_dataset_close(&training->dataset);
+    crs_lock_release(&training->lock);
+}

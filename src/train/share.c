@@ -1,0 +1,100 @@
+/* Checkpoints from rank 0 to the others. */
+#include "config.h"
+
+#include <string.h>
+
+#include "train/share.h"
+
+/* What the others need to know before they can make room. */
+typedef struct crs_head {
+    char cell[16];
+    int64_t hidden, layers, embed, step, epoch, tokens;
+    double best_validation_loss;
+    uint64_t config_bytes; /* with the terminating zero */
+    int32_t level;
+    uint32_t tokens_known;
+    int32_t arrays;
+} crs_head;
+
+static crs_head head_of(const crs_checkpoint *c) {
+    crs_head head = {.hidden = c->hidden,
+                     .layers = c->layers,
+                     .embed = c->embed,
+                     .step = c->step,
+                     .epoch = c->epoch,
+                     .tokens = c->tokens,
+                     .best_validation_loss = c->best_validation_loss,
+                     .config_bytes = c->config ? strlen(c->config) + 1 : 0,
+                     .level = (int32_t)c->vocabulary.level,
+                     .tokens_known = c->vocabulary.count,
+                     .arrays = c->arrays};
+    memcpy(head.cell, c->cell, sizeof head.cell);
+    return head;
+}
+
+static void take_head(crs_checkpoint *c, const crs_head *head) {
+    *c = (crs_checkpoint){.hidden = head->hidden,
+                          .layers = head->layers,
+                          .embed = head->embed,
+                          .step = head->step,
+                          .epoch = head->epoch,
+                          .tokens = head->tokens,
+                          .best_validation_loss = head->best_validation_loss};
+    memcpy(c->cell, head->cell, sizeof c->cell);
+}
+
+static crs_status share_vocabulary(crs_comm *comm, crs_checkpoint *c, const crs_head *head, crs_error *error) {
+    const size_t count = head->level == CRS_LEVEL_CHAR ? head->tokens_known : 0;
+    uint32_t *points = crs_rank() == 0 ? c->vocabulary.code_points
+                                       : crs_alloc_or_fail(count, sizeof *points, CRS_MEMORY_OTHER, "a vocabulary", error);
+    if (crs_comm_agree(comm, error) == CRS_OK) {
+        crs_comm_broadcast(comm, points, count * sizeof *points);
+        if (crs_rank() != 0)
+            crs_vocabulary_create(&c->vocabulary, (crs_level)head->level, points, (uint32_t)count, error);
+        crs_comm_agree(comm, error);
+    }
+    if (crs_rank() != 0)
+        crs_free(&points);
+    return error->status;
+}
+
+/* Names and shapes first, so that all have room for the values before any are sent. */
+static crs_status share_arrays(crs_comm *comm, crs_checkpoint *c, int arrays, crs_error *error) {
+    for (int i = 0; i < arrays; i++) {
+        crs_array shape = {0};
+        if (crs_rank() == 0)
+            shape = c->array[i];
+        crs_comm_broadcast(comm, &shape, sizeof shape);
+        if (crs_rank() != 0 && error->status == CRS_OK)
+            crs_checkpoint_add(c, shape.path, shape.type, shape.rank, shape.dims, error);
+    }
+    if (crs_comm_agree(comm, error) != CRS_OK)
+        return error->status;
+    for (int i = 0; i < arrays; i++) {
+        const crs_array *array = &c->array[i];
+        const size_t size = array->type == CRS_F32 ? sizeof(float) : sizeof(int64_t);
+        crs_comm_broadcast(comm, array->values, (size_t)crs_array_size(array) * size);
+    }
+    return CRS_OK;
+}
+
+crs_status crs_checkpoint_share(crs_comm *comm, crs_checkpoint *checkpoint, crs_error *error) {
+    crs_head head = {0};
+    *error = (crs_error){0};
+    if (crs_rank() == 0)
+        head = head_of(checkpoint);
+    crs_comm_broadcast(comm, &head, sizeof head);
+    if (crs_rank() != 0) {
+        take_head(checkpoint, &head);
+        if (head.config_bytes > 0)
+            checkpoint->config = crs_alloc_or_fail(head.config_bytes, 1, CRS_MEMORY_OTHER, "a configuration", error);
+    }
+    if (crs_comm_agree(comm, error) == CRS_OK) {
+        crs_comm_broadcast(comm, checkpoint->config, head.config_bytes);
+        if (share_vocabulary(comm, checkpoint, &head, error) == CRS_OK)
+            share_arrays(comm, checkpoint, head.arrays, error);
+    }
+    if (error->status != CRS_OK && crs_rank() != 0)
+        crs_checkpoint_free(checkpoint);
+    return error->status;
+}

@@ -1,0 +1,184 @@
+/* One training step over all ranks: read, forward and backward, one sum, one update. */
+#include "config.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "train/step.h"
+
+/* The rows of this rank, cut into passes of whole lanes, as even as can be. */
+static bool plan_passes(crs_engine *e) {
+    const crs_lanes *lanes = &e->setup.lanes;
+    int own = lanes->own_lanes;
+    if (crs_fault("lane") && crs_rank() == 1)
+        own--;
+    const int limit = e->setup.pass_rows > 0 ? e->setup.pass_rows : 1;
+    const int wanted = (lanes->own_rows + limit - 1) / limit;
+    e->passes = wanted < own ? wanted : own;
+    e->pass = crs_alloc((size_t)e->passes, sizeof *e->pass, CRS_MEMORY_OTHER);
+    e->lane_starts = crs_alloc((size_t)(own + e->passes), sizeof *e->lane_starts, CRS_MEMORY_OTHER);
+    if (!e->pass || !e->lane_starts)
+        return false;
+    int *starts = e->lane_starts;
+    for (int p = 0; p < e->passes; p++) {
+        crs_pass_plan *pass = &e->pass[p];
+        const int first = lanes->first_lane + (int)((int64_t)p * own / e->passes);
+        const int end = lanes->first_lane + (int)((int64_t)(p + 1) * own / e->passes);
+        const int row = crs_lane_start(lanes, first);
+        *pass = (crs_pass_plan){.first_row = row - lanes->first_row, .lanes = end - first, .lane_starts = starts};
+        for (int lane = first; lane <= end; lane++)
+            *starts++ = crs_lane_start(lanes, lane) - row;
+        pass->rows = pass->lane_starts[pass->lanes];
+    }
+    return true;
+}
+
+static int largest_pass(const crs_engine *e) {
+    int rows = 0;
+    for (int p = 0; p < e->passes; p++)
+        rows = e->pass[p].rows > rows ? e->pass[p].rows : rows;
+    return rows;
+}
+
+static crs_status allocate(crs_engine *e, crs_error *error) {
+    const crs_engine_setup *s = &e->setup;
+    if (!plan_passes(e))
+        return crs_fail(error, CRS_INTERNAL, "out of memory for the plan of a step");
+    const int rows = largest_pass(e), uses = CRS_TRAINING | (s->dropout > 0 ? CRS_DROPOUT : 0);
+    const size_t tokens = (size_t)s->window * (size_t)s->lanes.own_rows, pass_tokens = (size_t)s->window * (size_t)rows;
+    const size_t state = (size_t)s->lanes.own_rows * crs_model_state(s->model);
+    e->inputs = crs_alloc(tokens, sizeof *e->inputs, CRS_MEMORY_DATA);
+    e->targets = crs_alloc(tokens, sizeof *e->targets, CRS_MEMORY_DATA);
+    e->pass_inputs = crs_alloc(pass_tokens, sizeof *e->pass_inputs, CRS_MEMORY_DATA);
+    e->pass_targets = crs_alloc(pass_tokens, sizeof *e->pass_targets, CRS_MEMORY_DATA);
+    e->state = crs_alloc(state, sizeof *e->state, CRS_MEMORY_ACTIVATIONS);
+    e->state_before = crs_alloc(state, sizeof *e->state_before, CRS_MEMORY_ACTIVATIONS);
+    e->sums = crs_alloc(crs_model_sums(s->model) + CRS_NEWS, sizeof *e->sums, CRS_MEMORY_GRADIENTS);
+    e->gradient = crs_alloc(crs_model_arena(s->model), sizeof *e->gradient, CRS_MEMORY_GRADIENTS);
+    if (!e->inputs || !e->targets || !e->pass_inputs || !e->pass_targets || !e->state || !e->state_before || !e->sums ||
+        !e->gradient)
+        return crs_fail(error, CRS_INTERNAL, "out of memory for a step of %d rows x %d", s->lanes.own_rows, s->window);
+    if (crs_workspace_create(&e->workspace, s->model, rows, s->window, uses, error) != CRS_OK)
+        return error->status;
+    return crs_reader_create(&e->reader, s->dataset, CRS_TRAIN, s->stride, s->lanes.first_row, s->lanes.own_rows, error);
+}
+
+crs_status crs_engine_create(crs_engine *engine, const crs_engine_setup *setup, crs_error *error) {
+    *engine = (crs_engine){.setup = *setup};
+    if (allocate(engine, error) != CRS_OK)
+        crs_engine_free(engine);
+    return error->status;
+}
+
+void crs_engine_free(crs_engine *engine) {
+    crs_reader_free(&engine->reader);
+    crs_workspace_free(&engine->workspace);
+    crs_free(&engine->pass);
+    crs_free(&engine->lane_starts);
+    crs_free(&engine->inputs);
+    crs_free(&engine->targets);
+    crs_free(&engine->pass_inputs);
+    crs_free(&engine->pass_targets);
+    crs_free(&engine->state);
+    crs_free(&engine->state_before);
+    crs_free(&engine->sums);
+    crs_free(&engine->gradient);
+}
+
+/* Columns first_row .. first_row + rows - 1 of [window][own_rows]. */
+static const uint32_t *columns_of(const crs_engine *e, const crs_pass_plan *pass, const uint32_t *all, uint32_t *some) {
+    const int own = e->setup.lanes.own_rows;
+    if (pass->rows == own)
+        return all;
+    for (int t = 0; t < e->setup.window; t++)
+        memcpy(some + (size_t)t * (size_t)pass->rows, all + (size_t)t * (size_t)own + pass->first_row,
+               (size_t)pass->rows * sizeof *some);
+    return some;
+}
+
+/* Adds what this rank's rows have to say to the sums. */
+static crs_status contribute(crs_engine *e, int64_t step, crs_error *error) {
+    const crs_engine_setup *s = &e->setup;
+    const int64_t offset = step % s->windows * s->window;
+    if (crs_reader_window(e->reader, offset, s->window, e->inputs, e->targets, error) != CRS_OK)
+        return error->status;
+    const bool other_mask = crs_fault("mask") && crs_rank() == 1;
+    for (int p = 0; p < e->passes; p++) {
+        const crs_pass_plan *pass = &e->pass[p];
+        const crs_batch batch = {.steps = s->window,
+                                 .rows = pass->rows,
+                                 .inputs = columns_of(e, pass, e->inputs, e->pass_inputs),
+                                 .targets = columns_of(e, pass, e->targets, e->pass_targets),
+                                 .state = e->state + (size_t)pass->first_row * crs_model_state(s->model),
+                                 .lanes = pass->lanes,
+                                 .lane_starts = pass->lane_starts,
+                                 .lane_rows = s->lanes.lane_rows,
+                                 .dropout = (float)s->dropout,
+                                 .seed = other_mask ? ~s->seed : s->seed,
+                                 .step = (uint64_t)step,
+                                 .first_row = s->lanes.first_row + pass->first_row};
+        crs_model_train(s->model, e->workspace, &batch, e->sums);
+    }
+    return CRS_OK;
+}
+
+/* One sum for the gradient, the loss and the news; with --reduce=float the gradient alone travels as floats. */
+static void reduce(crs_engine *e) {
+    const size_t n = crs_model_sums(e->setup.model), gradients = n - CRS_SUM_TRAILER;
+    if (e->setup.reduce == CRS_REDUCE_INT64) {
+        crs_comm_sum(e->setup.comm, e->sums, n + CRS_NEWS);
+        return;
+    }
+    crs_comm_sum_float(e->setup.comm, e->sums, gradients);
+    crs_comm_sum(e->setup.comm, e->sums + gradients, CRS_SUM_TRAILER + CRS_NEWS);
+}
+
+static void update(crs_engine *e, int64_t step, crs_outcome *outcome) {
+    const crs_engine_setup *s = &e->setup;
+    outcome->rate = crs_schedule_rate(&s->schedule, step);
+    if (outcome->refused == 0) {
+        crs_model_gradient(s->model, e->sums, e->gradient);
+        outcome->norm = crs_model_norm(s->model, e->gradient);
+        outcome->refused = !isfinite(outcome->norm);
+    }
+    if (outcome->refused > 0) {
+        const size_t state = (size_t)s->lanes.own_rows * crs_model_state(s->model);
+        memcpy(e->state, e->state_before, state * sizeof *e->state);
+        outcome->loss = outcome->norm = NAN;
+        return;
+    }
+    crs_optim_update(s->optim, s->kernels, crs_model_parameters(s->model), e->gradient,
+                     crs_clip_scale(outcome->norm, s->clip), outcome->rate, s->threads);
+    crs_model_refresh(s->model);
+}
+
+crs_status crs_engine_step(crs_engine *engine, int64_t step, const int64_t news[CRS_NEWS], crs_outcome *outcome,
+                           crs_error *error) {
+    const crs_engine_setup *s = &engine->setup;
+    const double start = crs_seconds(), comm_start = crs_comm_time(s->comm);
+    const size_t n = crs_model_sums(s->model), state = (size_t)s->lanes.own_rows * crs_model_state(s->model);
+    if (step % s->windows == 0)
+        memset(engine->state, 0, state * sizeof *engine->state);
+    memcpy(engine->state_before, engine->state, state * sizeof *engine->state);
+    memset(engine->sums, 0, n * sizeof *engine->sums);
+    if (error->status == CRS_OK)
+        contribute(engine, step, error);
+    if (error->status != CRS_OK)
+        memset(engine->sums, 0, n * sizeof *engine->sums);
+    memcpy(engine->sums + n, news, CRS_NEWS * sizeof *news);
+    engine->sums[n + CRS_NEWS_BAD] = error->status != CRS_OK;
+    reduce(engine);
+
+    *outcome = (crs_outcome){0};
+    memcpy(outcome->news, engine->sums + n, sizeof outcome->news);
+    const int64_t *trailer = engine->sums + n - CRS_SUM_TRAILER;
+    outcome->targets = trailer[CRS_SUM_TARGETS];
+    outcome->refused = trailer[CRS_SUM_REFUSED];
+    outcome->loss = (double)trailer[CRS_SUM_LOSS] * CRS_SUM_STEP / (double)outcome->targets;
+    if (outcome->news[CRS_NEWS_BAD] > 0)
+        return crs_comm_agree(s->comm, error);
+    update(engine, step, outcome);
+    outcome->seconds = crs_seconds() - start;
+    outcome->comm_seconds = crs_comm_time(s->comm) - comm_start;
+    return CRS_OK;
+}

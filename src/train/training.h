@@ -1,0 +1,84 @@
+/* Everything a run holds while it trains. Private to room train. */
+#ifndef CRS_TRAIN_TRAINING_H
+#define CRS_TRAIN_TRAINING_H
+
+#include "train/metrics.h"
+#include "train/plan.h"
+#include "train/progress.h"
+#include "train/step.h"
+
+/* One entry a validation. The arrays grow. */
+typedef struct crs_history {
+    int64_t count, room;
+    int64_t *step;
+    double *validation_loss;
+    double *training_loss; /* mean of the steps since the validation before; NaN where all were refused */
+} crs_history;
+
+/* Of the steps since the last validation. */
+typedef struct crs_mean {
+    double sum;
+    int64_t count;
+} crs_mean;
+
+typedef struct crs_training {
+    crs_comm *comm;         /* borrowed */
+    crs_settings *settings; /* borrowed */
+    const crs_config *config;
+
+    /* set up */
+    crs_dataset dataset;
+    crs_plan plan;
+    crs_isa isa;
+    const crs_kernels *kernels;
+    int threads;
+    int lock; /* rank 0: of RUN/.lock; -1 elsewhere */
+    bool resumed, finished;
+    crs_model *model;
+    crs_optim optim;
+    crs_engine engine;
+
+    /* where it stands */
+    int64_t step; /* steps made */
+    int64_t schedule_total;
+    int64_t refused_row, refused_total;
+    double best_validation_loss; /* NaN: none yet */
+    crs_history history;
+    crs_mean mean;
+    double seconds_before; /* of training, in earlier invocations */
+
+    /* this invocation */
+    double start, last_save, last_validation; /* times, of crs_seconds */
+    double step_seconds, save_seconds, validation_seconds; /* how long the longest of late took */
+    crs_error pending;     /* of this rank alone, and not yet told to the others */
+    crs_metrics metrics;   /* rank 0 */
+    crs_progress progress; /* rank 0 */
+} crs_training;
+
+/* ---- setup.c ---- */
+
+/* Everything up to the first step; on success either finished is set, or all is ready. Collective. */
+crs_status crs_training_open(crs_training *training, crs_comm *comm, crs_settings *settings, crs_error *error);
+void crs_training_close(crs_training *training); /* collective */
+
+/* ---- state.c ---- */
+
+/* The whole state as a checkpoint: at rank 0; elsewhere *checkpoint stays empty. Collective. */
+crs_status crs_state_capture(crs_training *training, crs_checkpoint *checkpoint, crs_error *error);
+/* The opposite; model, optimizer and engine exist. Local. */
+crs_status crs_state_restore(crs_training *training, const crs_checkpoint *checkpoint, const char *path, crs_error *error);
+/* The integer of a scalar /run/NAME or /state/NAME. CRS_DATA where it is missing. */
+crs_status crs_state_integer(const crs_checkpoint *checkpoint, const char *name, const char *path, int64_t *value,
+                             crs_error *error);
+/* Whether the checkpoint was made with this data. */
+crs_status crs_state_check_data(const crs_checkpoint *checkpoint, const char *path, const crs_dataset *dataset,
+                                crs_error *error);
+crs_status crs_history_add(crs_history *history, int64_t step, double validation_loss, double training_loss, crs_error *error);
+void crs_history_free(crs_history *history);
+
+/* ---- loop.c ---- */
+
+/* Writes a checkpoint of where it stands. Collective. */
+crs_status crs_training_save(crs_training *training, bool best, crs_error *error);
+
+#endif
