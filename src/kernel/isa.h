@@ -119,7 +119,8 @@ void CRS_ISA(crs_product)(const crs_product *p);
 void CRS_ISA(crs_outer)(const crs_outer *p);
 void CRS_ISA(crs_add_fixed)(const float *values, size_t n, int64_t *sums, int64_t *refused);
 void CRS_ISA(crs_column_sums)(const float *b, ptrdiff_t b_row, int n, int columns, float *out);
-void CRS_ISA(crs_scatter_rows)(const float *b, ptrdiff_t b_row, int n, int columns, const int *index, float *out);
+void CRS_ISA(crs_scatter_rows)(const float *b, ptrdiff_t b_row, int n, int columns, const int *index, float *out,
+                         ptrdiff_t out_row);
 void CRS_ISA(crs_dot_rows)(const float *a, ptrdiff_t a_row, const float *b, ptrdiff_t b_row, int n, float *out);
 void CRS_ISA(crs_from_fixed)(const int64_t *sums, size_t n, double factor, float *out);
 void CRS_ISA(crs_lstm_forward)(const crs_cell_step *s);

@@ -3,26 +3,38 @@
 
 #include "isa.h"
 
-/* acc[width][blocks] over n, then into the int64 tile, which was asked for before the loop. */
+/* Not inlined: its constants would cost the tile's loop a register. */
+static __attribute__((noinline)) void add_fixed_row(const float *values, int blocks, int64_t *sums, int64_t *refused) {
+    vi bad = {0};
+    for (int j = 0; j < blocks * CRS_BLOCK; j += VL) {
+        bad += out_of_range(load(values + j));
+        add_fixed_vector(values + j, sums + j);
+    }
+    *refused += count_mask(bad);
+}
+
+/* One tile: all of n in registers, then into the int64 sums, which were asked for before the loop. first: the tile's number. */
 CRS_INLINE void tile(const int width, const int blocks, const crs_outer *p, int first, int column) {
-    (void)first;
     vf acc[12][4 * PARTS];
-    int64_t *sums = p->sums + column;
+    const int k_first = crs_share(p->k, first, p->tiles), sums_row = p->blocks * CRS_BLOCK;
+    int64_t *sums = p->sums + (ptrdiff_t)k_first * sums_row + column;
     for (int k = 0; k < width; k++)
         for (int j = 0; j < blocks * 2; j++)
-            __builtin_prefetch(sums + k * p->sums_row + j * 8, 1);
+            __builtin_prefetch(sums + k * sums_row + j * 8, 1);
 #pragma GCC unroll 16
     for (int k = 0; k < width; k++)
 #pragma GCC unroll 16
         for (int j = 0; j < blocks * PARTS; j++)
             acc[k][j] = (vf){0};
-    const float *a = p->a, *b = p->b + column;
-    const ptrdiff_t b_row = p->b_row;
-    for (int n = p->n; n > 0; n--, a += width, b += b_row) {
+    const ptrdiff_t b_block = p->b_block;
+    const float *a = p->a + (ptrdiff_t)k_first * p->n, *b = p->b + column / CRS_BLOCK * b_block;
+    for (int n = p->n; n > 0; n--, a += width, b += CRS_BLOCK) {
         vf w[4 * PARTS];
 #pragma GCC unroll 16
-        for (int j = 0; j < blocks * PARTS; j++)
-            w[j] = load(b + j * VL);
+        for (int j = 0; j < blocks; j++)
+#pragma GCC unroll 16
+            for (int part = 0; part < PARTS; part++)
+                w[j * PARTS + part] = load(b + j * b_block + part * VL);
 #pragma GCC unroll 16
         for (int k = 0; k < width; k++) {
             vf x = all(a[k]);
@@ -32,32 +44,37 @@ CRS_INLINE void tile(const int width, const int blocks, const crs_outer *p, int 
         }
     }
     float parked[12][CRS_GROUP] __attribute__((aligned(64)));
-    vi bad = {0};
 #pragma GCC unroll 16
     for (int k = 0; k < width; k++)
 #pragma GCC unroll 16
-        for (int j = 0; j < blocks * PARTS; j++) {
-            bad += out_of_range(acc[k][j]);
-            store(&parked[k][j * VL], acc[k][j]);
-        }
-    for (int k = 0; k < width; k++)
         for (int j = 0; j < blocks * PARTS; j++)
-            add_fixed_vector(&parked[k][j * VL], sums + k * p->sums_row + j * VL);
-    *p->refused += count_mask(bad);
+            store(&parked[k][j * VL], acc[k][j]);
+    for (int k = 0; k < width; k++)
+        add_fixed_row(parked[k], blocks, sums + k * sums_row, p->refused);
 }
 
 #define TILE_OPERANDS crs_outer
 #include "isa_tiles.h"
 
-void CRS_ISA(crs_outer)(const crs_outer *p) { tile_of(p->width, p->blocks, p, 0); }
+static int width_of(const crs_outer *p, int tile) {
+    return crs_share(p->k, tile + 1, p->tiles) - crs_share(p->k, tile, p->tiles);
+}
+
+/* Where a tile has one block, that block of b stays in the first-level cache from tile to tile. */
+void CRS_ISA(crs_outer)(const crs_outer *p) {
+#if VL == 16
+    for (int tile = p->first_tile; tile < p->end_tile; tile++)
+        tile_of(width_of(p, tile), p->blocks, p, tile);
+#else
+    for (int block = 0; block < p->blocks; block++)
+        for (int tile = p->first_tile; tile < p->end_tile; tile++)
+            tiles[width_of(p, tile) - 1](p, tile, block * CRS_BLOCK);
+#endif
+}
 
 void CRS_ISA(crs_add_fixed)(const float *values, size_t n, int64_t *sums, int64_t *refused) {
-    vi bad = {0};
-    for (size_t i = 0; i < n; i += VL) {
-        bad += out_of_range(load(values + i));
-        add_fixed_vector(values + i, sums + i);
-    }
-    *refused += count_mask(bad);
+    for (size_t i = 0; i < n; i += CRS_BLOCK)
+        add_fixed_row(values + i, 1, sums + i, refused);
 }
 
 void CRS_ISA(crs_column_sums)(const float *b, ptrdiff_t b_row, int n, int columns, float *out) {
@@ -69,9 +86,10 @@ void CRS_ISA(crs_column_sums)(const float *b, ptrdiff_t b_row, int n, int column
     }
 }
 
-void CRS_ISA(crs_scatter_rows)(const float *b, ptrdiff_t b_row, int n, int columns, const int *index, float *out) {
+void CRS_ISA(crs_scatter_rows)(const float *b, ptrdiff_t b_row, int n, int columns, const int *index, float *out,
+                         ptrdiff_t out_row) {
     for (int i = 0; i < n; i++) {
-        float *to = out + (ptrdiff_t)index[i] * columns;
+        float *to = out + index[i] * out_row;
         for (int j = 0; j < columns; j += VL)
             store(to + j, load(to + j) + load(b + i * b_row + j));
     }

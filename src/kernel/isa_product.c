@@ -58,13 +58,52 @@ CRS_INLINE void tile(const int rows, const int blocks, const crs_product *p, int
 #define TILE_OPERANDS crs_product
 #include "isa_tiles.h"
 
-static const int most_rows[5] = {0, TILE_1, TILE_2, TILE_3, TILE_4};
+#if VL == 16
+static const int most_rows[CRS_GROUP_BLOCKS + 1] = {0, TILE_1, TILE_2, TILE_3, TILE_4};
 
 /* Rows are cut into tiles as evenly as can be: a thin last tile would leave the units idle. */
 void CRS_ISA(crs_product)(const crs_product *p) {
     const int count = (p->rows + most_rows[p->blocks] - 1) / most_rows[p->blocks];
     for (int i = 0; i < count; i++) {
-        const int first = (int)((int64_t)i * p->rows / count), end = (int)((int64_t)(i + 1) * p->rows / count);
-        tile_of(end - first, p->blocks, p, first);
+        const int first = crs_share(p->rows, i, count);
+        tile_of(crs_share(p->rows, i + 1, count) - first, p->blocks, p, first);
     }
 }
+#else
+/* With one block a tile, a part of the panel this long serves all blocks and rows from the first-level cache, while the sums are
+ * parked in c. */
+enum { PART_K = 64 };
+
+static void product_part(const crs_product *p) {
+    const int count = (p->rows + TILE_1 - 1) / TILE_1;
+    for (int i = 0; i < count; i++) {
+        const int first = crs_share(p->rows, i, count), rows = crs_share(p->rows, i + 1, count) - first;
+        for (int block = 0; block < p->blocks; block++)
+            tiles[rows - 1](p, first, block * CRS_BLOCK);
+    }
+}
+
+/* As with large tiles: each output is the same chain, cut elsewhere. */
+void CRS_ISA(crs_product)(const crs_product *p) {
+    crs_product part = *p;
+    part.chains = 1;
+    for (int i = 0; i < p->chains; i++) {
+        const crs_chain *whole = &p->chain[i];
+        const int parts = (whole->segment + PART_K - 1) / PART_K;
+        crs_chain *chain = &part.chain[0];
+        const float *panel = whole->panel;
+        for (int s = 0; s < whole->segments; s++)
+            for (int j = 0; j < parts; j++) {
+                const int k = crs_share(whole->segment, j, parts);
+                *chain = *whole;
+                chain->segments = 1;
+                chain->segment = crs_share(whole->segment, j + 1, parts) - k;
+                chain->a = whole->a + s * whole->a_segment + k;
+                chain->panel = panel;
+                panel += chain->segment * whole->panel_row;
+                product_part(&part);
+                part.start = NULL;
+            }
+    }
+}
+#endif

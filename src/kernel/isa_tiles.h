@@ -1,6 +1,7 @@
 /* One function a size of tile, so that its accumulators are registers. Included once by a file that has defined
  *   CRS_INLINE void tile(const int rows, const int blocks, const TILE_OPERANDS *p, int first, int column)
- * and TILE_OPERANDS; gives tile_of(rows, blocks, p, first): all columns of the blocks. */
+ * and TILE_OPERANDS. With 32 registers it gives tile_of(rows, blocks, p, first) for all columns of the blocks, else
+ * tiles[rows - 1](p, first, column) for the one block at a column. */
 #define TILE(rows, blocks)                                                                                             \
     static void tile_##rows##_##blocks(const TILE_OPERANDS *p, int first, int column) {                                \
         tile(rows, blocks, p, first, column);                                                                          \
@@ -31,9 +32,4 @@ static inline void tile_of(int rows, int blocks, const TILE_OPERANDS *p, int fir
 }
 #else
 static tile_function *const tiles[TILE_1] = {tile_1_1, tile_2_1, tile_3_1, tile_4_1, tile_5_1, tile_6_1};
-
-static inline void tile_of(int rows, int blocks, const TILE_OPERANDS *p, int first) {
-    for (int block = 0; block < blocks; block++)
-        tiles[rows - 1](p, first, block * CRS_BLOCK);
-}
 #endif

@@ -30,16 +30,20 @@ typedef struct crs_product {
     crs_chain chain[2];
 } crs_product;
 
-/* sums[k][j] += fixed(sum over n of a[n][k] * b[n][j]), k < width, j < blocks * 16. */
+/* sums[k][j] += fixed(sum over n of a(n, k) * b(n, j)), j < blocks * 16, for the k of some tiles: tile i of `tiles` has
+ * the k from crs_share(k, i, tiles) on, none more than outer_width of these blocks. */
 typedef struct crs_outer {
-    int n, width, blocks;
-    const float *a; /* [n][width] */
-    const float *b; /* [n][b_row] */
-    ptrdiff_t b_row;
-    int64_t *sums; /* [width][sums_row] */
-    ptrdiff_t sums_row;
+    int n, blocks;
+    int k, tiles, first_tile, end_tile;
+    const float *a; /* [tile][n][width of the tile]: tile i begins at its first k times n */
+    const float *b; /* [blocks][b_block / 16][16] */
+    ptrdiff_t b_block;
+    int64_t *sums; /* [k][blocks * 16] */
     int64_t *refused;
 } crs_outer;
+
+/* `part` of `parts` even shares of n things: where it begins. */
+static inline int crs_share(int n, int part, int parts) { return (int)((int64_t)n * part / parts); }
 
 /* One group of hidden units (16; rnn: blocks * 16) at one time for rows. Row r of an array is at r * its row length. */
 typedef struct crs_cell_step {
@@ -76,8 +80,9 @@ struct crs_kernels {
     void (*add_fixed)(const float *values, size_t n, int64_t *sums, int64_t *refused);
     /* out[j] = sum over n in order of b[n][j], j < columns (a multiple of 16) */
     void (*column_sums)(const float *b, ptrdiff_t b_row, int n, int columns, float *out);
-    /* out[index[n]][0 .. columns) += b[n][0 .. columns), n in order; rows of out are columns long */
-    void (*scatter_rows)(const float *b, ptrdiff_t b_row, int n, int columns, const int *index, float *out);
+    /* out[index[n]][0 .. columns) += b[n][0 .. columns), n in order */
+    void (*scatter_rows)(const float *b, ptrdiff_t b_row, int n, int columns, const int *index, float *out,
+                         ptrdiff_t out_row);
     /* out[16] += sum over n in order of a[n] * b[n] */
     void (*dot_rows)(const float *a, ptrdiff_t a_row, const float *b, ptrdiff_t b_row, int n, float *out);
     /* out[i] = sums[i] * factor, rounded to float */

@@ -105,7 +105,7 @@ struct crs_workspace {
     /* the weight gradient's pieces: a lane's rows over some time */
     int piece;                /* most (time, row) pairs of one */
     float *columns_x, *columns_h; /* packed columns of all pieces, [tile][n][width] each */
-    float **panel;            /* [threads]: [piece][64], a group's gradients in one run */
+    float **panel;            /* [threads]: [block][piece][16], a group's gradients in one run */
     float **scatter;          /* [threads]: [piece][64 or E padded] */
     int *slot_of;             /* [V]: -1, or the slot of a token in this piece */
     int *slot;                /* [steps * rows], by piece */
@@ -174,9 +174,6 @@ static inline int crs_units(const crs_model *m, int group) {
     return m->gates.flat ? crs_group_columns(&m->hidden_groups, group) : CRS_BLOCK;
 }
 static inline bool crs_has_c(crs_cell cell) { return cell == CRS_LSTM || cell == CRS_PEEPHOLE; }
-
-/* `part` of `parts` even shares of n things: where it begins. */
-static inline int crs_share(int n, int part, int parts) { return (int)((int64_t)n * part / parts); }
 
 /* The chain over all groups' gate gradients of row n on (64-wide groups of gates of `rows` rows): a of a transposed product. */
 crs_chain crs_chain_of_gates(const crs_model *m, const float *gates, int rows, ptrdiff_t n, bool hidden);

@@ -83,45 +83,42 @@ static void pack(const crs_pass *pass, const crs_worker *worker, const columns *
     }
 }
 
-/* Copies rows of a piece that are `row` floats apart into one run; returns it. */
+/* A group's columns of a piece as [block][n][16]: rows of `from` are `row` floats apart. Returns it. */
 static const float *gather(const crs_pass *pass, const piece *p, const float *from, ptrdiff_t row, int count, float *to) {
-    float *out = to;
     const int rows = p->end_row - p->first_row;
-    for (int t = p->first_time; t < p->end_time; t++) {
-        const float *at = from + ((ptrdiff_t)t * pass->batch->rows + p->first_row) * row;
-        if (count == CRS_GROUP && row == CRS_GROUP) {
-            memcpy(out, at, (size_t)rows * CRS_GROUP * sizeof *out);
-            out += rows * CRS_GROUP;
-            continue;
+    for (int block = 0; block < count; block += CRS_BLOCK) {
+        float *out = to + (ptrdiff_t)block * p->n;
+        for (int t = p->first_time; t < p->end_time; t++) {
+            const float *at = from + ((ptrdiff_t)t * pass->batch->rows + p->first_row) * row + block;
+            for (int r = 0; r < rows; r++, at += row, out += CRS_BLOCK)
+                memcpy(out, at, CRS_BLOCK * sizeof *out);
         }
-        for (int r = 0; r < rows; r++, at += row, out += count)
-            memcpy(out, at, (size_t)count * sizeof *out);
     }
     return to;
 }
 
-/* sums[k][count] += the outer products of some tiles of c and the columns b of a panel. */
-static void outer(const crs_pass *pass, const piece *p, const columns *c, int first, int end, const float *b, ptrdiff_t b_row,
-                  int count, int64_t *sums, int64_t *refused) {
-    for (int tile = first; tile < end; tile++) {
-        const int k = crs_share(c->k, tile, c->tiles);
-        const crs_outer o = {.n = p->n,
-                             .width = crs_share(c->k, tile + 1, c->tiles) - k,
-                             .blocks = count / CRS_BLOCK,
-                             .a = packed_at(c, p, k),
-                             .b = b,
-                             .b_row = b_row,
-                             .sums = sums + (ptrdiff_t)k * count,
-                             .sums_row = count,
-                             .refused = refused};
-        pass->model->kernels->outer(&o);
-    }
+/* sums[k][count] += the outer products of some tiles of c and `count` columns of a gathered panel from b on. */
+static void outer(const crs_pass *pass, const piece *p, const columns *c, int first, int end, const float *b, int count,
+                  int64_t *sums, int64_t *refused) {
+    const crs_outer o = {.n = p->n,
+                         .blocks = count / CRS_BLOCK,
+                         .k = c->k,
+                         .tiles = c->tiles,
+                         .first_tile = first,
+                         .end_tile = end,
+                         .a = packed_at(c, p, 0),
+                         .b = b,
+                         .b_block = (ptrdiff_t)p->n * CRS_BLOCK,
+                         .sums = sums,
+                         .refused = refused};
+    pass->model->kernels->outer(&o);
 }
 
-static void add_column_sums(const crs_pass *pass, const piece *p, const float *b, ptrdiff_t b_row, int count, int64_t *sums,
-                            int64_t *refused) {
+/* sums[count] += the column sums of a gathered panel from b on. */
+static void add_column_sums(const crs_pass *pass, const piece *p, const float *b, int count, int64_t *sums, int64_t *refused) {
     float total[CRS_GROUP] __attribute__((aligned(64)));
-    pass->model->kernels->column_sums(b, b_row, p->n, count, total);
+    for (int j = 0; j < count; j += CRS_BLOCK)
+        pass->model->kernels->column_sums(b + (ptrdiff_t)j * p->n, CRS_BLOCK, p->n, CRS_BLOCK, total + j);
     pass->model->kernels->add_fixed(total, (size_t)count, sums, refused);
 }
 
@@ -155,7 +152,8 @@ static void add_table(const crs_pass *pass, const crs_worker *worker, const piec
     const crs_workspace *w = pass->workspace;
     float *scatter = w->scatter[worker->thread];
     memset(scatter, 0, (size_t)slots * (size_t)count * sizeof *scatter);
-    m->kernels->scatter_rows(panel, count, p->n, count, w->slot + p->start, scatter);
+    for (int j = 0; j < count; j += CRS_BLOCK)
+        m->kernels->scatter_rows(panel + (ptrdiff_t)j * p->n, CRS_BLOCK, p->n, CRS_BLOCK, w->slot + p->start, scatter + j, count);
     for (int i = 0; i < slots; i++) {
         const ptrdiff_t v = w->slot_token[p->start + i];
         const ptrdiff_t at = m->gates.flat ? v * m->hidden_padded + crs_unit_first(m, group)
@@ -178,7 +176,7 @@ static void add_embedding(const crs_pass *pass, const crs_worker *worker, const 
     memset(scatter, 0, (size_t)slots * (size_t)count * sizeof *scatter);
     for (int t = p->first_time; t < p->end_time; t++, slot += p->end_row - p->first_row)
         m->kernels->scatter_rows(w->dh[1] + ((ptrdiff_t)t * pass->batch->rows + p->first_row) * length + first, length,
-                                 p->end_row - p->first_row, count, slot, scatter);
+                                 p->end_row - p->first_row, count, slot, scatter, count);
     for (int i = 0; i < slots; i++)
         m->kernels->add_fixed(scatter + (ptrdiff_t)i * count, (size_t)count,
                               pass->sums + m->sum_embedding + (ptrdiff_t)w->slot_token[p->start + i] * length + first,
@@ -188,14 +186,14 @@ static void add_embedding(const crs_pass *pass, const crs_worker *worker, const 
 /* i and f saw the cell state before, o the one after. */
 static void add_peephole(const crs_pass *pass, const piece *p, int l, int group, const float *panel, int64_t *refused) {
     const crs_model *m = pass->model;
-    static const int slots[3] = {0, 16, 48};
+    static const int block_of[3] = {0, 1, 3};
     const ptrdiff_t hidden = m->hidden_padded, unit = crs_unit_first(m, group);
     const int rows = p->end_row - p->first_row;
     for (int gate = 0; gate < 3; gate++) {
         float total[CRS_BLOCK] __attribute__((aligned(64))) = {0};
         for (int t = p->first_time; t < p->end_time; t++) {
             const ptrdiff_t n = (ptrdiff_t)(t + (gate == 2)) * pass->batch->rows + p->first_row;
-            m->kernels->dot_rows(panel + (ptrdiff_t)(t - p->first_time) * rows * CRS_GROUP + slots[gate], CRS_GROUP,
+            m->kernels->dot_rows(panel + ((ptrdiff_t)block_of[gate] * p->n + (t - p->first_time) * rows) * CRS_BLOCK, CRS_BLOCK,
                                  pass->workspace->c[l] + n * hidden + unit, hidden, rows, total);
         }
         m->kernels->add_fixed(total, CRS_BLOCK, pass->sums + m->layers[l].sum_peephole + gate * hidden + unit, refused);
@@ -212,10 +210,10 @@ static void add_group_rest(const crs_pass *pass, const crs_worker *worker, const
     if (layer->from_tokens) {
         add_table(pass, worker, p, slots, group, panel, count, refused);
     } else {
-        add_column_sums(pass, p, panel + m->gates.x_slot, count, crs_x_columns(m, group),
+        add_column_sums(pass, p, panel + m->gates.x_slot * p->n, crs_x_columns(m, group),
                         pass->sums + layer->sum_bias_ih + crs_x_first(m, group), refused);
         if (m->shape.cell == CRS_GRU)
-            add_column_sums(pass, p, panel + m->gates.h_slot, count, crs_h_columns(m, group),
+            add_column_sums(pass, p, panel + m->gates.h_slot * p->n, crs_h_columns(m, group),
                             pass->sums + layer->sum_bias_hh + crs_h_first(m, group), refused);
     }
     if (m->shape.cell == CRS_PEEPHOLE)
@@ -237,7 +235,7 @@ static void layer_group(const crs_pass *pass, const crs_worker *worker, int l, i
                                     count, pass->workspace->panel[worker->thread]);
         if (hidden && first == 0)
             add_group_rest(pass, worker, &p, pass->workspace->slots[i], l, group, panel, count, refused);
-        outer(pass, &p, c, first, end, panel + (hidden ? m->gates.h_slot : m->gates.x_slot), count, used, sums, refused);
+        outer(pass, &p, c, first, end, panel + (hidden ? m->gates.h_slot : m->gates.x_slot) * p.n, used, sums, refused);
     }
 }
 
@@ -273,8 +271,8 @@ static void output_gradient(const crs_pass *pass, const crs_worker *worker, cons
             const float *panel = gather(pass, &p, pass->workspace->logits + first, v->padded, count,
                                         pass->workspace->panel[worker->thread]);
             if (begin == 0)
-                add_column_sums(pass, &p, panel, count, count, pass->sums + m->sum_output_bias + first, refused);
-            outer(pass, &p, h, begin, end, panel, count, count,
+                add_column_sums(pass, &p, panel, count, pass->sums + m->sum_output_bias + first, refused);
+            outer(pass, &p, h, begin, end, panel, count,
                   pass->sums + m->sum_output_weight + (size_t)first * (size_t)m->shape.hidden, refused);
         }
     }
