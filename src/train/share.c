@@ -7,7 +7,7 @@
 
 /* What the others need to know before they can make room. */
 typedef struct crs_head {
-    char cell[16];
+    char cell[16], data[CRS_HASH_HEX];
     int64_t hidden, layers, embed, step, epoch, tokens;
     double best_validation_loss;
     uint64_t config_bytes; /* with the terminating zero */
@@ -29,6 +29,7 @@ static crs_head head_of(const crs_checkpoint *c) {
                      .tokens_known = c->vocabulary.count,
                      .arrays = c->arrays};
     memcpy(head.cell, c->cell, sizeof head.cell);
+    memcpy(head.data, c->data, sizeof head.data);
     return head;
 }
 
@@ -41,6 +42,7 @@ static void take_head(crs_checkpoint *c, const crs_head *head) {
                           .tokens = head->tokens,
                           .best_validation_loss = head->best_validation_loss};
     memcpy(c->cell, head->cell, sizeof c->cell);
+    memcpy(c->data, head->data, sizeof c->data);
 }
 
 static crs_status share_vocabulary(crs_comm *comm, crs_checkpoint *c, const crs_head *head, crs_error *error) {

@@ -3,7 +3,6 @@
 
 #include <inttypes.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "train/share.h"
@@ -64,27 +63,14 @@ static bool put_integer(crs_checkpoint *c, const char *path, int64_t value, crs_
     return put(c, path, CRS_I64, -1, &value, error);
 }
 
-/* The 32 digits of a digest as two numbers, as a checkpoint holds no text but the configuration. */
-static void digest_numbers(const char *hex, uint64_t numbers[2]) {
-    for (int i = 0; i < 2; i++) {
-        char half[17];
-        memcpy(half, hex + 16 * i, 16);
-        half[16] = '\0';
-        numbers[i] = strtoull(half, NULL, 16);
-    }
-}
-
 static bool put_run(const crs_training *t, crs_checkpoint *c, crs_error *error) {
     const double seconds = t->seconds_before + (crs_seconds() - t->start);
     const crs_history *h = &t->history;
-    uint64_t digest[2];
-    digest_numbers(t->dataset.digest, digest);
     bool good = put_integer(c, "/state/updates", t->optim.updates, error) &&
                 put_integer(c, "/state/window", t->step % t->plan.windows, error) &&
                 put_integer(c, "/state/refused_in_a_row", t->refused_row, error) &&
                 put_integer(c, "/run/schedule_total", t->schedule_total, error) &&
                 put_integer(c, "/run/refused", t->refused_total, error) &&
-                put(c, "/run/data_digest", CRS_U64, 2, digest, error) &&
                 put(c, "/run/seconds", CRS_F64, -1, &seconds, error) &&
                 put(c, "/run/save_seconds", CRS_F64, -1, &t->save_seconds, error) &&
                 put(c, "/run/validation_seconds", CRS_F64, -1, &t->validation_seconds, error) &&
@@ -113,6 +99,7 @@ static crs_status capture(crs_training *t, crs_checkpoint *c, crs_error *error) 
                           .tokens = t->step * t->config->batch * t->config->window,
                           .best_validation_loss = t->best_validation_loss};
     snprintf(c->cell, sizeof c->cell, "%s", crs_cell_name(shape->cell));
+    memcpy(c->data, t->dataset.digest, sizeof c->data);
     c->config = crs_config_text(t->config);
     if (!c->config)
         return crs_fail(error, CRS_INTERNAL, "out of memory for a checkpoint");
@@ -176,21 +163,13 @@ static crs_status get_real(const crs_checkpoint *checkpoint, const char *name, c
 
 crs_status crs_state_check_data(const crs_checkpoint *checkpoint, const char *path, const crs_dataset *dataset,
                                 crs_error *error) {
-    const crs_array *array = crs_checkpoint_find(checkpoint, "/run/data_digest");
-    uint64_t digest[2];
-    if (!array || array->type != CRS_U64 || crs_array_size(array) != 2)
-        return missing(path, "/run/data_digest", error);
     if (!crs_vocabulary_equal(&checkpoint->vocabulary, &dataset->vocabulary))
         return crs_fail(error, CRS_DATA,
                         "%s: its vocabulary is not that of %s; give the data that this run was trained on, or another -o",
                         dataset->path, path);
-    digest_numbers(dataset->digest, digest);
-    const uint64_t *recorded = array->values;
-    if (recorded[0] != digest[0] || recorded[1] != digest[1])
-        return crs_fail(error, CRS_DATA,
-                        "%s: %s was trained on other data (digest %016" PRIx64 "%016" PRIx64 ", and this is %s); give that, or "
-                        "another -o",
-                        dataset->path, path, recorded[0], recorded[1], dataset->digest);
+    if (strcmp(checkpoint->data, dataset->digest) != 0)
+        return crs_fail(error, CRS_DATA, "%s: its data (digest %s) is not what %s was trained on (%s); give that, or another -o",
+                        dataset->path, dataset->digest, path, checkpoint->data);
     return CRS_OK;
 }
 
