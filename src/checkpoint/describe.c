@@ -1,0 +1,73 @@
+/* Meaning, units and gates of a data set, from its path. */
+#include "config.h"
+
+#include <string.h>
+
+#include "checkpoint/describe.h"
+
+typedef struct phrase {
+    const char *begins, *ends, *text;
+} phrase;
+
+/* The first that fits counts. */
+static const phrase meanings[] = {
+    {"/config", "", "every option in force, as INI"},
+    {"/vocabulary", "", "the character of each token; the empty string is U+0000"},
+    {"/model/embedding/", "", "one row for each token: what the first layer reads"},
+    {"/model/layers/", "/weight_ih", "weights of the layer's input, a block of rows for each gate"},
+    {"/model/layers/", "/weight_hh", "weights of the layer's own state, a block of rows for each gate"},
+    {"/model/layers/", "/bias_ih", "bias, a block for each gate"},
+    {"/model/layers/", "/bias_hh", "bias of the product with the state, a block for each gate"},
+    {"/model/layers/", "/peephole", "weights of the cell's state in each gate"},
+    {"/model/output/", "/weight", "one row for each token: the state's part in its score"},
+    {"/model/output/", "/bias", "the score of each token at a state of zero"},
+    {"/optimizer/adam/first_moment/", "", "running mean of the gradient"},
+    {"/optimizer/adam/second_moment/", "", "running mean of the squared gradient"},
+    {"/optimizer/rmsprop/", "", "running mean of the squared gradient"},
+    {"/optimizer/sgd/", "", "velocity: gradients summed, older ones less"},
+    {"/optimizer/adagrad/", "", "sum of the squared gradients"},
+    {"/state/hidden", "", "carried state of each row of the batch: layer after layer"},
+    {"/history/", "", "what was measured on the way"},
+};
+
+static const phrase units[] = {
+    {"/config", "", ""},           {"/vocabulary", "", "character"},
+    {"/model/", "", "1"},          {"/optimizer/", "", "1"},
+    {"/", "loss", "nats a token"}, {"/", "seconds", "s"},
+    {"/", "step", "steps"},        {"/", "steps", "steps"},
+    {"/", "epoch", "epochs"},      {"/", "epochs", "epochs"},
+    {"/", "tokens", "tokens"},     {"/", "position", "tokens"},
+    {"/", "hidden", "1"},          {"/", "rate", "1"},
+};
+
+static const char *find(const phrase *table, size_t count, const char *path) {
+    size_t length = strlen(path);
+    for (size_t i = 0; i < count; i++) {
+        size_t tail = strlen(table[i].ends);
+        if (strncmp(path, table[i].begins, strlen(table[i].begins)) == 0 && length >= tail &&
+            strcmp(path + length - tail, table[i].ends) == 0)
+            return table[i].text;
+    }
+    return "";
+}
+
+const char *crs_describe_meaning(const char *path) {
+    return find(meanings, sizeof meanings / sizeof *meanings, path);
+}
+
+const char *crs_describe_units(const char *path) {
+    return find(units, sizeof units / sizeof *units, path);
+}
+
+const char *crs_describe_gates(const char *path, const char *cell) {
+    static const char layers[] = "/layers/";
+    const char *layer = strstr(path, layers);
+    if (!layer || (strncmp(path, "/model/", 7) != 0 && strncmp(path, "/optimizer/", 11) != 0))
+        return "";
+    const char *name = strrchr(path, '/');
+    if (strcmp(name, "/peephole") == 0)
+        return "i f o";
+    if (strcmp(cell, "lstm") == 0 || strcmp(cell, "peephole") == 0)
+        return "i f g o";
+    return strcmp(cell, "gru") == 0 ? "r z n" : "";
+}

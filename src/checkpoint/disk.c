@@ -1,0 +1,148 @@
+/* Writing, flushing, renaming. */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "checkpoint/disk.h"
+
+static const char mark[] = ".tmp-";
+
+bool crs_disk_temporary(const char *path, char *out, size_t size) {
+    return snprintf(out, size, "%s%s%ld", path, mark, (long)getpid()) < (int)size;
+}
+
+bool crs_disk_is_temporary(const char *name) {
+    const char *tail = strstr(name, mark);
+    if (!tail || tail == name)
+        return false;
+    tail += sizeof mark - 1;
+    return *tail != '\0' && strspn(tail, "0123456789") == strlen(tail);
+}
+
+static crs_status fail(const char *path, const char *what, crs_error *error) {
+    const char *advice = errno == ENOSPC || errno == EDQUOT ? "make room there, or give another folder"
+                         : errno == EFBIG                   ? "raise the limit on file sizes (ulimit -f)"
+                                                            : "give a folder that can be written";
+    return crs_fail(error, CRS_CREATE, "%s: can't be %s: %s; %s", path, what, strerror(errno), advice);
+}
+
+static bool write_all(int file, const char *bytes, size_t count) {
+    const size_t most = (size_t)1 << 30; /* Linux writes less than 2 GiB at once */
+    while (count > 0) {
+        ssize_t n = write(file, bytes, count < most ? count : most);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return false;
+        bytes += n;
+        count -= (size_t)n;
+    }
+    return true;
+}
+
+/* fsync where the file system has one for this kind of file. */
+static bool flush(int file) {
+    return fsync(file) == 0 || errno == EINVAL || errno == ENOTSUP;
+}
+
+/* Beyond a limit on file sizes the kernel sends a signal whose default is death; an error is wanted instead. */
+static void ignore_size_signal(struct sigaction *before) {
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+    sigemptyset(&ignore.sa_mask);
+    sigaction(SIGXFSZ, &ignore, before);
+}
+
+static int create(const char *path) {
+    return open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+}
+
+/* Flushes and closes; what is read back afterwards comes from the disk, as far as the kernel goes along. */
+static bool finish(int file) {
+    bool good = flush(file);
+    int cause = errno;
+    posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED);
+    if (close(file) != 0 && good)
+        return false;
+    errno = cause;
+    return good;
+}
+
+crs_status crs_disk_write(const char *path, const void *bytes, size_t count, crs_error *error) {
+    struct sigaction before;
+    int file = create(path);
+    if (file < 0)
+        return fail(path, "created", error);
+    ignore_size_signal(&before);
+    bool good = write_all(file, bytes, count);
+    int cause = errno;
+    sigaction(SIGXFSZ, &before, NULL);
+    if (!good) {
+        close(file);
+        errno = cause;
+        return fail(path, "written", error);
+    }
+    return finish(file) ? CRS_OK : fail(path, "flushed to the disk", error);
+}
+
+static bool copy_all(int from, int to) {
+    static char buffer[1 << 16];
+    for (;;) {
+        ssize_t n = read(from, buffer, sizeof buffer);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n == 0;
+        if (!write_all(to, buffer, (size_t)n))
+            return false;
+    }
+}
+
+crs_status crs_disk_copy(const char *from, const char *path, crs_error *error) {
+    struct sigaction before;
+    int source = open(from, O_RDONLY | O_CLOEXEC);
+    if (source < 0)
+        return fail(from, "read", error);
+    int file = create(path);
+    if (file < 0) {
+        int cause = errno;
+        close(source);
+        errno = cause;
+        return fail(path, "created", error);
+    }
+    ignore_size_signal(&before);
+    bool good = copy_all(source, file);
+    int cause = errno;
+    sigaction(SIGXFSZ, &before, NULL);
+    close(source);
+    if (!good) {
+        close(file);
+        errno = cause;
+        return fail(path, "written", error);
+    }
+    return finish(file) ? CRS_OK : fail(path, "flushed to the disk", error);
+}
+
+crs_status crs_disk_rename(const char *from, const char *to, crs_error *error) {
+    if (rename(from, to) != 0)
+        return fail(to, "replaced", error);
+    return crs_disk_flush_folder(to, error);
+}
+
+crs_status crs_disk_flush_folder(const char *path, crs_error *error) {
+    char copy[PATH_MAX];
+    snprintf(copy, sizeof copy, "%s", path);
+    int folder = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool good = folder >= 0 && flush(folder);
+    int cause = errno;
+    if (folder >= 0)
+        close(folder);
+    errno = cause;
+    return good ? CRS_OK : fail(path, "flushed to the disk", error);
+}

@@ -1,0 +1,182 @@
+/* From a checkpoint to the bytes of its file. */
+#include "config.h"
+
+#include <string.h>
+
+#include "checkpoint/describe.h"
+#include "checkpoint/image.h"
+#include "checkpoint/listing.h"
+
+/* By how much the file in memory grows at least. */
+#define GROWTH ((size_t)1 << 20)
+
+/* An object header and links that carry checksums (HDF5 1.8 and later), in memory alone. */
+static hid_t create_file(const char *name) {
+    hid_t access = H5Pcreate(H5P_FILE_ACCESS), creation = H5Pcreate(H5P_FILE_CREATE), file = -1;
+#if H5_VERSION_GE(1, 10, 2)
+    bool good = H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_V18) >= 0;
+#else
+    bool good = H5Pset_libver_bounds(access, H5F_LIBVER_LATEST, H5F_LIBVER_LATEST) >= 0;
+#endif
+    /* Without the times of day, the same checkpoint is the same bytes. */
+    if (good && H5Pset_fapl_core(access, GROWTH, false) >= 0 && H5Pset_obj_track_times(creation, false) >= 0)
+        file = H5Fcreate(name, H5F_ACC_TRUNC, creation, access);
+    H5Pclose(creation);
+    H5Pclose(access);
+    return file;
+}
+
+/* Creates the groups above path that are not there yet. */
+static bool create_groups(hid_t file, const char *path) {
+    char group[sizeof((crs_array *)NULL)->path];
+    for (const char *end = strchr(path + 1, '/'); end; end = strchr(end + 1, '/')) {
+        snprintf(group, sizeof group, "%.*s", (int)(end - path), path);
+        if (H5Lexists(file, group, H5P_DEFAULT) > 0)
+            continue;
+        hid_t creation = H5Pcreate(H5P_GROUP_CREATE);
+        H5Pset_obj_track_times(creation, false);
+        hid_t id = H5Gcreate2(file, group, H5P_DEFAULT, creation, H5P_DEFAULT);
+        H5Pclose(creation);
+        if (id < 0)
+            return false;
+        H5Gclose(id);
+    }
+    return true;
+}
+
+static bool describe(hid_t set, const char *path, const char *cell, const char *hash) {
+    const char *meaning = crs_describe_meaning(path), *units = crs_describe_units(path),
+               *gates = crs_describe_gates(path, cell);
+    return crs_hdf_put_text(set, CRS_HASH_ATTRIBUTE, hash) &&
+           (!*meaning || crs_hdf_put_text(set, "description", meaning)) &&
+           (!*units || crs_hdf_put_text(set, "units", units)) && (!*gates || crs_hdf_put_text(set, "gates", gates));
+}
+
+/* Writes one data set whole, with its attributes. */
+static bool put_set(hid_t file, const char *path, hid_t file_type, hid_t memory_type, int rank, const int64_t *dims,
+                    const void *values, const char *hash, const char *cell) {
+    hsize_t extent[CRS_RANK_MAX];
+    for (int i = 0; i < rank; i++)
+        extent[i] = (hsize_t)dims[i];
+    hid_t space = rank ? H5Screate_simple(rank, extent, NULL) : H5Screate(H5S_SCALAR),
+          creation = H5Pcreate(H5P_DATASET_CREATE);
+    bool good = H5Pset_obj_track_times(creation, false) >= 0 && H5Pset_fill_time(creation, H5D_FILL_TIME_NEVER) >= 0 &&
+                create_groups(file, path);
+    hid_t set = good ? H5Dcreate2(file, path, file_type, space, H5P_DEFAULT, creation, H5P_DEFAULT) : -1;
+    good = set >= 0 && H5Dwrite(set, memory_type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) >= 0 &&
+           describe(set, path, cell, hash);
+    if (set >= 0 && H5Dclose(set) < 0)
+        good = false;
+    H5Pclose(creation);
+    H5Sclose(space);
+    return good;
+}
+
+static bool put_array(hid_t file, const crs_array *array, const char *cell) {
+    char hash[CRS_HASH_HEX];
+    crs_hash_bytes(array->values, (size_t)crs_array_size(array) * crs_type_size(array->type), hash);
+    return put_set(file, array->path, crs_type_file(array->type), crs_type_memory(array->type), array->rank,
+                   array->dims, array->values, hash, cell);
+}
+
+static bool put_config(hid_t file, const crs_checkpoint *checkpoint) {
+    const char *text = checkpoint->config ? checkpoint->config : "";
+    size_t length = strlen(text);
+    char hash[CRS_HASH_HEX];
+    hid_t type = crs_hdf_text_type(length ? length : 1);
+    crs_hash_bytes(text, length, hash);
+    bool good = type >= 0 && put_set(file, "/config", type, type, 0, NULL, text, hash, "");
+    if (type >= 0)
+        H5Tclose(type);
+    return good;
+}
+
+static bool put_vocabulary(hid_t file, const crs_vocabulary *vocabulary) {
+    int64_t count = vocabulary->count;
+    char hash[CRS_HASH_HEX], *texts = crs_alloc((size_t)count, CRS_CHARACTER_BYTES, CRS_MEMORY_OTHER);
+    hid_t type = crs_hdf_text_type(CRS_CHARACTER_BYTES);
+    bool good = texts && type >= 0;
+    for (int64_t i = 0; good && i < count; i++) /* U+0000 is padding alone: the empty string */
+        crs_utf8_encode(vocabulary->code_points[i], texts + CRS_CHARACTER_BYTES * i);
+    if (good) {
+        crs_hash_bytes(texts, (size_t)count * CRS_CHARACTER_BYTES, hash);
+        good = put_set(file, "/vocabulary", type, type, 1, &count, texts, hash, "");
+    }
+    if (type >= 0)
+        H5Tclose(type);
+    crs_free(&texts);
+    return good;
+}
+
+static bool put_root(hid_t file, const crs_checkpoint *c) {
+    return crs_hdf_put_text(file, "format", CRS_FORMAT_CHECKPOINT) &&
+           crs_hdf_put_integer(file, "version", CRS_FORMAT_VERSION) &&
+           crs_hdf_put_text(file, "program", PACKAGE_STRING) && crs_hdf_put_text(file, "cell", c->cell) &&
+           crs_hdf_put_integer(file, "hidden", c->hidden) && crs_hdf_put_integer(file, "layers", c->layers) &&
+           crs_hdf_put_integer(file, "embed", c->embed) && crs_hdf_put_integer(file, "step", c->step) &&
+           crs_hdf_put_integer(file, "epoch", c->epoch) && crs_hdf_put_integer(file, "tokens", c->tokens) &&
+           crs_hdf_put_real(file, "best_validation_loss", c->best_validation_loss) &&
+           crs_hdf_put_text(file, "best_validation_loss_units", "nats a token") &&
+           crs_hdf_put_text(file, "level", crs_level_name(c->vocabulary.level)) &&
+           (!*c->data || crs_hdf_put_text(file, "data", c->data));
+}
+
+/* The hash over everything, last of all. */
+static crs_status put_listing(crs_image *image, const char *name, crs_error *error) {
+    crs_listing listing;
+    if (crs_listing_make(&listing, image->file, name, INT64_MAX, error))
+        return error->status;
+    crs_status status = crs_listing_hash(&listing, image->file, name, image->listing, error);
+    crs_listing_free(&listing);
+    return status;
+}
+
+/* Where the bytes of the file stand in memory. */
+static bool find_bytes(crs_image *image) {
+    void *handle = NULL;
+    ssize_t count;
+    if (H5Fflush(image->file, H5F_SCOPE_GLOBAL) < 0 || H5Fget_vfd_handle(image->file, H5P_DEFAULT, &handle) < 0 ||
+        !handle || (count = H5Fget_file_image(image->file, NULL, 0)) <= 0)
+        return false;
+    image->bytes = *(unsigned char **)handle;
+    image->count = (size_t)count;
+    return image->bytes != NULL;
+}
+
+static bool put_all(hid_t file, const crs_checkpoint *checkpoint) {
+    if (!put_root(file, checkpoint) || !put_config(file, checkpoint))
+        return false;
+    if (checkpoint->vocabulary.level == CRS_LEVEL_CHAR && !put_vocabulary(file, &checkpoint->vocabulary))
+        return false;
+    for (int i = 0; i < checkpoint->arrays; i++)
+        if (!put_array(file, &checkpoint->array[i], checkpoint->cell))
+            return false;
+    return true;
+}
+
+crs_status crs_image_make(crs_image *image, const crs_checkpoint *checkpoint, const char *name, crs_error *error) {
+    crs_status status = CRS_OK;
+    crs_hdf_quiet();
+    memset(image, 0, sizeof *image);
+    image->file = create_file(name);
+    if (image->file < 0 || !put_all(image->file, checkpoint))
+        status = CRS_INTERNAL;
+    else if (put_listing(image, name, error))
+        status = error->status;
+    else if (!crs_hdf_put_text(image->file, CRS_LISTING_ATTRIBUTE, image->listing) || !find_bytes(image))
+        status = CRS_INTERNAL;
+    if (status) {
+        crs_image_free(image);
+        return crs_fail(error, CRS_INTERNAL,
+                        "%s: out of memory while the checkpoint is put together (HDF5); a smaller model, or more "
+                        "memory at rank 0, would do",
+                        name);
+    }
+    return CRS_OK;
+}
+
+void crs_image_free(crs_image *image) {
+    if (image->file > 0)
+        H5Fclose(image->file);
+    memset(image, 0, sizeof *image);
+}

@@ -1,0 +1,27 @@
+/* A checkpoint as the bytes of an HDF5 file, in memory.
+ *
+ * HDF5 1.10 that meets a full disk while it closes a file leaves it half closed, and crashes at exit. So HDF5 never writes to a
+ * disk here: it builds the file in memory, and room checkpoint writes the bytes. Private to room checkpoint. */
+#ifndef CRS_CHECKPOINT_IMAGE_H
+#define CRS_CHECKPOINT_IMAGE_H
+
+#include "carousel/checkpoint.h"
+#include "checkpoint/hdf.h"
+
+#define CRS_FORMAT_CHECKPOINT "carousel/checkpoint"
+#define CRS_FORMAT_TOKENS "carousel/tokens"
+enum { CRS_FORMAT_VERSION = 1, CRS_CHARACTER_BYTES = 4 /* the longest in UTF-8 */ };
+
+typedef struct crs_image {
+    hid_t file;        /* owned */
+    const void *bytes; /* [count], the file's: valid until crs_image_free */
+    size_t count;
+    char listing[CRS_HASH_HEX]; /* the hash over all that it holds */
+} crs_image;
+
+/* Checks nothing: what stands in the checkpoint stands in the file, with the right hashes. The same checkpoint gives the same
+ * bytes. CRS_INTERNAL when out of memory. name: for messages. */
+crs_status crs_image_make(crs_image *image, const crs_checkpoint *checkpoint, const char *name, crs_error *error);
+void crs_image_free(crs_image *image);
+
+#endif

@@ -1,0 +1,388 @@
+/* Reading a checkpoint: everything is checked before it is believed. */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "carousel/checkpoint.h"
+#include "checkpoint/check.h"
+#include "checkpoint/image.h"
+#include "checkpoint/listing.h"
+#include "checkpoint/read.h"
+
+typedef struct reader {
+    const char *name;
+    hid_t file;
+    int64_t bytes;
+    crs_listing listing;
+} reader;
+
+/* ---- opening ---- */
+
+/* That it is a file which can be read, and its length. */
+static crs_status look_at(const char *path, int64_t *bytes, crs_error *error) {
+    struct stat status;
+    int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (file < 0)
+        return crs_fail(error, CRS_NO_INPUT, "%s: can't be read: %s; give a file that is there and can be read", path,
+                        strerror(errno));
+    bool known = fstat(file, &status) == 0;
+    close(file);
+    if (known && S_ISDIR(status.st_mode))
+        return crs_fail(error, CRS_NO_INPUT, "%s: is a folder; give a file in it, such as best.h5 or last.h5", path);
+    if (!known || !S_ISREG(status.st_mode))
+        return crs_fail(error, CRS_NO_INPUT, "%s: is no file that can be read twice; give a file", path);
+    *bytes = status.st_size;
+    if (*bytes == 0)
+        return crs_fail(error, CRS_DATA, "%s: is empty; give a checkpoint or a data set of carousel", path);
+    return CRS_OK;
+}
+
+/* Without locks, which not every network file system has; files of this project are replaced, never changed. */
+static hid_t open_file(const char *path) {
+    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+#if H5_VERSION_GE(1, 10, 7)
+    H5Pset_file_locking(access, false, true);
+#endif
+    hid_t file = H5Fopen(path, H5F_ACC_RDONLY, access);
+    H5Pclose(access);
+    return file;
+}
+
+static crs_status open_reader(reader *r, const char *path, crs_error *error) {
+    crs_hdf_quiet();
+    memset(r, 0, sizeof *r);
+    r->name = path;
+    if (look_at(path, &r->bytes, error))
+        return error->status;
+    if (H5Fis_hdf5(path) <= 0)
+        return crs_fail(error, CRS_DATA,
+                        "%s: is no HDF5 file, or its beginning is damaged; give a checkpoint (or data set) of carousel",
+                        path);
+    r->file = open_file(path);
+    if (r->file < 0)
+        return crs_fail(error, CRS_DATA,
+                        "%s: HDF5 can't open it: truncated or damaged; use another checkpoint of the run, or a backup",
+                        path);
+    return CRS_OK;
+}
+
+static void close_reader(reader *r) {
+    crs_listing_free(&r->listing);
+    if (r->file > 0)
+        H5Fclose(r->file);
+    r->file = 0;
+}
+
+/* ---- attributes ---- */
+
+static crs_status root_text(const reader *r, const char *attribute, char *out, size_t size, crs_error *error) {
+    crs_hdf_value value;
+    if (!crs_hdf_get(r->file, attribute, &value) || value.class != CRS_HDF_TEXT || strlen(value.text) >= size)
+        return crs_fail(error, CRS_DATA, "%s: the attribute %s is missing, or no text that it may be; %s", r->name,
+                        attribute, CRS_DAMAGED_ADVICE);
+    strcpy(out, value.text);
+    return CRS_OK;
+}
+
+static crs_status root_integer(const reader *r, const char *attribute, int64_t *out, crs_error *error) {
+    crs_hdf_value value;
+    if (!crs_hdf_get(r->file, attribute, &value) || value.class != CRS_HDF_INTEGER)
+        return crs_fail(error, CRS_DATA, "%s: the attribute %s is missing, or no integer; %s", r->name, attribute,
+                        CRS_DAMAGED_ADVICE);
+    *out = value.integer;
+    return CRS_OK;
+}
+
+static crs_status root_real(const reader *r, const char *attribute, double *out, crs_error *error) {
+    crs_hdf_value value;
+    if (!crs_hdf_get(r->file, attribute, &value) || value.class != CRS_HDF_REAL)
+        return crs_fail(error, CRS_DATA, "%s: the attribute %s is missing, or no floating-point number; %s", r->name,
+                        attribute, CRS_DAMAGED_ADVICE);
+    *out = value.real;
+    return CRS_OK;
+}
+
+static crs_status read_format(const reader *r, char format[32], crs_error *error) {
+    crs_hdf_value value;
+    htri_t there = H5Aexists(r->file, "format");
+    if (there < 0)
+        return crs_fail(error, CRS_DATA, "%s: its attributes can't be read; %s", r->name, CRS_DAMAGED_ADVICE);
+    bool named = there && crs_hdf_get(r->file, "format", &value) && value.class == CRS_HDF_TEXT;
+    if (named && (strcmp(value.text, CRS_FORMAT_CHECKPOINT) == 0 || strcmp(value.text, CRS_FORMAT_TOKENS) == 0)) {
+        strcpy(format, value.text);
+        return CRS_OK;
+    }
+    return crs_fail(
+        error, CRS_DATA,
+        "%s: is HDF5, but neither a checkpoint nor a data set of carousel (attribute format: %s); give one of those",
+        r->name, named ? value.text : "none");
+}
+
+/* That it is a checkpoint of a version that this program knows. */
+static crs_status check_format(const reader *r, crs_error *error) {
+    char format[32];
+    int64_t version;
+    if (read_format(r, format, error))
+        return error->status;
+    if (strcmp(format, CRS_FORMAT_TOKENS) == 0)
+        return crs_fail(error, CRS_DATA, "%s: this is a data set of tokens; give a checkpoint", r->name);
+    if (root_integer(r, "version", &version, error))
+        return error->status;
+    if (version > CRS_FORMAT_VERSION)
+        return crs_fail(error, CRS_DATA,
+                        "%s: is a checkpoint of version %lld, and this program knows version %d; use a newer carousel",
+                        r->name, (long long)version, CRS_FORMAT_VERSION);
+    if (version < CRS_FORMAT_VERSION)
+        return crs_fail(error, CRS_DATA, "%s: there is no checkpoint of version %lld; %s", r->name, (long long)version,
+                        CRS_DAMAGED_ADVICE);
+    return CRS_OK;
+}
+
+static crs_status read_attributes(const reader *r, crs_checkpoint *c, crs_error *error) {
+    char level[8];
+    if (root_text(r, "cell", c->cell, sizeof c->cell, error) || root_integer(r, "hidden", &c->hidden, error) ||
+        root_integer(r, "layers", &c->layers, error) || root_integer(r, "embed", &c->embed, error) ||
+        root_integer(r, "step", &c->step, error) || root_integer(r, "epoch", &c->epoch, error) ||
+        root_integer(r, "tokens", &c->tokens, error) ||
+        root_real(r, "best_validation_loss", &c->best_validation_loss, error) ||
+        root_text(r, "level", level, sizeof level, error))
+        return error->status;
+    if (H5Aexists(r->file, "data") > 0 && root_text(r, "data", c->data, sizeof c->data, error))
+        return error->status;
+    c->vocabulary.level = CRS_LEVEL_CHAR;
+    if (strcmp(level, crs_level_name(CRS_LEVEL_BYTE)) == 0)
+        c->vocabulary.level = CRS_LEVEL_BYTE;
+    else if (strcmp(level, crs_level_name(CRS_LEVEL_CHAR)) != 0)
+        return crs_fail(error, CRS_DATA, "%s: the attribute level is '%s', not char or byte; %s", r->name, level,
+                        CRS_DAMAGED_ADVICE);
+    return CRS_OK;
+}
+
+static crs_status check_listing(const reader *r, char listing[CRS_HASH_HEX], crs_error *error) {
+    char recorded[CRS_HASH_HEX];
+    if (root_text(r, CRS_LISTING_ATTRIBUTE, recorded, sizeof recorded, error) ||
+        crs_listing_hash(&r->listing, r->file, r->name, listing, error))
+        return error->status;
+    if (strcmp(listing, recorded) != 0)
+        return crs_fail(error, CRS_DATA,
+                        "%s: an attribute, a name or a shape is not what was written (hash %s, recorded %s); %s",
+                        r->name, listing, recorded, CRS_DAMAGED_ADVICE);
+    return CRS_OK;
+}
+
+/* ---- data sets ---- */
+
+static crs_status check_hash(const reader *r, hid_t set, const char *path, const char *hash, crs_error *error) {
+    crs_hdf_value value;
+    if (!crs_hdf_get(set, CRS_HASH_ATTRIBUTE, &value) || value.class != CRS_HDF_TEXT)
+        return crs_fail(error, CRS_DATA, "%s: %s carries no hash (attribute %s); %s", r->name, path, CRS_HASH_ATTRIBUTE,
+                        CRS_DAMAGED_ADVICE);
+    if (strcmp(value.text, hash) != 0)
+        return crs_fail(error, CRS_DATA,
+                        "%s: the values of %s are not those that were written (hash %s, recorded %s); %s", r->name,
+                        path, hash, value.text, CRS_DAMAGED_ADVICE);
+    return CRS_OK;
+}
+
+/* status: CRS_DATA where HDF5 failed, CRS_INTERNAL where memory is out. */
+static crs_status cant_read(const reader *r, const char *path, crs_status status, crs_error *error) {
+    return crs_fail(error, status, "%s: %s can't be read; %s", r->name, path,
+                    status == CRS_INTERNAL ? "out of memory: free some and try again" : CRS_DAMAGED_ADVICE);
+}
+
+static const crs_object *find_text(const reader *r, const char *path, int rank, crs_error *error) {
+    const crs_object *object = crs_listing_find(&r->listing, path);
+    if (object && object->kind == CRS_OBJECT_TEXT && object->rank == rank)
+        return object;
+    crs_fail(error, CRS_DATA, "%s: %s is missing, or not %s; %s", r->name, path,
+             rank ? "a list of strings" : "a string", CRS_DAMAGED_ADVICE);
+    return NULL;
+}
+
+static crs_status read_config(const reader *r, crs_checkpoint *c, crs_error *error) {
+    const crs_object *object = find_text(r, "/config", 0, error);
+    hid_t set = object ? H5Dopen2(r->file, object->path, H5P_DEFAULT) : -1;
+    char hash[CRS_HASH_HEX];
+    if (!object)
+        return error->status;
+    crs_status status = set >= 0 ? crs_hdf_read_text(set, object->text_size, &c->config) : CRS_DATA;
+    if (status) {
+        cant_read(r, object->path, status, error);
+    } else {
+        crs_hash_bytes(c->config, strlen(c->config), hash);
+        status = check_hash(r, set, object->path, hash, error);
+    }
+    if (set >= 0)
+        H5Dclose(set);
+    return status;
+}
+
+/* Room for a character, a byte that should not be there, and the zero. */
+enum { CELL_BYTES = CRS_CHARACTER_BYTES + 2 };
+
+static crs_status take_characters(const reader *r, const char *texts, uint32_t count, crs_vocabulary *vocabulary,
+                                  crs_error *error) {
+    uint32_t *code_points = crs_alloc_or_fail(count, sizeof *code_points, CRS_MEMORY_OTHER, "a vocabulary", error);
+    if (!code_points)
+        return error->status;
+    for (uint32_t i = 0; i < count; i++) {
+        const char *text = texts + (size_t)i * CELL_BYTES;
+        size_t length = strlen(text);
+        if (length > 0 && crs_utf8_decode((const unsigned char *)text, length, &code_points[i]) != (int)length) {
+            crs_fail(error, CRS_DATA, "%s: string %u of /vocabulary is not one character of UTF-8; %s", r->name, i,
+                     CRS_DAMAGED_ADVICE);
+            break;
+        }
+    }
+    if (!error->status && crs_vocabulary_create(vocabulary, CRS_LEVEL_CHAR, code_points, count, error) == CRS_DATA) {
+        char why[CRS_MESSAGE_MAX];
+        memcpy(why, error->message, sizeof why);
+        crs_fail(error, CRS_DATA, "%s: /vocabulary: %s", r->name, why);
+    }
+    crs_free(&code_points);
+    return error->status;
+}
+
+static crs_status read_characters(const reader *r, hid_t set, const crs_object *object, crs_vocabulary *vocabulary,
+                                  crs_error *error) {
+    char hex[CRS_HASH_HEX];
+    int64_t count = object->count;
+    char *texts = crs_alloc_or_fail((size_t)count, CELL_BYTES, CRS_MEMORY_OTHER, "a vocabulary", error);
+    crs_hash *hash = crs_hash_new();
+    if (texts && !hash)
+        crs_fail(error, CRS_INTERNAL, "out of memory while %s is hashed; free some and try again", r->name);
+    if (!error->status) {
+        crs_status status = crs_hdf_read_texts(set, count, CELL_BYTES, texts);
+        if (status)
+            cant_read(r, object->path, status, error);
+    }
+    if (!error->status) {
+        for (int64_t i = 0; i < count; i++)
+            crs_hash_add(hash, texts + i * CELL_BYTES, CRS_CHARACTER_BYTES); /* with its padding */
+        crs_hash_text(hash, hex);
+        if (!check_hash(r, set, object->path, hex, error))
+            take_characters(r, texts, (uint32_t)count, vocabulary, error);
+    }
+    crs_hash_free(&hash);
+    crs_free(&texts);
+    return error->status;
+}
+
+static crs_status read_vocabulary(const reader *r, crs_checkpoint *c, crs_error *error) {
+    const int64_t most = 0x110000; /* as many code points as there are */
+    if (c->vocabulary.level == CRS_LEVEL_BYTE) {
+        if (crs_listing_find(&r->listing, "/vocabulary"))
+            return crs_fail(error, CRS_DATA, "%s: level byte, and a /vocabulary; %s", r->name, CRS_DAMAGED_ADVICE);
+        return crs_vocabulary_create(&c->vocabulary, CRS_LEVEL_BYTE, NULL, 0, error);
+    }
+    const crs_object *object = find_text(r, "/vocabulary", 1, error);
+    if (!object)
+        return error->status;
+    if (object->count < 1 || object->count > most)
+        return crs_fail(error, CRS_DATA, "%s: /vocabulary has %lld strings, not 1 to %lld; %s", r->name,
+                        (long long)object->count, (long long)most, CRS_DAMAGED_ADVICE);
+    hid_t set = H5Dopen2(r->file, object->path, H5P_DEFAULT);
+    if (set < 0)
+        return cant_read(r, object->path, CRS_DATA, error);
+    read_characters(r, set, object, &c->vocabulary, error);
+    H5Dclose(set);
+    return error->status;
+}
+
+/* The arrays without their values: enough to check that all are there and have the right shapes. */
+static crs_status list_arrays(const reader *r, crs_checkpoint *c, crs_error *error) {
+    size_t room = 1; /* a power of two, as crs_checkpoint_add takes it to be */
+    while (room < (size_t)r->listing.count)
+        room *= 2;
+    c->array =
+        crs_alloc_or_fail(room, sizeof *c->array, CRS_MEMORY_OTHER, "the list of a checkpoint's data sets", error);
+    if (!c->array)
+        return error->status;
+    for (int i = 0; i < r->listing.count; i++) {
+        const crs_object *object = &r->listing.object[i];
+        if (object->kind == CRS_OBJECT_TEXT && strcmp(object->path, "/config") != 0 &&
+            strcmp(object->path, "/vocabulary") != 0)
+            return crs_fail(error, CRS_DATA, "%s: %s is a text that no checkpoint has; %s", r->name, object->path,
+                            CRS_DAMAGED_ADVICE);
+        if (object->kind != CRS_OBJECT_ARRAY)
+            continue;
+        crs_array *array = &c->array[c->arrays++];
+        memcpy(array->path, object->path, sizeof array->path);
+        array->type = object->type;
+        array->rank = object->rank;
+        memcpy(array->dims, object->dims, sizeof array->dims);
+    }
+    return CRS_OK;
+}
+
+static crs_status read_array(const reader *r, crs_array *array, crs_error *error) {
+    size_t count = (size_t)crs_array_size(array), size = crs_type_size(array->type);
+    char hash[CRS_HASH_HEX];
+    hid_t set = H5Dopen2(r->file, array->path, H5P_DEFAULT);
+    if (set < 0)
+        return cant_read(r, array->path, CRS_DATA, error);
+    array->values = crs_alloc_or_fail(count, size, crs_array_purpose(array->path), array->path, error);
+    if (array->values && H5Dread(set, crs_type_memory(array->type), H5S_ALL, H5S_ALL, H5P_DEFAULT, array->values) < 0)
+        cant_read(r, array->path, CRS_DATA, error);
+    if (!error->status) {
+        crs_hash_bytes(array->values, count * size, hash);
+        check_hash(r, set, array->path, hash, error);
+    }
+    H5Dclose(set);
+    return error->status ? error->status : crs_check_finite(array, r->name, error);
+}
+
+static crs_status read_all(reader *r, crs_checkpoint *c, char listing[CRS_HASH_HEX], crs_error *error) {
+    if (check_format(r, error) || crs_listing_make(&r->listing, r->file, r->name, r->bytes, error) ||
+        check_listing(r, listing, error) || read_attributes(r, c, error) || read_config(r, c, error) ||
+        read_vocabulary(r, c, error) || list_arrays(r, c, error) || crs_check_shapes(c, r->name, error))
+        return error->status;
+    for (int i = 0; i < c->arrays; i++)
+        if (read_array(r, &c->array[i], error))
+            return error->status;
+    return CRS_OK;
+}
+
+crs_status crs_read_file(const char *path, crs_checkpoint *checkpoint, char listing[CRS_HASH_HEX], crs_error *error) {
+    reader r;
+    memset(checkpoint, 0, sizeof *checkpoint);
+    error->status = CRS_OK;
+    crs_status status = open_reader(&r, path, error);
+    if (!status)
+        status = read_all(&r, checkpoint, listing, error);
+    close_reader(&r);
+    if (status)
+        crs_checkpoint_free(checkpoint);
+    return status;
+}
+
+crs_status crs_checkpoint_read(const char *path, crs_checkpoint *checkpoint, crs_error *error) {
+    char listing[CRS_HASH_HEX];
+    return crs_read_file(path, checkpoint, listing, error);
+}
+
+crs_status crs_read_step(const char *path, int64_t *step, crs_error *error) {
+    reader r;
+    error->status = CRS_OK;
+    crs_status status = open_reader(&r, path, error);
+    if (!status)
+        status = check_format(&r, error);
+    if (!status)
+        status = root_integer(&r, "step", step, error);
+    close_reader(&r);
+    return status;
+}
+
+crs_status crs_file_format(const char *path, char format[32], crs_error *error) {
+    reader r;
+    error->status = CRS_OK;
+    crs_status status = open_reader(&r, path, error);
+    if (!status)
+        status = read_format(&r, format, error);
+    close_reader(&r);
+    return status;
+}
