@@ -7,7 +7,8 @@
 
 #include "train/evaluate.h"
 
-/* Rows and steps of one pass: at most 4,095 losses of less than 2^19 nats, so that a trailer can't wrap before it is folded. */
+/* Rows and steps of one pass: at most 4,095 losses of less than 2^19 nats, so that a trailer can't wrap before it is
+ * folded. */
 enum { ROWS = 32, STEPS = 120 };
 
 /* What one rank works with. */
@@ -90,16 +91,17 @@ static crs_status check_split(const crs_model *model, const crs_dataset *dataset
                         crs_split_name(split), tokens);
     if (streams < 1 || streams > tokens - 1)
         return crs_fail(error, CRS_CONFIG,
-                        "--streams=%" PRId64 ": the %s split of %s has %" PRId64 " tokens, so 1 to %" PRId64 " would do", streams,
-                        crs_split_name(split), dataset->path, tokens, tokens - 1);
+                        "--streams=%" PRId64 ": the %s split of %s has %" PRId64 " tokens, so 1 to %" PRId64
+                        " would do",
+                        streams, crs_split_name(split), dataset->path, tokens, tokens - 1);
     if ((int64_t)dataset->vocabulary.count != crs_model_shape(model)->vocabulary)
         return crs_fail(error, CRS_DATA, "%s: its vocabulary has %" PRIu32 " tokens, and that of the model %d",
                         dataset->path, dataset->vocabulary.count, crs_model_shape(model)->vocabulary);
     return CRS_OK;
 }
 
-crs_status crs_evaluate_total(crs_comm *comm, crs_model *model, const crs_dataset *dataset, crs_split split, int64_t streams,
-                              crs_total *total, crs_error *error) {
+crs_status crs_evaluate_total(crs_comm *comm, crs_model *model, const crs_dataset *dataset, crs_split split,
+                              int64_t streams, crs_total *total, crs_error *error) {
     const int64_t rank = crs_comm_rank(comm), ranks = crs_comm_size(comm);
     *error = (crs_error){0};
     *total = (crs_total){0};
@@ -127,7 +129,8 @@ crs_status crs_evaluate(crs_comm *comm, crs_model *model, const crs_dataset *dat
         return error->status;
     if (total.refused > 0)
         return crs_fail(error, CRS_DATA,
-                        "%" PRId64 " of %" PRId64 " predictions of the %s split of %s have a loss that is out of range or not "
+                        "%" PRId64 " of %" PRId64
+                        " predictions of the %s split of %s have a loss that is out of range or not "
                         "finite: this model has diverged",
                         total.refused, total.targets, crs_split_name(split), dataset->path);
     evaluation->tokens = total.targets;

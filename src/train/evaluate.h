@@ -4,7 +4,8 @@
 
 #include "carousel/train.h"
 
-/* A sum of losses of any length: nats = high + low * 2^-32. Parts may be added in any grouping; crs_total_nats gives the same bits. */
+/* A sum of losses of any length: nats = high + low * 2^-32. Parts may be added in any grouping; crs_total_nats gives
+ * the same bits. */
 typedef struct crs_total {
     int64_t high, low, targets, refused;
 } crs_total;
@@ -13,8 +14,9 @@ typedef struct crs_total {
 void crs_total_fold(crs_total *total, int64_t trailer[CRS_SUM_TRAILER]);
 double crs_total_nats(const crs_total *total);
 
-/* As crs_evaluate, but losses that are out of range or not finite are counted in total->refused, and are no error. Collective. */
-crs_status crs_evaluate_total(crs_comm *comm, crs_model *model, const crs_dataset *dataset, crs_split split, int64_t streams,
-                              crs_total *total, crs_error *error);
+/* As crs_evaluate, but losses that are out of range or not finite are counted in total->refused, and are no error.
+ * Collective. */
+crs_status crs_evaluate_total(crs_comm *comm, crs_model *model, const crs_dataset *dataset, crs_split split,
+                              int64_t streams, crs_total *total, crs_error *error);
 
 #endif

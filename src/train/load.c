@@ -15,8 +15,8 @@ crs_status crs_shape_of(const crs_checkpoint *checkpoint, const char *path, crs_
         return crs_fail(error, CRS_DATA, "%s: its cell '%s' is unknown", path, checkpoint->cell);
     if (checkpoint->hidden < 1 || checkpoint->hidden > most || checkpoint->layers < 1 || checkpoint->layers > most ||
         checkpoint->embed < 0 || checkpoint->embed > most)
-        return crs_fail(error, CRS_DATA, "%s: no model has %" PRId64 " layers of %" PRId64 " units, embedding %" PRId64, path,
-                        checkpoint->layers, checkpoint->hidden, checkpoint->embed);
+        return crs_fail(error, CRS_DATA, "%s: no model has %" PRId64 " layers of %" PRId64 " units, embedding %" PRId64,
+                        path, checkpoint->layers, checkpoint->hidden, checkpoint->embed);
     *shape = (crs_shape){.cell = (crs_cell)cell,
                          .vocabulary = (int)checkpoint->vocabulary.count,
                          .embed = (int)checkpoint->embed,
@@ -87,8 +87,8 @@ crs_status crs_model_load(const char *path, const crs_kernels *kernels, int thre
     return error->status;
 }
 
-crs_status crs_model_load_all(crs_comm *comm, const char *path, const crs_kernels *kernels, int threads, crs_model **model,
-                              crs_vocabulary *vocabulary, crs_error *error) {
+crs_status crs_model_load_all(crs_comm *comm, const char *path, const crs_kernels *kernels, int threads,
+                              crs_model **model, crs_vocabulary *vocabulary, crs_error *error) {
     crs_checkpoint checkpoint = {0};
     *error = (crs_error){0};
     *model = NULL;

@@ -25,7 +25,9 @@ static crs_status lock_file(const char *run, int file, crs_error *error) {
     return CRS_OK;
 }
 
-static void lock_path(const char *run, char *path, size_t size) { snprintf(path, size, "%s/.lock", run); }
+static void lock_path(const char *run, char *path, size_t size) {
+    snprintf(path, size, "%s/.lock", run);
+}
 
 crs_status crs_lock_take(const char *run, int *lock, crs_error *error) {
     char path[4150];
@@ -80,7 +82,8 @@ bool crs_run_holds_files(const char *run) {
     if (!folder)
         return false;
     for (const struct dirent *entry; !holds && (entry = readdir(folder));)
-        holds = strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 && strcmp(entry->d_name, ".lock") != 0;
+        holds =
+            strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 && strcmp(entry->d_name, ".lock") != 0;
     closedir(folder);
     return holds;
 }

@@ -4,10 +4,11 @@
 
 #include "carousel/base.h"
 
-/* Locks RUN/.lock where there is one, and changes nothing; *lock is -1 where there is none. CRS_CREATE where another process has it, or where RUN is
- * no folder. */
+/* Locks RUN/.lock where there is one, and changes nothing; *lock is -1 where there is none. CRS_CREATE where another
+ * process has it, or where RUN is no folder. */
 crs_status crs_lock_take(const char *run, int *lock, crs_error *error);
-/* Makes RUN where it is missing, and RUN/.lock, and locks it. CRS_CREATE, also where RUN/.lock has come into being meanwhile. */
+/* Makes RUN where it is missing, and RUN/.lock, and locks it. CRS_CREATE, also where RUN/.lock has come into being
+ * meanwhile. */
 crs_status crs_lock_make(const char *run, int *lock, crs_error *error);
 void crs_lock_release(int *lock);
 

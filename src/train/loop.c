@@ -15,7 +15,9 @@ enum { REFUSED_MAX = 10 };
 /* --stop-after leaves room for so many of the longest steps, validations and savings seen of late, and some seconds. */
 static const double stop_margin = 2, stop_reserve = 0.5;
 
-static bool at_root(const crs_training *t) { return crs_comm_rank(t->comm) == 0; }
+static bool at_root(const crs_training *t) {
+    return crs_comm_rank(t->comm) == 0;
+}
 
 /* ---- saving ---- */
 
@@ -26,7 +28,8 @@ static crs_status check_finite(const crs_training *t, crs_error *error) {
     for (size_t i = 0; i < n; i++)
         if (!isfinite(values[i]))
             return crs_fail(error, CRS_CONFIG,
-                            "step %" PRId64 ": the parameters are not finite any more; start over with --fresh and a lower --rate (now "
+                            "step %" PRId64
+                            ": the parameters are not finite any more; start over with --fresh and a lower --rate (now "
                             "%g) or --clip (now %g)",
                             t->step, t->config->rate, t->config->clip);
     return CRS_OK;
@@ -61,7 +64,8 @@ static int64_t validation_streams(const crs_training *t) {
 static crs_status validate(crs_training *t, double *loss, bool *best, crs_error *error) {
     crs_total total;
     const double start = crs_seconds();
-    if (crs_evaluate_total(t->comm, t->model, &t->dataset, CRS_VALIDATION, validation_streams(t), &total, error) != CRS_OK)
+    if (crs_evaluate_total(t->comm, t->model, &t->dataset, CRS_VALIDATION, validation_streams(t), &total, error) !=
+        CRS_OK)
         return error->status;
     *loss = total.refused > 0 ? NAN : crs_total_nats(&total) / (double)total.targets;
     *best = isfinite(*loss) && !(t->best_validation_loss <= *loss);
@@ -130,7 +134,8 @@ static crs_status count_refused(crs_training *t, const crs_outcome *outcome, crs
     if (t->refused_row < REFUSED_MAX)
         return CRS_OK;
     return crs_fail(error, CRS_CONFIG,
-                    "steps %" PRId64 " to %" PRId64 ": the gradient was out of range or not finite %d times in a row; start over with "
+                    "steps %" PRId64 " to %" PRId64
+                    ": the gradient was out of range or not finite %d times in a row; start over with "
                     "--fresh and a lower --rate (now %g) or --clip (now %g)",
                     t->step - REFUSED_MAX + 1, t->step, REFUSED_MAX, t->config->rate, t->config->clip);
 }
@@ -152,8 +157,8 @@ static void write_line(crs_training *t, const crs_outcome *outcome, double valid
     crs_progress_step(&t->progress, t->step, outcome->loss);
 }
 
-/* A step and what is due after it. CRS_STOPPED: everything is saved. An error that rank 0 alone knows of (the metrics) is news
- * of the next step, or of the next saving. */
+/* A step and what is due after it. CRS_STOPPED: everything is saved. An error that rank 0 alone knows of (the metrics)
+ * is news of the next step, or of the next saving. */
 static crs_status take_turn(crs_training *t, crs_error *error) {
     int64_t news[CRS_NEWS];
     crs_outcome outcome;

@@ -19,7 +19,9 @@ static crs_status can_not(const char *what, const char *path, crs_error *error) 
     return crs_fail(error, CRS_CREATE, "cannot %s %s: %s", what, path, strerror(errno));
 }
 
-static json_t *real_or_null(double value) { return isfinite(value) ? json_real(value) : json_null(); }
+static json_t *real_or_null(double value) {
+    return isfinite(value) ? json_real(value) : json_null();
+}
 
 static bool dump_line(FILE *file, const json_t *object) {
     return json_dumpf(object, file, DUMP_FLAGS) == 0 && fputc('\n', file) != EOF;
@@ -111,7 +113,8 @@ static crs_status trim(const char *path, int64_t step, double validation_loss, c
 
 /* ---- lines ---- */
 
-crs_status crs_metrics_open(crs_metrics *metrics, const char *run, int64_t step, double validation_loss, crs_error *error) {
+crs_status crs_metrics_open(crs_metrics *metrics, const char *run, int64_t step, double validation_loss,
+                            crs_error *error) {
     char path[4150];
     snprintf(path, sizeof path, "%s/metrics.jsonl", run);
     *metrics = (crs_metrics){.flushed = crs_seconds()};

@@ -7,8 +7,8 @@
 #include "carousel/base.h"
 
 typedef struct crs_metrics {
-    FILE *file; /* owned; NULL: closed */
-    char *path; /* owned */
+    FILE *file;     /* owned; NULL: closed */
+    char *path;     /* owned */
     double flushed; /* when; crs_seconds */
 } crs_metrics;
 
@@ -18,9 +18,11 @@ typedef struct crs_metrics_line {
     double loss, rate, grad_norm, tokens_per_second, comm_share, seconds, validation_loss;
 } crs_metrics_line;
 
-/* Opens the file so that it ends with the line of this step: lines beyond it, a torn last line and lines out of order are dropped, by writing
- * a new file in its place where there are any. A validation loss that is not NaN is added to the last line. CRS_CREATE. */
-crs_status crs_metrics_open(crs_metrics *metrics, const char *run, int64_t step, double validation_loss, crs_error *error);
+/* Opens the file so that it ends with the line of this step: lines beyond it, a torn last line and lines out of order
+ * are dropped, by writing a new file in its place where there are any. A validation loss that is not NaN is added to
+ * the last line. CRS_CREATE. */
+crs_status crs_metrics_open(crs_metrics *metrics, const char *run, int64_t step, double validation_loss,
+                            crs_error *error);
 /* Lines reach the file every few seconds. CRS_CREATE. */
 crs_status crs_metrics_write(crs_metrics *metrics, const crs_metrics_line *line, crs_error *error);
 /* All lines so far, to the disk. CRS_CREATE. */

@@ -24,19 +24,19 @@ static crs_status fit(crs_settings *settings, int64_t tokens, const char *data, 
         return CRS_OK;
     if (own_batch && own_window && targets / window >= 1 && targets / batch >= 1)
         return crs_fail(error, CRS_CONFIG,
-                        "%s: its train split of %" PRId64 " tokens is too short for --batch=%" PRId64 " with --window=%" PRId64
-                        "; --batch=%" PRId64 " or --window=%" PRId64 " would fit",
+                        "%s: its train split of %" PRId64 " tokens is too short for --batch=%" PRId64
+                        " with --window=%" PRId64 "; --batch=%" PRId64 " or --window=%" PRId64 " would fit",
                         data, tokens, batch, window, targets / window, targets / batch);
     if (own_batch && targets / batch < 1)
         return crs_fail(error, CRS_CONFIG,
-                        "%s: its train split of %" PRId64 " tokens is too short for --batch=%" PRId64 "; --batch=%" PRId64
-                        " would fit%s",
+                        "%s: its train split of %" PRId64 " tokens is too short for --batch=%" PRId64
+                        "; --batch=%" PRId64 " would fit%s",
                         data, tokens, batch, own_window && targets / window >= 1 ? targets / window : targets,
                         own_window && targets / window < 1 ? " with --window=1" : "");
     if (own_window && targets / window < 1)
         return crs_fail(error, CRS_CONFIG,
-                        "%s: its train split of %" PRId64 " tokens is too short for --window=%" PRId64 "; --window=%" PRId64
-                        " would fit",
+                        "%s: its train split of %" PRId64 " tokens is too short for --window=%" PRId64
+                        "; --window=%" PRId64 " would fit",
                         data, tokens, window, own_batch ? targets / batch : targets);
     if (own_batch) {
         config->window = targets / batch;
@@ -51,7 +51,8 @@ crs_status crs_plan_length(crs_plan *plan, crs_settings *settings, int64_t token
     crs_config *config = &settings->config;
     if (tokens < 2)
         return crs_fail(error, CRS_DATA,
-                        "%s: its train split has %" PRId64 " tokens; training needs at least 2 (pack with a larger share, "
+                        "%s: its train split has %" PRId64
+                        " tokens; training needs at least 2 (pack with a larger share, "
                         "--split=1,0,0 for all of it)",
                         data, tokens);
     if (fit(settings, tokens, data, &plan->fitted, error) != CRS_OK)
@@ -81,15 +82,16 @@ double crs_plan_memory(const crs_config *config, int64_t vocabulary, double rows
     enum { PARAMETER_BYTES = 48, STATE_COPIES = 3 };
     const double h = (double)config->hidden, l = (double)config->layers, window = (double)config->window;
     const double state = l * h * crs_cell_parts(config->cell);
-    const double row = l * h * (crs_cell_gates(config->cell) + (config->dropout > 0 ? 4 : 2)) + 2 * h + embed_of(config) +
-                       (double)vocabulary;
+    const double row = l * h * (crs_cell_gates(config->cell) + (config->dropout > 0 ? 4 : 2)) + 2 * h +
+                       embed_of(config) + (double)vocabulary;
     const double table = (double)vocabulary * h * crs_cell_gates(config->cell);
     return PARAMETER_BYTES * crs_plan_parameters(config, vocabulary) + 12 * table +
            4 * (STATE_COPIES * rows * state + pass_rows * window * row) + 16 * rows * window;
 }
 
 /* Whether the machine could hold it. The option named is the one that weighs most. */
-static crs_status check_memory(const crs_config *config, int64_t vocabulary, int ranks, double memory, crs_error *error) {
+static crs_status check_memory(const crs_config *config, int64_t vocabulary, int ranks, double memory,
+                               crs_error *error) {
     const double rows = ceil((double)config->batch / ranks);
     const double lane_rows = config->lane > 0 ? (double)config->lane : 1;
     const double pass_rows = fmin(fmax(lane_rows, PASS_ROWS), rows);
@@ -98,16 +100,18 @@ static crs_status check_memory(const crs_config *config, int64_t vocabulary, int
     if (wanted <= memory)
         return CRS_OK;
     if (crs_plan_memory(config, vocabulary, 0, 0) <= memory / 2)
-        return crs_fail(error, CRS_CONFIG,
-                        "--window=%" PRId64 " with --batch=%" PRId64 " and --hidden=%" PRId64
-                        " needs about %.0f GB a rank, and this machine has %.1f GB for each; a smaller --window or --batch "
-                        "would do",
-                        config->window, config->batch, config->hidden, wanted / giga, memory / giga);
+        return crs_fail(
+            error, CRS_CONFIG,
+            "--window=%" PRId64 " with --batch=%" PRId64 " and --hidden=%" PRId64
+            " needs about %.0f GB a rank, and this machine has %.1f GB for each; a smaller --window or --batch "
+            "would do",
+            config->window, config->batch, config->hidden, wanted / giga, memory / giga);
     char embed[40] = "";
     if (config->embed >= 0)
         snprintf(embed, sizeof embed, ", --embed=%" PRId64, config->embed);
     return crs_fail(error, CRS_CONFIG,
-                    "a model of --hidden=%" PRId64 ", --layers=%" PRId64 "%s has %.3g parameters and needs about %.0f GB a rank, and "
+                    "a model of --hidden=%" PRId64 ", --layers=%" PRId64
+                    "%s has %.3g parameters and needs about %.0f GB a rank, and "
                     "this machine has %.1f GB for each; a smaller model would do",
                     config->hidden, config->layers, embed, crs_plan_parameters(config, vocabulary), wanted / giga,
                     memory / giga);
@@ -136,8 +140,8 @@ static crs_status check_contributions(const crs_plan *plan, const crs_config *co
                     batch, window, plan->lanes.lane_rows, made, CONTRIBUTIONS_MAX, would);
 }
 
-crs_status crs_plan_ranks(crs_plan *plan, const crs_config *config, int64_t vocabulary, int rank, int ranks, double memory,
-                          crs_error *error) {
+crs_status crs_plan_ranks(crs_plan *plan, const crs_config *config, int64_t vocabulary, int rank, int ranks,
+                          double memory, crs_error *error) {
     const int64_t most = INT_MAX / 4;
     if (config->batch > most || config->window > most || config->lane > most)
         return crs_fail(error, CRS_CONFIG, "--batch, --window and --lane can be %" PRId64 " at most", most);
@@ -148,7 +152,8 @@ crs_status crs_plan_ranks(crs_plan *plan, const crs_config *config, int64_t voca
                               .embed = (int)embed_of(config),
                               .hidden = (int)config->hidden,
                               .layers = (int)config->layers};
-    if (crs_lanes_plan(&plan->lanes, (int)config->batch, (int)config->window, (int)config->lane, rank, ranks, error) != CRS_OK)
+    if (crs_lanes_plan(&plan->lanes, (int)config->batch, (int)config->window, (int)config->lane, rank, ranks, error) !=
+        CRS_OK)
         return error->status;
     return check_contributions(plan, config, rank, ranks, error);
 }
@@ -159,7 +164,9 @@ crs_schedule_plan crs_plan_schedule(const crs_plan *plan, const crs_config *conf
                                .rate = config->rate,
                                .warmup = config->warmup,
                                .total = total,
-                               .decay_every = every < 1 ? 1 : every > 0x1p62 ? INT64_C(1) << 62 : (int64_t)(every + 0.5),
+                               .decay_every = every < 1        ? 1
+                                              : every > 0x1p62 ? INT64_C(1) << 62
+                                                               : (int64_t)(every + 0.5),
                                .decay_factor = config->decay_factor};
 }
 

@@ -13,15 +13,15 @@ typedef struct crs_plan {
     crs_lanes lanes;
 } crs_plan;
 
-/* Batch and window for a train split of so many tokens, the length of an epoch and of the run. Where the user gave neither --batch nor
- * --window (or one of them), makes the others small enough: the batch first, as long as one whole window is left to a row, then the window.
- * CRS_DATA: no text at all; CRS_CONFIG: what was given does not fit. */
+/* Batch and window for a train split of so many tokens, the length of an epoch and of the run. Where the user gave
+ * neither --batch nor --window (or one of them), makes the others small enough: the batch first, as long as one whole
+ * window is left to a row, then the window. CRS_DATA: no text at all; CRS_CONFIG: what was given does not fit. */
 crs_status crs_plan_length(crs_plan *plan, crs_settings *settings, int64_t tokens, const char *data, crs_error *error);
 
-/* The shape of the model and this rank's rows, and whether they can be had: sizes, memory, the number of contributions to a sum. memory: bytes
- * that one rank may use. Refuses with CRS_CONFIG, on every rank alike. */
-crs_status crs_plan_ranks(crs_plan *plan, const crs_config *config, int64_t vocabulary, int rank, int ranks, double memory,
-                          crs_error *error);
+/* The shape of the model and this rank's rows, and whether they can be had: sizes, memory, the number of contributions
+ * to a sum. memory: bytes that one rank may use. Refuses with CRS_CONFIG, on every rank alike. */
+crs_status crs_plan_ranks(crs_plan *plan, const crs_config *config, int64_t vocabulary, int rank, int ranks,
+                          double memory, crs_error *error);
 
 /* The schedule; total: the step at which the first run of this training was to end. */
 crs_schedule_plan crs_plan_schedule(const crs_plan *plan, const crs_config *config, int64_t total);

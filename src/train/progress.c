@@ -40,7 +40,9 @@ const char *crs_format_time(double seconds, char out[32]) {
     return out;
 }
 
-const char *crs_plural(int64_t count, const char *one, const char *many) { return count == 1 ? one : many; }
+const char *crs_plural(int64_t count, const char *one, const char *many) {
+    return count == 1 ? one : many;
+}
 
 void crs_progress_start(crs_progress *progress, int64_t step, int64_t total, int64_t windows, double tokens_step,
                         crs_level level) {
@@ -72,7 +74,8 @@ void crs_progress_show(crs_progress *progress, int64_t step) {
     const double speed = progress->pace > 0 ? progress->tokens_step / progress->pace : 0;
     snprintf(line, sizeof line, "epoch %" PRId64 "  step %s/%s  %s%s tokens/s  %s left", epoch,
              crs_format_count(step, count[0]), crs_format_count(progress->total, count[1]), loss,
-             crs_format_count((int64_t)speed, tokens), crs_format_time(progress->pace * (double)(progress->total - step), left));
+             crs_format_count((int64_t)speed, tokens),
+             crs_format_time(progress->pace * (double)(progress->total - step), left));
     if (crs_is_terminal())
         crs_live(line);
     else

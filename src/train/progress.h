@@ -15,7 +15,8 @@ typedef struct crs_progress {
     double tokens_step;     /* tokens a step */
 } crs_progress;
 
-void crs_progress_start(crs_progress *progress, int64_t step, int64_t total, int64_t windows, double tokens_step, crs_level level);
+void crs_progress_start(crs_progress *progress, int64_t step, int64_t total, int64_t windows, double tokens_step,
+                        crs_level level);
 /* After a step: shows something now and then. loss may be NaN. */
 void crs_progress_step(crs_progress *progress, int64_t step, double loss);
 /* The line of now, whatever was shown last. */

@@ -14,8 +14,8 @@ static void say_model(const crs_training *t) {
         parameters += crs_tensor_size(crs_model_tensor(t->model, i));
     if (s->embed > 0)
         snprintf(input, sizeof input, "embedding of %d", s->embed);
-    crs_note("model: %s, %d %s of %d, %s; %s parameters", crs_cell_name(s->cell), s->layers, crs_plural(s->layers, "layer", "layers"),
-             s->hidden, input, crs_format_count(parameters, count));
+    crs_note("model: %s, %d %s of %d, %s; %s parameters", crs_cell_name(s->cell), s->layers,
+             crs_plural(s->layers, "layer", "layers"), s->hidden, input, crs_format_count(parameters, count));
 }
 
 static void say_data(const crs_training *t) {
@@ -28,10 +28,10 @@ static void say_data(const crs_training *t) {
     if (d->length[CRS_VALIDATION] < 2)
         crs_note("no validation: that split is empty or too short");
     if (t->plan.fitted)
-        crs_note("the text is short: batch and window are the largest that fit, %" PRId64 " and %" PRId64, config->batch,
-                 config->window);
-    crs_note("steps: %" PRId64 " rows of %" PRId64 " tokens each; %s an epoch, %s in all", config->batch, config->window,
-             crs_format_count(t->plan.windows, count[0]), crs_format_count(t->plan.total, count[1]));
+        crs_note("the text is short: batch and window are the largest that fit, %" PRId64 " and %" PRId64,
+                 config->batch, config->window);
+    crs_note("steps: %" PRId64 " rows of %" PRId64 " tokens each; %s an epoch, %s in all", config->batch,
+             config->window, crs_format_count(t->plan.windows, count[0]), crs_format_count(t->plan.total, count[1]));
 }
 
 static void say_ranks(const crs_training *t) {
@@ -62,9 +62,9 @@ void crs_report_validation(const crs_training *t, double loss, bool best, double
                  crs_format_count(t->step, step));
         return;
     }
-    crs_note("epoch %" PRId64 ", step %s: validation loss %.4f (%.3f %s)%s, in %s", epoch, crs_format_count(t->step, step), loss,
-             loss / M_LN2, t->progress.unit ? t->progress.unit : "bits a token", best ? ", the lowest so far" : "",
-             crs_format_time(seconds, time));
+    crs_note("epoch %" PRId64 ", step %s: validation loss %.4f (%.3f %s)%s, in %s", epoch,
+             crs_format_count(t->step, step), loss, loss / M_LN2, t->progress.unit ? t->progress.unit : "bits a token",
+             best ? ", the lowest so far" : "", crs_format_time(seconds, time));
 }
 
 void crs_report_save(const crs_training *t) {
@@ -72,7 +72,9 @@ void crs_report_save(const crs_training *t) {
 }
 
 crs_status crs_report_stop(const crs_training *t, bool by_signal, crs_error *error) {
-    return crs_fail(error, CRS_STOPPED, "stopped by %s after step %" PRId64 " of %" PRId64 "; all is saved in %s, and the same command goes on",
+    return crs_fail(error, CRS_STOPPED,
+                    "stopped by %s after step %" PRId64 " of %" PRId64
+                    "; all is saved in %s, and the same command goes on",
                     by_signal ? "a signal" : "--stop-after", t->step, t->plan.total, t->config->output);
 }
 
@@ -90,12 +92,14 @@ void crs_report_end(const crs_training *t) {
     crs_live("");
     crs_note("done: %s steps%s in %s%s", crs_format_count(t->step, steps), refused,
              crs_format_time(t->seconds_before + crs_seconds() - t->start, time), best);
-    crs_note("files: %s/last.h5%s, step-*.h5, metrics.jsonl", t->config->output, isnan(t->best_validation_loss) ? "" : ", best.h5");
+    crs_note("files: %s/last.h5%s, step-*.h5, metrics.jsonl", t->config->output,
+             isnan(t->best_validation_loss) ? "" : ", best.h5");
     say_next(t);
 }
 
 void crs_report_finished(const crs_training *t) {
-    crs_note("%s is finished: %" PRId64 " of %" PRId64 " steps are done; more --epochs (or --steps) would go on, --fresh would start over",
+    crs_note("%s is finished: %" PRId64 " of %" PRId64
+             " steps are done; more --epochs (or --steps) would go on, --fresh would start over",
              t->config->output, t->step, t->plan.total);
     say_next(t);
 }

@@ -1,5 +1,5 @@
-/* Everything up to the first step. Each stage ends with an agreement, so that all ranks go on or none; the folder of the run is touched
- * last, when nothing else can fail. */
+/* Everything up to the first step. Each stage ends with an agreement, so that all ranks go on or none; the folder of
+ * the run is touched last, when nothing else can fail. */
 #include "config.h"
 
 #include <inttypes.h>
@@ -11,7 +11,9 @@
 #include "train/share.h"
 #include "train/training.h"
 
-static bool at_root(const crs_training *t) { return crs_comm_rank(t->comm) == 0; }
+static bool at_root(const crs_training *t) {
+    return crs_comm_rank(t->comm) == 0;
+}
 
 /* ---- what there is: data, an earlier run, a model to start from ---- */
 
@@ -25,7 +27,8 @@ static crs_status share(crs_training *t, bool *found, crs_checkpoint *checkpoint
     return *found ? crs_checkpoint_share(t->comm, checkpoint, error) : CRS_OK;
 }
 
-static crs_status find_run(crs_training *t, crs_checkpoint *checkpoint, char *path, size_t path_size, crs_error *error) {
+static crs_status find_run(crs_training *t, crs_checkpoint *checkpoint, char *path, size_t path_size,
+                           crs_error *error) {
     bool found = false;
     if (at_root(t) && crs_lock_take(t->config->output, &t->lock, error) == CRS_OK && !t->config->fresh)
         crs_run_load(t->config->output, &found, checkpoint, path, path_size, error);
@@ -34,7 +37,8 @@ static crs_status find_run(crs_training *t, crs_checkpoint *checkpoint, char *pa
     return status;
 }
 
-static crs_status find_model(crs_training *t, crs_checkpoint *checkpoint, char *path, size_t path_size, crs_error *error) {
+static crs_status find_model(crs_training *t, crs_checkpoint *checkpoint, char *path, size_t path_size,
+                             crs_error *error) {
     bool found = true;
     snprintf(path, path_size, "%s", t->config->init_from);
     if (at_root(t))
@@ -47,8 +51,8 @@ static crs_status find_model(crs_training *t, crs_checkpoint *checkpoint, char *
 static crs_status take_number(crs_settings *settings, const char *name, int64_t *value, int64_t wanted, int64_t typed,
                               const char *path, crs_error *error) {
     if (settings->given[crs_option_find(name)] && typed != wanted)
-        return crs_fail(error, CRS_CONFIG, "--%s=%" PRId64 ", but the model of --init-from=%s has %s %" PRId64, name, typed, path,
-                        name, wanted);
+        return crs_fail(error, CRS_CONFIG, "--%s=%" PRId64 ", but the model of --init-from=%s has %s %" PRId64, name,
+                        typed, path, name, wanted);
     *value = wanted;
     return CRS_OK;
 }
@@ -60,8 +64,8 @@ static crs_status take_shape(crs_training *t, const crs_checkpoint *checkpoint, 
     if (crs_shape_of(checkpoint, path, &shape, error) != CRS_OK)
         return error->status;
     if (settings->given[crs_option_find("cell")] && config->cell != shape.cell)
-        return crs_fail(error, CRS_CONFIG, "--cell=%s, but the model of --init-from=%s has cell %s", crs_cell_name(config->cell),
-                        path, crs_cell_name(shape.cell));
+        return crs_fail(error, CRS_CONFIG, "--cell=%s, but the model of --init-from=%s has cell %s",
+                        crs_cell_name(config->cell), path, crs_cell_name(shape.cell));
     if (take_number(settings, "hidden", &config->hidden, shape.hidden, config->hidden, path, error) != CRS_OK ||
         take_number(settings, "layers", &config->layers, shape.layers, config->layers, path, error) != CRS_OK)
         return error->status;
@@ -71,7 +75,8 @@ static crs_status take_shape(crs_training *t, const crs_checkpoint *checkpoint, 
     config->cell = shape.cell;
     if (!crs_vocabulary_equal(&checkpoint->vocabulary, &t->dataset.vocabulary))
         return crs_fail(error, CRS_DATA,
-                        "%s: its vocabulary is not that of --init-from=%s; pack the text with --vocabulary=OTHER.h5, the data that the model "
+                        "%s: its vocabulary is not that of --init-from=%s; pack the text with --vocabulary=OTHER.h5, "
+                        "the data that the model "
                         "was trained on",
                         t->dataset.path, path);
     return CRS_OK;
@@ -79,7 +84,8 @@ static crs_status take_shape(crs_training *t, const crs_checkpoint *checkpoint, 
 
 /* ---- plan ---- */
 
-static crs_status resume_settings(crs_training *t, const crs_checkpoint *checkpoint, const char *path, crs_error *error) {
+static crs_status resume_settings(crs_training *t, const crs_checkpoint *checkpoint, const char *path,
+                                  crs_error *error) {
     crs_config recorded;
     if (crs_config_parse(&recorded, checkpoint->config, path, error) != CRS_OK ||
         crs_settings_resume(t->settings, &recorded, t->config->output, error) != CRS_OK ||

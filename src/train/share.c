@@ -47,8 +47,9 @@ static void take_head(crs_checkpoint *c, const crs_head *head) {
 
 static crs_status share_vocabulary(crs_comm *comm, crs_checkpoint *c, const crs_head *head, crs_error *error) {
     const size_t count = head->level == CRS_LEVEL_CHAR ? head->tokens_known : 0;
-    uint32_t *points = crs_rank() == 0 ? c->vocabulary.code_points
-                                       : crs_alloc_or_fail(count, sizeof *points, CRS_MEMORY_OTHER, "a vocabulary", error);
+    uint32_t *points = crs_rank() == 0
+                           ? c->vocabulary.code_points
+                           : crs_alloc_or_fail(count, sizeof *points, CRS_MEMORY_OTHER, "a vocabulary", error);
     if (crs_comm_agree(comm, error) == CRS_OK) {
         crs_comm_broadcast(comm, points, count * sizeof *points);
         if (crs_rank() != 0)

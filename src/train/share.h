@@ -4,14 +4,14 @@
 
 #include "carousel/train.h"
 
-/* Rank 0's checkpoint for everyone; elsewhere *checkpoint is filled, and owned by the caller. On failure it is empty at every rank but
- * 0. Collective. */
+/* Rank 0's checkpoint for everyone; elsewhere *checkpoint is filled, and owned by the caller. On failure it is empty
+ * at every rank but 0. Collective. */
 crs_status crs_checkpoint_share(crs_comm *comm, crs_checkpoint *checkpoint, crs_error *error);
 
 /* The shape that a checkpoint has; path is for messages. CRS_DATA: an unknown cell, sizes that are none. Local. */
 crs_status crs_shape_of(const crs_checkpoint *checkpoint, const char *path, crs_shape *shape, crs_error *error);
 
-/* Copies the arrays PREFIX/TENSOR of all tensors into an arena. CRS_DATA: one is missing or has another shape. Local. */
+/* Copies the arrays PREFIX/TENSOR of all tensors into an arena. CRS_DATA: one is missing or of another shape. Local. */
 crs_status crs_arena_restore(const crs_model *model, float *arena, const crs_checkpoint *checkpoint, const char *prefix,
                              const char *path, crs_error *error);
 /* Adds an array PREFIX/TENSOR for each tensor of an arena. Local. */

@@ -14,9 +14,13 @@ static volatile sig_atomic_t caught;
 static struct sigaction before[STOPPING];
 static double process_start;
 
-__attribute__((constructor)) static void note_start(void) { process_start = crs_seconds(); }
+__attribute__((constructor)) static void note_start(void) {
+    process_start = crs_seconds();
+}
 
-double crs_process_seconds(void) { return crs_seconds() - process_start; }
+double crs_process_seconds(void) {
+    return crs_seconds() - process_start;
+}
 
 static void remember(int signal) {
     if (caught == 0)
@@ -34,7 +38,9 @@ void crs_signals_catch(bool alone) {
     }
 }
 
-int crs_signals_caught(void) { return caught; }
+int crs_signals_caught(void) {
+    return caught;
+}
 
 void crs_signals_release(void) {
     for (int i = 0; i < STOPPING; i++)

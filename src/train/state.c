@@ -21,7 +21,8 @@ static bool grow(void **values, int64_t count, int64_t room) {
     return true;
 }
 
-crs_status crs_history_add(crs_history *h, int64_t step, double validation_loss, double training_loss, crs_error *error) {
+crs_status crs_history_add(crs_history *h, int64_t step, double validation_loss, double training_loss,
+                           crs_error *error) {
     _Static_assert(sizeof(double) == sizeof(int64_t), "the arrays grow alike");
     if (h->count == h->room) {
         const int64_t room = h->room > 0 ? 2 * h->room : 64;
@@ -51,7 +52,8 @@ void crs_history_free(crs_history *history) {
 
 /* ---- capture ---- */
 
-static bool put(crs_checkpoint *c, const char *path, crs_type type, int64_t count, const void *values, crs_error *error) {
+static bool put(crs_checkpoint *c, const char *path, crs_type type, int64_t count, const void *values,
+                crs_error *error) {
     const int rank = count < 0 ? 0 : 1;
     crs_array *array = crs_checkpoint_add(c, path, type, rank, &count, error);
     if (array)
@@ -108,7 +110,8 @@ static crs_status capture(crs_training *t, crs_checkpoint *c, crs_error *error) 
         return error->status;
     for (int i = 0; i < t->optim.moments; i++) {
         char prefix[64];
-        snprintf(prefix, sizeof prefix, "/optimizer/%s/%s", crs_optimizer_name(t->config->optimizer), t->optim.moment_name[i]);
+        snprintf(prefix, sizeof prefix, "/optimizer/%s/%s", crs_optimizer_name(t->config->optimizer),
+                 t->optim.moment_name[i]);
         if (crs_arena_capture(t->model, t->optim.moment[i], c, prefix, error) != CRS_OK)
             return error->status;
     }
@@ -164,11 +167,13 @@ static crs_status get_real(const crs_checkpoint *checkpoint, const char *name, c
 crs_status crs_state_check_data(const crs_checkpoint *checkpoint, const char *path, const crs_dataset *dataset,
                                 crs_error *error) {
     if (!crs_vocabulary_equal(&checkpoint->vocabulary, &dataset->vocabulary))
-        return crs_fail(error, CRS_DATA,
-                        "%s: its vocabulary is not that of %s; give the data that this run was trained on, or another -o",
-                        dataset->path, path);
+        return crs_fail(
+            error, CRS_DATA,
+            "%s: its vocabulary is not that of %s; give the data that this run was trained on, or another -o",
+            dataset->path, path);
     if (strcmp(checkpoint->data, dataset->digest) != 0)
-        return crs_fail(error, CRS_DATA, "%s: its data (digest %s) is not what %s was trained on (%s); give that, or another -o",
+        return crs_fail(error, CRS_DATA,
+                        "%s: its data (digest %s) is not what %s was trained on (%s); give that, or another -o",
                         dataset->path, dataset->digest, path, checkpoint->data);
     return CRS_OK;
 }
@@ -195,14 +200,16 @@ static crs_status restore_history(crs_training *t, const crs_checkpoint *c, cons
 static crs_status restore_optimizer(crs_training *t, const crs_checkpoint *c, const char *path, crs_error *error) {
     for (int i = 0; i < t->optim.moments; i++) {
         char prefix[64];
-        snprintf(prefix, sizeof prefix, "/optimizer/%s/%s", crs_optimizer_name(t->config->optimizer), t->optim.moment_name[i]);
+        snprintf(prefix, sizeof prefix, "/optimizer/%s/%s", crs_optimizer_name(t->config->optimizer),
+                 t->optim.moment_name[i]);
         if (crs_arena_restore(t->model, t->optim.moment[i], c, prefix, path, error) != CRS_OK)
             return error->status;
     }
     if (crs_state_integer(c, "/state/updates", path, &t->optim.updates, error) != CRS_OK)
         return error->status;
     if (t->optim.updates < 0 || t->optim.updates > c->step)
-        return crs_fail(error, CRS_DATA, "%s: %" PRId64 " updates in %" PRId64 " steps", path, t->optim.updates, c->step);
+        return crs_fail(error, CRS_DATA, "%s: %" PRId64 " updates in %" PRId64 " steps", path, t->optim.updates,
+                        c->step);
     return CRS_OK;
 }
 

@@ -60,7 +60,8 @@ static crs_status allocate(crs_engine *e, crs_error *error) {
         return crs_fail(error, CRS_INTERNAL, "out of memory for a step of %d rows x %d", s->lanes.own_rows, s->window);
     if (crs_workspace_create(&e->workspace, s->model, rows, s->window, uses, error) != CRS_OK)
         return error->status;
-    return crs_reader_create(&e->reader, s->dataset, CRS_TRAIN, s->stride, s->lanes.first_row, s->lanes.own_rows, error);
+    return crs_reader_create(&e->reader, s->dataset, CRS_TRAIN, s->stride, s->lanes.first_row, s->lanes.own_rows,
+                             error);
 }
 
 crs_status crs_engine_create(crs_engine *engine, const crs_engine_setup *setup, crs_error *error) {

@@ -36,7 +36,7 @@ typedef struct crs_engine_setup {
 typedef struct crs_pass_plan {
     int first_row, rows; /* among this rank's rows */
     int lanes;
-    int *lane_starts;    /* [lanes + 1], rows of the pass; owned by the engine */
+    int *lane_starts; /* [lanes + 1], rows of the pass; owned by the engine */
 } crs_pass_plan;
 
 typedef struct crs_engine {
@@ -44,19 +44,19 @@ typedef struct crs_engine {
     crs_reader *reader;
     crs_workspace *workspace;
     int passes;
-    crs_pass_plan *pass;          /* [passes] */
-    int *lane_starts;             /* of all passes */
-    uint32_t *inputs, *targets;   /* [window][own_rows] */
+    crs_pass_plan *pass;                  /* [passes] */
+    int *lane_starts;                     /* of all passes */
+    uint32_t *inputs, *targets;           /* [window][own_rows] */
     uint32_t *pass_inputs, *pass_targets; /* [window][rows of a pass] */
-    float *state, *state_before;  /* [own_rows][crs_model_state]: carried from window to window */
-    int64_t *sums;                /* [crs_model_sums + CRS_NEWS] */
-    float *gradient;              /* [crs_model_arena] */
+    float *state, *state_before;          /* [own_rows][crs_model_state]: carried from window to window */
+    int64_t *sums;                        /* [crs_model_sums + CRS_NEWS] */
+    float *gradient;                      /* [crs_model_arena] */
 } crs_engine;
 
 typedef struct crs_outcome {
     int64_t news[CRS_NEWS]; /* summed over ranks */
     int64_t targets, refused;
-    double loss;            /* nats a target; NaN where the step was refused, as the norm */
+    double loss; /* nats a target; NaN where the step was refused, as the norm */
     double norm, rate;
     double seconds, comm_seconds; /* at this rank */
 } crs_outcome;
@@ -65,10 +65,11 @@ typedef struct crs_outcome {
 crs_status crs_engine_create(crs_engine *engine, const crs_engine_setup *setup, crs_error *error);
 void crs_engine_free(crs_engine *engine);
 
-/* Collective: step number `step` (from 0). news: this rank's. *error may come with bad news of this rank: then, as where the data can't be
- * read, the rank contributes nothing, and every rank leaves with the same error and nothing changed but the carried state. A step
- * with contributions that are out of range or not finite is refused: parameters and state stay as they were, outcome->refused is above 0.
- * Allocates nothing. */
-crs_status crs_engine_step(crs_engine *engine, int64_t step, const int64_t news[CRS_NEWS], crs_outcome *outcome, crs_error *error);
+/* Collective: step number `step` (from 0). news: this rank's. *error may come with bad news of this rank: then, as
+ * where the data can't be read, the rank contributes nothing, and every rank leaves with the same error and nothing
+ * changed but the carried state. A step with contributions that are out of range or not finite is refused: parameters
+ * and state stay as they were, outcome->refused is above 0. Allocates nothing. */
+crs_status crs_engine_step(crs_engine *engine, int64_t step, const int64_t news[CRS_NEWS], crs_outcome *outcome,
+                           crs_error *error);
 
 #endif

@@ -48,11 +48,11 @@ typedef struct crs_training {
     double seconds_before; /* of training, in earlier invocations */
 
     /* this invocation */
-    double start, last_save, last_validation; /* times, of crs_seconds */
+    double start, last_save, last_validation;              /* times, of crs_seconds */
     double step_seconds, save_seconds, validation_seconds; /* how long the longest of late took */
-    crs_error pending;     /* of this rank alone, and not yet told to the others */
-    crs_metrics metrics;   /* rank 0 */
-    crs_progress progress; /* rank 0 */
+    crs_error pending;                                     /* of this rank alone, and not yet told to the others */
+    crs_metrics metrics;                                   /* rank 0 */
+    crs_progress progress;                                 /* rank 0 */
 } crs_training;
 
 /* ---- setup.c ---- */
@@ -66,14 +66,16 @@ void crs_training_close(crs_training *training); /* collective */
 /* The whole state as a checkpoint: at rank 0; elsewhere *checkpoint stays empty. Collective. */
 crs_status crs_state_capture(crs_training *training, crs_checkpoint *checkpoint, crs_error *error);
 /* The opposite; model, optimizer and engine exist. Local. */
-crs_status crs_state_restore(crs_training *training, const crs_checkpoint *checkpoint, const char *path, crs_error *error);
+crs_status crs_state_restore(crs_training *training, const crs_checkpoint *checkpoint, const char *path,
+                             crs_error *error);
 /* The integer of a scalar /run/NAME or /state/NAME. CRS_DATA where it is missing. */
 crs_status crs_state_integer(const crs_checkpoint *checkpoint, const char *name, const char *path, int64_t *value,
                              crs_error *error);
 /* Whether the checkpoint was made with this data. */
 crs_status crs_state_check_data(const crs_checkpoint *checkpoint, const char *path, const crs_dataset *dataset,
                                 crs_error *error);
-crs_status crs_history_add(crs_history *history, int64_t step, double validation_loss, double training_loss, crs_error *error);
+crs_status crs_history_add(crs_history *history, int64_t step, double validation_loss, double training_loss,
+                           crs_error *error);
 void crs_history_free(crs_history *history);
 
 /* ---- loop.c ---- */

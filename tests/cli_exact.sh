@@ -1,0 +1,106 @@
+#!/bin/bash
+# The same bits at any number of ranks and threads, on every instruction set, for every cell: and faults that would break
+# this are noticed. Golden digests show a change of machine, compiler or library.
+. "$(dirname "$0")/lib.sh"
+. "$srcdir/tests/texts.sh"
+cd "$WORK" || exit 99
+
+text 4000 > text.txt
+"$CAROUSEL" pack text --split=0.9,0.1,0 -o data.h5 text.txt 2> /dev/null || exit 99
+
+# Odd sizes, lanes of one and two rows, dropout, an epoch's end on the way.
+options=(--hidden=19 --embed=9 --layers=2 --batch=23 --window=9 --dropout=0.3 --steps=20 --clip=0.5 --seed=5 --quiet)
+
+# digest_of NAME COMMAND...: trains into a new folder and prints the digest of the state.
+digest_of() {
+    local name=$1
+    shift
+    if "$@" -o "$name" > /dev/null 2> "$name.err"; then
+        digest "$name/last.h5"
+    else
+        echo "failed: $(tail -n 1 "$name.err")"
+    fi
+    rm -rf "$name"
+}
+
+# The instruction sets of this machine: what CAROUSEL_ISA takes.
+isas=()
+for isa in v4 v3 baseline; do
+    CAROUSEL_ISA=$isa "$CAROUSEL" train data.h5 -o "isa-$isa" --hidden=2 --layers=1 --steps=1 --threads=1 --quiet 2> isa.err
+    case $? in
+        0) isas+=("$isa") ;;
+        64) check "$isa is not had here, and what is had is listed" grep -q baseline isa.err ;;
+        *) fail "CAROUSEL_ISA=$isa" "$(cat isa.err)" ;;
+    esac
+done
+check "the baseline runs everywhere" test "${isas[-1]}" = baseline
+
+for cell in lstm peephole gru rnn; do
+    train=("$CAROUSEL" train data.h5 "${options[@]}" "--cell=$cell")
+    wanted=$(digest_of one "${train[@]}" --threads=1)
+    check "$cell: a digest" test "${#wanted}" -eq 32
+    for n in 2 3 4 5 7; do
+        equal "$cell: $n ranks" "$(digest_of more ranks "$n" "${train[@]}" --threads=1)" "$wanted"
+    done
+    for threads in 2 4; do
+        equal "$cell: $threads threads" "$(digest_of more "${train[@]}" --threads="$threads")" "$wanted"
+    done
+    for isa in "${isas[@]}"; do
+        equal "$cell: $isa" "$(CAROUSEL_ISA=$isa digest_of more "${train[@]}" --threads=1)" "$wanted"
+    done
+    equal "$cell: 3 ranks of 2 threads, baseline" \
+        "$(CAROUSEL_ISA=baseline digest_of more ranks 3 "${train[@]}" --threads=2)" "$wanted"
+done
+
+# One-hot input, one layer, larger vocabulary than embedding, lanes of several rows, no dropout; another optimizer.
+for extra in "--embed=0 --layers=1" "--embed=40 --lane=3" "--batch=7 --window=33" "--dropout=0 --optimizer=rmsprop"; do
+    read -ra more <<< "$extra"
+    train=("$CAROUSEL" train data.h5 "${options[@]}" "${more[@]}")
+    wanted=$(digest_of one "${train[@]}" --threads=1)
+    equal "$extra: 3 ranks" "$(digest_of more ranks 3 "${train[@]}" --threads=1)" "$wanted"
+    equal "$extra: 2 ranks of 2 threads, baseline" \
+        "$(CAROUSEL_ISA=baseline digest_of more ranks 2 "${train[@]}" --threads=2)" "$wanted"
+done
+
+# ---- a digest says something: another seed, another step, another text are others ----
+
+train=("$CAROUSEL" train data.h5 "${options[@]}" --threads=1)
+wanted=$(digest_of one "${train[@]}")
+differ "another seed" "$(digest_of more "${train[@]}" --seed=6)" "$wanted"
+differ "another lane size" "$(digest_of more "${train[@]}" --lane=1)" "$wanted"
+differ "one step more" "$(digest_of more "${train[@]}" --steps=21)" "$wanted"
+differ "no dropout" "$(digest_of more "${train[@]}" --dropout=0)" "$wanted"
+
+# ---- what must be noticed is noticed ----
+
+faulty=("$CAROUSEL_FAULTS" train data.h5 "${options[@]}" --threads=1)
+equal "the program with faults, none on" "$(digest_of more ranks 2 "${faulty[@]}")" "$wanted"
+for fault in mask sum-float lane; do
+    found=$(CAROUSEL_FAULT=$fault digest_of more ranks 2 "${faulty[@]}")
+    check "fault $fault: the run itself ends well" test "${#found}" -eq 32
+    differ "fault $fault changes the digest" "$found" "$wanted"
+done
+
+# ---- golden digests: parameters of small runs ----
+
+# golden NAME DIGEST OPTION...: at 1 rank and at 2.
+golden() {
+    local name=$1 wanted=$2
+    shift 2
+    "$CAROUSEL" train data.h5 "${options[@]}" --threads=1 -o golden "$@" 2> golden.err || cat golden.err
+    equal "golden: $name" "$(digest golden/last.h5 parameters)" "$wanted"
+    rm -rf golden
+}
+
+golden lstm 0 --cell=lstm
+golden peephole 0 --cell=peephole
+golden gru 0 --cell=gru
+golden rnn 0 --cell=rnn
+golden sgd 0 --optimizer=sgd --rate=0.5
+golden momentum 0 --optimizer=sgd --momentum=0.9 --rate=0.1
+golden rmsprop 0 --optimizer=rmsprop
+golden adagrad 0 --optimizer=adagrad --rate=0.05
+golden adamw 0 --weight-decay=0.01
+golden cosine 0 --schedule=cosine --warmup=5 --embed=0
+
+finish

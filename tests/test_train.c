@@ -1,0 +1,743 @@
+/* Room train: plans, the step, evaluation, metrics. */
+#include "config.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "carousel/train.h"
+#include "harness.h"
+#include "train/evaluate.h"
+#include "train/lock.h"
+#include "train/metrics.h"
+#include "train/plan.h"
+#include "train/progress.h"
+#include "train/share.h"
+#include "train/step.h"
+
+/* ---- a small data set, a model and an engine ---- */
+
+enum { TEXT = 3000, BATCH = 11, WINDOW = 7 };
+
+static const char *data_path(void) {
+    return harness_path("data.h5");
+}
+
+/* Collective: rank 0 packs a text of few words in a drawn order. */
+static void pack(void) {
+    static const char *const words[] = {"the ", "ring ", "of ", "ranks ", "turns ", "and ", "sums\n"};
+    static bool done;
+    if (!done && harness_rank() == 0) {
+        FILE *file = fopen(harness_path("text"), "w");
+        uint64_t drawn = 1;
+        CRS_ASSERT(file);
+        for (long written = 0; written < TEXT;) {
+            drawn = drawn * UINT64_C(6364136223846793005) + 1442695040888963407;
+            written += fprintf(file, "%s", words[(drawn >> 33) % 7]);
+        }
+        fclose(file);
+        const char *const inputs[] = {harness_path("text")};
+        const crs_pack job = {
+            .output = data_path(), .inputs = 1, .input = inputs, .level = CRS_LEVEL_CHAR, .split = {0.8, 0.2, 0}};
+        crs_packed packed;
+        crs_error error = {0};
+        if (crs_pack_text(&job, &packed, &error) != CRS_OK)
+            crs_panic(__FILE__, __LINE__, "%s", error.message);
+    }
+    done = true;
+    harness_barrier();
+}
+
+typedef struct fixture {
+    crs_comm *comm;
+    crs_dataset dataset;
+    crs_model *model;
+    crs_optim optim;
+    crs_engine engine;
+    int64_t windows;
+} fixture;
+
+static void must(crs_status status, const crs_error *error) {
+    if (status != CRS_OK)
+        crs_panic(__FILE__, __LINE__, "%s", error->message);
+}
+
+/* Collective. */
+static void fixture_open(fixture *f, crs_cell cell, int pass_rows, crs_reduce reduce) {
+    crs_error error = {0};
+    crs_lanes lanes;
+    *f = (fixture){0};
+    pack();
+    f->comm = crs_comm_open(NULL, NULL);
+    must(crs_dataset_open(&f->dataset, data_path(), &error), &error);
+    const crs_shape shape = {
+        .cell = cell, .vocabulary = (int)f->dataset.vocabulary.count, .embed = 5, .hidden = 18, .layers = 2};
+    const crs_kernels *kernels = crs_kernels_of(crs_isa_best());
+    const crs_optimizer_settings adam = {
+        .optimizer = CRS_ADAM, .momentum = -1, .beta1 = -1, .beta2 = -1, .epsilon = -1};
+    must(crs_model_create(&f->model, &shape, kernels, 1, &error), &error);
+    crs_model_initialize(f->model, 7, 1);
+    must(crs_optim_create(&f->optim, &adam, crs_model_arena(f->model), &error), &error);
+    must(crs_lanes_plan(&lanes, BATCH, WINDOW, 1, harness_rank(), harness_size(), &error), &error);
+    const int64_t stride = (f->dataset.length[CRS_TRAIN] - 1) / BATCH;
+    f->windows = stride / WINDOW;
+    const crs_engine_setup setup = {
+        .comm = f->comm,
+        .model = f->model,
+        .optim = &f->optim,
+        .kernels = kernels,
+        .dataset = &f->dataset,
+        .lanes = lanes,
+        .schedule = {.schedule = CRS_CONSTANT, .rate = 0.01, .total = 1000, .decay_every = 1},
+        .stride = stride,
+        .windows = f->windows,
+        .window = WINDOW,
+        .threads = 1,
+        .pass_rows = pass_rows,
+        .dropout = 0.25,
+        .clip = 1,
+        .seed = 3,
+        .reduce = reduce};
+    must(crs_engine_create(&f->engine, &setup, &error), &error);
+}
+
+static void fixture_close(fixture *f) {
+    crs_engine_free(&f->engine);
+    crs_optim_free(&f->optim);
+    crs_model_free(&f->model);
+    crs_dataset_close(&f->dataset);
+    crs_comm_close(&f->comm);
+}
+
+static crs_status step(fixture *f, int64_t number, crs_outcome *outcome, crs_error *error) {
+    const int64_t news[CRS_NEWS] = {0};
+    return crs_engine_step(&f->engine, number, news, outcome, error);
+}
+
+static void hash_parameters(fixture *f, char hex[CRS_HASH_HEX]) {
+    crs_hash_bytes(crs_model_parameters(f->model), crs_model_arena(f->model) * sizeof(float), hex);
+}
+
+static size_t state_bytes(const fixture *f) {
+    return (size_t)f->engine.setup.lanes.own_rows * crs_model_state(f->model) * sizeof(float);
+}
+
+/* Collective: the hash of the parameters after some steps, the last of them beyond an epoch. */
+static void train_some(crs_cell cell, int pass_rows, crs_reduce reduce, double *loss, char hex[CRS_HASH_HEX]) {
+    fixture f;
+    crs_outcome outcome;
+    crs_error error = {0};
+    fixture_open(&f, cell, pass_rows, reduce);
+    for (int64_t i = 0; i < f.windows + 3; i++)
+        CU_ASSERT_EQUAL(step(&f, i, &outcome, &error), CRS_OK);
+    *loss = outcome.loss;
+    hash_parameters(&f, hex);
+    fixture_close(&f);
+}
+
+/* ---- the step ---- */
+
+static void test_pass_size_leaves_the_bits(void) {
+    for (int cell = 0; cell < CRS_CELLS; cell++) {
+        char all[CRS_HASH_HEX], some[CRS_HASH_HEX];
+        double loss, other_loss;
+        train_some((crs_cell)cell, 1000, CRS_REDUCE_INT64, &loss, all);
+        for (int rows = 1; rows <= 4; rows += 3) {
+            train_some((crs_cell)cell, rows, CRS_REDUCE_INT64, &other_loss, some);
+            CU_ASSERT_STRING_EQUAL(all, some);
+            CU_ASSERT_EQUAL(loss, other_loss);
+        }
+        CU_ASSERT(loss > 0 && loss < 2.5);
+    }
+}
+
+/* Sums that travel as floats give nearly the same, and every rank the same. */
+static void test_float_sums_agree(void) {
+    char exact[CRS_HASH_HEX], rounded[CRS_HASH_HEX], of_root[CRS_HASH_HEX];
+    double loss, rounded_loss;
+    crs_comm *comm = crs_comm_open(NULL, NULL);
+    train_some(CRS_LSTM, 32, CRS_REDUCE_INT64, &loss, exact);
+    train_some(CRS_LSTM, 32, CRS_REDUCE_FLOAT, &rounded_loss, rounded);
+    memcpy(of_root, rounded, sizeof of_root);
+    crs_comm_broadcast(comm, of_root, sizeof of_root);
+    CU_ASSERT_STRING_EQUAL(of_root, rounded);
+    if (harness_size() > 1)
+        CU_ASSERT_STRING_NOT_EQUAL(exact, rounded);
+    CU_ASSERT_DOUBLE_EQUAL(loss, rounded_loss, 1e-3);
+    crs_comm_close(&comm);
+}
+
+static void test_warm_step_allocates_nothing(void) {
+    fixture f;
+    crs_outcome outcome;
+    crs_error error = {0};
+    fixture_open(&f, CRS_LSTM, 4, CRS_REDUCE_INT64);
+    step(&f, 0, &outcome, &error);
+    step(&f, 1, &outcome, &error);
+    const int64_t before = crs_memory_allocations();
+    for (int64_t i = 2; i < 12; i++)
+        step(&f, i, &outcome, &error);
+    CU_ASSERT_EQUAL(crs_memory_allocations(), before);
+    CU_ASSERT(outcome.seconds > 0 && outcome.comm_seconds >= 0 && outcome.comm_seconds <= outcome.seconds);
+    fixture_close(&f);
+}
+
+/* News of each rank are summed, and say nothing of the numbers. */
+static void test_news_travel(void) {
+    fixture f;
+    crs_outcome outcome;
+    crs_error error = {0};
+    int64_t news[CRS_NEWS] = {0};
+    fixture_open(&f, CRS_RNN, 32, CRS_REDUCE_FLOAT);
+    news[CRS_NEWS_SIGNAL] = harness_rank() == harness_size() - 1;
+    news[CRS_NEWS_SAVE] = 1;
+    CU_ASSERT_EQUAL(crs_engine_step(&f.engine, 0, news, &outcome, &error), CRS_OK);
+    CU_ASSERT_EQUAL(outcome.news[CRS_NEWS_SIGNAL], 1);
+    CU_ASSERT_EQUAL(outcome.news[CRS_NEWS_SAVE], harness_size());
+    CU_ASSERT_EQUAL(outcome.news[CRS_NEWS_TIME] + outcome.news[CRS_NEWS_VALIDATE] + outcome.news[CRS_NEWS_BAD], 0);
+    CU_ASSERT_EQUAL(outcome.targets, BATCH * WINDOW);
+    fixture_close(&f);
+}
+
+/* A NaN among the parameters: every rank refuses, and nothing has changed, the carried state included. */
+static void test_refused_step_changes_nothing(void) {
+    fixture f;
+    crs_outcome outcome;
+    crs_error error = {0};
+    char before[CRS_HASH_HEX], after[CRS_HASH_HEX];
+    fixture_open(&f, CRS_GRU, 4, CRS_REDUCE_INT64);
+    step(&f, 0, &outcome, &error);
+    CU_ASSERT_EQUAL(outcome.refused, 0);
+    float *state = malloc(state_bytes(&f));
+    float *parameter = crs_model_parameters(f.model), good = parameter[0];
+    memcpy(state, f.engine.state, state_bytes(&f));
+    parameter[0] = NAN;
+    crs_model_refresh(f.model);
+    hash_parameters(&f, before);
+    CU_ASSERT_EQUAL(step(&f, 1, &outcome, &error), CRS_OK);
+    CU_ASSERT(outcome.refused > 0);
+    CU_ASSERT(isnan(outcome.loss) && isnan(outcome.norm));
+    hash_parameters(&f, after);
+    CU_ASSERT_STRING_EQUAL(before, after);
+    CU_ASSERT_EQUAL(f.optim.updates, 1);
+    CU_ASSERT_EQUAL(memcmp(state, f.engine.state, state_bytes(&f)), 0);
+    parameter[0] = good;
+    crs_model_refresh(f.model);
+    CU_ASSERT_EQUAL(step(&f, 2, &outcome, &error), CRS_OK);
+    CU_ASSERT_EQUAL(outcome.refused, 0);
+    CU_ASSERT_EQUAL(f.optim.updates, 2);
+    CU_ASSERT(isfinite(outcome.loss));
+    free(state);
+    fixture_close(&f);
+}
+
+/* One rank fails: all leave with its error, and no parameter has changed. */
+static void test_bad_news_end_all_ranks(void) {
+    fixture f;
+    crs_outcome outcome;
+    crs_error error = {0};
+    char before[CRS_HASH_HEX], after[CRS_HASH_HEX];
+    fixture_open(&f, CRS_LSTM, 32, CRS_REDUCE_INT64);
+    hash_parameters(&f, before);
+    if (harness_rank() == harness_size() - 1)
+        crs_fail(&error, CRS_CREATE, "the disk is full");
+    CU_ASSERT_EQUAL(step(&f, 0, &outcome, &error), CRS_CREATE);
+    CU_ASSERT_PTR_NOT_NULL(strstr(error.message, "the disk is full"));
+    hash_parameters(&f, after);
+    CU_ASSERT_STRING_EQUAL(before, after);
+    fixture_close(&f);
+}
+
+/* The state is carried from window to window, and is zero at the start of an epoch. */
+static void test_state_is_carried(void) {
+    fixture f;
+    crs_outcome outcome;
+    crs_error error = {0};
+    fixture_open(&f, CRS_LSTM, 32, CRS_REDUCE_INT64);
+    f.engine.setup.schedule.rate = 0;
+    step(&f, 0, &outcome, &error);
+    const double first = outcome.loss;
+    step(&f, 1, &outcome, &error);
+    const double carried = outcome.loss;
+    memset(f.engine.state, 0, state_bytes(&f));
+    step(&f, 1, &outcome, &error);
+    f.engine.setup.dropout = 0;
+    step(&f, 1, &outcome, &error);
+    const double other_start = outcome.loss;
+    memset(f.engine.state, 0, state_bytes(&f));
+    step(&f, 1, &outcome, &error);
+    CU_ASSERT_NOT_EQUAL(other_start, outcome.loss);
+    step(&f, f.windows, &outcome, &error);
+    const double epoch = outcome.loss;
+    memset(f.engine.state, 0, state_bytes(&f));
+    step(&f, f.windows, &outcome, &error);
+    CU_ASSERT_EQUAL(epoch, outcome.loss);
+    CU_ASSERT(first > 0 && carried > 0);
+    fixture_close(&f);
+}
+
+/* ---- evaluation ---- */
+
+static void test_totals_fold_exactly(void) {
+    crs_total whole = {0}, parts = {0};
+    const int64_t big = INT64_MAX - 5;
+    for (int i = 0; i < 40; i++) {
+        int64_t trailer[CRS_SUM_TRAILER] = {big, 3, i == 7};
+        crs_total_fold(i % 2 ? &whole : &parts, trailer);
+        CU_ASSERT_EQUAL(trailer[CRS_SUM_LOSS] | trailer[CRS_SUM_TARGETS] | trailer[CRS_SUM_REFUSED], 0);
+    }
+    whole.high += parts.high;
+    whole.low += parts.low;
+    CU_ASSERT_EQUAL(whole.targets + parts.targets, 120);
+    CU_ASSERT_EQUAL(whole.refused + parts.refused, 1);
+    CU_ASSERT_DOUBLE_EQUAL(crs_total_nats(&whole), 40 * 0x1p31, 1e-6);
+    /* The same number in one piece and in another grouping. */
+    const crs_total same[] = {{.high = 5, .low = INT64_C(3) << 31}, {.high = 6, .low = INT64_C(1) << 31}};
+    CU_ASSERT_EQUAL(crs_total_nats(&same[0]), crs_total_nats(&same[1]));
+    CU_ASSERT_EQUAL(crs_total_nats(&same[0]), 6.5);
+}
+
+/* One stream in one piece, by the model itself. */
+static double plain_loss(fixture *f, crs_split split, int64_t *targets) {
+    const int steps = (int)f->dataset.length[split] - 1;
+    uint32_t *tokens = malloc(((size_t)steps + 1) * sizeof *tokens);
+    float *state = calloc(crs_model_state(f->model), sizeof *state);
+    int64_t trailer[CRS_SUM_TRAILER] = {0};
+    crs_workspace *workspace;
+    crs_error error = {0};
+    must(crs_dataset_read(&f->dataset, split, 0, steps + 1, tokens, &error), &error);
+    must(crs_workspace_create(&workspace, f->model, 1, steps, CRS_FORWARD, &error), &error);
+    const crs_batch batch = {.steps = steps, .rows = 1, .inputs = tokens, .targets = tokens + 1, .state = state};
+    crs_model_evaluate(f->model, workspace, &batch, trailer);
+    crs_workspace_free(&workspace);
+    free(tokens);
+    free(state);
+    *targets = trailer[CRS_SUM_TARGETS];
+    return (double)trailer[CRS_SUM_LOSS] * CRS_SUM_STEP / (double)trailer[CRS_SUM_TARGETS];
+}
+
+static void test_one_stream_is_the_plain_loss(void) {
+    fixture f;
+    crs_evaluation evaluation;
+    crs_error error = {0};
+    int64_t targets;
+    fixture_open(&f, CRS_PEEPHOLE, 32, CRS_REDUCE_INT64);
+    const double plain = plain_loss(&f, CRS_VALIDATION, &targets);
+    CU_ASSERT_EQUAL(crs_evaluate(f.comm, f.model, &f.dataset, CRS_VALIDATION, 1, &evaluation, &error), CRS_OK);
+    CU_ASSERT_EQUAL(evaluation.nats_per_token, plain);
+    CU_ASSERT_EQUAL(evaluation.tokens, targets);
+    CU_ASSERT_EQUAL(evaluation.tokens, f.dataset.length[CRS_VALIDATION] - 1);
+    CU_ASSERT_DOUBLE_EQUAL(evaluation.bits_per_token, plain / log(2), 1e-12);
+    CU_ASSERT_DOUBLE_EQUAL(evaluation.perplexity, exp(plain), 1e-9);
+    fixture_close(&f);
+}
+
+/* Streams that fill several passes of 32 rows: the sum over each stream by itself. */
+static void test_streams_add_up(void) {
+    enum { STREAMS = 37 };
+    fixture f;
+    crs_evaluation evaluation, alone;
+    crs_error error = {0};
+    fixture_open(&f, CRS_LSTM, 32, CRS_REDUCE_INT64);
+    const int64_t stride = (f.dataset.length[CRS_VALIDATION] - 1) / STREAMS;
+    CU_ASSERT_EQUAL(crs_evaluate(f.comm, f.model, &f.dataset, CRS_VALIDATION, STREAMS, &evaluation, &error), CRS_OK);
+    CU_ASSERT_EQUAL(evaluation.tokens, stride * STREAMS);
+    CU_ASSERT_EQUAL(crs_evaluate(f.comm, f.model, &f.dataset, CRS_VALIDATION, 1, &alone, &error), CRS_OK);
+    CU_ASSERT(fabs(alone.nats_per_token - evaluation.nats_per_token) < 0.5);
+    CU_ASSERT_NOT_EQUAL(alone.nats_per_token, evaluation.nats_per_token);
+    crs_total total, again;
+    crs_evaluate_total(f.comm, f.model, &f.dataset, CRS_VALIDATION, STREAMS, &total, &error);
+    double sum = 0;
+    for (int row = 0; row < STREAMS; row++) {
+        uint32_t tokens[512];
+        float state[512] = {0};
+        int64_t trailer[CRS_SUM_TRAILER] = {0};
+        crs_workspace *workspace;
+        CRS_ASSERT(stride + 1 <= 512 && crs_model_state(f.model) <= 512);
+        must(crs_dataset_read(&f.dataset, CRS_VALIDATION, row * stride, stride + 1, tokens, &error), &error);
+        must(crs_workspace_create(&workspace, f.model, 1, (int)stride, CRS_FORWARD, &error), &error);
+        const crs_batch batch = {
+            .steps = (int)stride, .rows = 1, .inputs = tokens, .targets = tokens + 1, .state = state};
+        crs_model_evaluate(f.model, workspace, &batch, trailer);
+        crs_workspace_free(&workspace);
+        sum += (double)trailer[CRS_SUM_LOSS] * CRS_SUM_STEP;
+    }
+    CU_ASSERT_EQUAL(crs_total_nats(&total), sum);
+    /* The same from rank 0 alone: what any number of ranks gives. */
+    again = total;
+    crs_comm_broadcast(f.comm, &again, sizeof again);
+    CU_ASSERT_EQUAL(memcmp(&again, &total, sizeof total), 0);
+    fixture_close(&f);
+}
+
+static void test_evaluation_leaves_training_alone(void) {
+    char plain[CRS_HASH_HEX], with[CRS_HASH_HEX];
+    crs_evaluation evaluation;
+    crs_error error = {0};
+    for (int validated = 0; validated < 2; validated++) {
+        fixture f;
+        crs_outcome outcome;
+        fixture_open(&f, CRS_LSTM, 32, CRS_REDUCE_INT64);
+        for (int64_t i = 0; i < 5; i++) {
+            step(&f, i, &outcome, &error);
+            if (validated)
+                crs_evaluate(f.comm, f.model, &f.dataset, CRS_VALIDATION, BATCH, &evaluation, &error);
+        }
+        hash_parameters(&f, validated ? with : plain);
+        fixture_close(&f);
+    }
+    CU_ASSERT_STRING_EQUAL(plain, with);
+}
+
+static void test_evaluation_refuses(void) {
+    fixture f;
+    crs_evaluation evaluation;
+    crs_error error = {0};
+    fixture_open(&f, CRS_RNN, 32, CRS_REDUCE_INT64);
+    const int64_t most = f.dataset.length[CRS_VALIDATION] - 1;
+    CU_ASSERT_EQUAL(crs_evaluate(f.comm, f.model, &f.dataset, CRS_TEST, 1, &evaluation, &error), CRS_DATA);
+    CU_ASSERT_PTR_NOT_NULL(strstr(error.message, "test split"));
+    CU_ASSERT_EQUAL(crs_evaluate(f.comm, f.model, &f.dataset, CRS_VALIDATION, most + 1, &evaluation, &error),
+                    CRS_CONFIG);
+    CU_ASSERT_PTR_NOT_NULL(strstr(error.message, "--streams"));
+    CU_ASSERT_EQUAL(crs_evaluate(f.comm, f.model, &f.dataset, CRS_VALIDATION, most, &evaluation, &error), CRS_OK);
+    CU_ASSERT_EQUAL(evaluation.tokens, most);
+    crs_model_parameters(f.model)[0] = NAN;
+    crs_model_refresh(f.model);
+    CU_ASSERT_EQUAL(crs_evaluate(f.comm, f.model, &f.dataset, CRS_VALIDATION, 3, &evaluation, &error), CRS_DATA);
+    CU_ASSERT_PTR_NOT_NULL(strstr(error.message, "not finite"));
+    fixture_close(&f);
+}
+
+/* ---- models and checkpoints over ranks ---- */
+
+static void test_model_goes_to_all_ranks(void) {
+    fixture f;
+    crs_error error = {0};
+    crs_checkpoint checkpoint = {.hidden = 18, .layers = 2, .embed = 5, .best_validation_loss = NAN, .step = 4};
+    crs_model *model = NULL;
+    crs_vocabulary vocabulary = {0};
+    fixture_open(&f, CRS_GRU, 32, CRS_REDUCE_INT64);
+    const char *path = harness_path("model.h5");
+    strcpy(checkpoint.cell, "gru");
+    if (harness_rank() == 0) {
+        const crs_vocabulary *v = &f.dataset.vocabulary;
+        checkpoint.config = crs_copy_text("hidden = 18\n");
+        must(crs_vocabulary_create(&checkpoint.vocabulary, v->level, v->code_points, v->count, &error), &error);
+        must(crs_arena_capture(f.model, crs_model_parameters(f.model), &checkpoint, "/model", &error), &error);
+        must(crs_checkpoint_write(path, &checkpoint, &error), &error);
+    }
+    harness_barrier();
+    CU_ASSERT_EQUAL(crs_model_load_all(f.comm, path, crs_kernels_of(CRS_ISA_BASELINE), 2, &model, &vocabulary, &error),
+                    CRS_OK);
+    CU_ASSERT_EQUAL(crs_model_arena(model), crs_model_arena(f.model));
+    CU_ASSERT_EQUAL(
+        memcmp(crs_model_parameters(model), crs_model_parameters(f.model), crs_model_arena(model) * sizeof(float)), 0);
+    CU_ASSERT(crs_vocabulary_equal(&vocabulary, &f.dataset.vocabulary));
+    crs_model_free(&model);
+    crs_vocabulary_free(&vocabulary);
+    CU_ASSERT_EQUAL(crs_model_load_all(f.comm, harness_path("none.h5"), crs_kernels_of(CRS_ISA_BASELINE), 1, &model,
+                                       &vocabulary, &error),
+                    CRS_NO_INPUT);
+    CU_ASSERT_PTR_NULL(model);
+    crs_checkpoint_free(&checkpoint);
+    fixture_close(&f);
+}
+
+static void test_checkpoint_is_shared_whole(void) {
+    crs_comm *comm = crs_comm_open(NULL, NULL);
+    crs_checkpoint c = {0};
+    crs_error error = {0};
+    const int64_t dims[] = {2, 3};
+    char mine[2][CRS_HASH_HEX], root[2][CRS_HASH_HEX];
+    if (harness_rank() == 0) {
+        c.step = 41;
+        strcpy(c.cell, "rnn");
+        c.config = crs_copy_text("cell = rnn\n");
+        must(crs_vocabulary_create(&c.vocabulary, CRS_LEVEL_BYTE, NULL, 0, &error), &error);
+        for (int type = CRS_F32; type <= CRS_U64; type++) {
+            char path[32];
+            snprintf(path, sizeof path, "/state/array%d", type);
+            crs_array *array = crs_checkpoint_add(&c, path, (crs_type)type, type == CRS_U64 ? 0 : 2, dims, &error);
+            memset(array->values, type + 1, (size_t)crs_array_size(array) * (type == CRS_F32 ? 4 : 8));
+        }
+    }
+    CU_ASSERT_EQUAL(crs_checkpoint_share(comm, &c, &error), CRS_OK);
+    CU_ASSERT_EQUAL(c.arrays, 4);
+    CU_ASSERT_EQUAL(c.vocabulary.count, 256);
+    CU_ASSERT_STRING_EQUAL(c.config, "cell = rnn\n");
+    crs_checkpoint_digests(&c, mine[0], mine[1]);
+    memcpy(root, mine, sizeof root);
+    crs_comm_broadcast(comm, root, sizeof root);
+    CU_ASSERT_STRING_EQUAL(root[1], mine[1]);
+    crs_checkpoint_free(&c);
+    crs_comm_close(&comm);
+}
+
+/* ---- plans ---- */
+
+typedef struct fit_case {
+    int64_t tokens, batch, window; /* 0: not given */
+    crs_status status;
+    int64_t fitted_batch, fitted_window;
+    const char *words; /* in the message */
+} fit_case;
+
+static void test_short_texts_fit(void) {
+    static const fit_case cases[] = {
+        {100000, 0, 0, CRS_OK, 50, 50, ""},
+        {2501, 0, 0, CRS_OK, 50, 50, ""},
+        {2500, 0, 0, CRS_OK, 49, 50, ""},
+        {51, 0, 0, CRS_OK, 1, 50, ""},
+        {50, 0, 0, CRS_OK, 1, 49, ""},
+        {5, 0, 0, CRS_OK, 1, 4, ""},
+        {2, 0, 0, CRS_OK, 1, 1, ""},
+        {1, 0, 0, CRS_DATA, 0, 0, "at least 2"},
+        {0, 0, 0, CRS_DATA, 0, 0, "--split"},
+        {100, 10, 0, CRS_OK, 10, 9, ""},
+        {100, 0, 20, CRS_OK, 4, 20, ""},
+        {100, 99, 0, CRS_OK, 99, 1, ""},
+        {100, 100, 0, CRS_CONFIG, 0, 0, "--batch=99"},
+        {100, 0, 100, CRS_CONFIG, 0, 0, "--window=99"},
+        {100, 20, 20, CRS_CONFIG, 0, 0, "--batch=4 --window=4"},
+        {100, 200, 20, CRS_CONFIG, 0, 0, "--batch=4"},
+        {100, 20, 200, CRS_CONFIG, 0, 0, "--window=4"},
+        {100, 4, 24, CRS_OK, 4, 24, ""},
+        {100, 4, 25, CRS_CONFIG, 0, 0, "--batch=3 --window=24"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const fit_case *c = &cases[i];
+        crs_settings settings;
+        crs_plan plan = {0};
+        crs_error error = {0};
+        crs_settings_default(&settings);
+        settings.given[crs_option_find("batch")] = c->batch > 0;
+        settings.given[crs_option_find("window")] = c->window > 0;
+        settings.config.batch = c->batch > 0 ? c->batch : settings.config.batch;
+        settings.config.window = c->window > 0 ? c->window : settings.config.window;
+        CU_ASSERT_EQUAL(crs_plan_length(&plan, &settings, c->tokens, "x.h5", &error), c->status);
+        char words[64];
+        snprintf(words, sizeof words, "%s", c->words);
+        for (char *word = strtok(words, " "); word && c->status != CRS_OK && c->words[0] == '-';
+             word = strtok(NULL, " "))
+            CU_ASSERT_PTR_NOT_NULL(strstr(error.message, word));
+        if (c->status != CRS_OK)
+            continue;
+        CU_ASSERT_EQUAL(settings.config.batch, c->fitted_batch);
+        CU_ASSERT_EQUAL(settings.config.window, c->fitted_window);
+        CU_ASSERT(plan.windows >= 1 && plan.stride == (c->tokens - 1) / c->fitted_batch);
+        CU_ASSERT_EQUAL(plan.fitted, c->tokens < 2501 && !(c->batch && c->window));
+        CU_ASSERT_EQUAL(plan.total, settings.config.epochs * plan.windows);
+    }
+}
+
+static crs_status plan_of(int64_t batch, int64_t window, int64_t lane, int64_t hidden, double memory,
+                          crs_error *error) {
+    crs_settings settings;
+    crs_plan plan = {0};
+    crs_settings_default(&settings);
+    settings.config.batch = batch;
+    settings.config.window = window;
+    settings.config.lane = lane;
+    settings.config.hidden = hidden;
+    *error = (crs_error){0};
+    return crs_plan_ranks(&plan, &settings.config, 65, 0, 1, memory, error);
+}
+
+static void test_impossible_plans_are_refused(void) {
+    crs_error error;
+    CU_ASSERT_EQUAL(plan_of(50, 50, 0, 128, 1e9, &error), CRS_OK);
+    CU_ASSERT_EQUAL(plan_of(50, 50, 0, 200000, 64e9, &error), CRS_CONFIG);
+    CU_ASSERT_PTR_NOT_NULL(strstr(error.message, "--hidden=200000"));
+    CU_ASSERT_EQUAL(plan_of(50, 5000000, 0, 128, 16e9, &error), CRS_CONFIG);
+    CU_ASSERT_PTR_NOT_NULL(strstr(error.message, "--window=5000000"));
+    CU_ASSERT_EQUAL(plan_of(INT64_C(1) << 40, 50, 0, 128, 1e18, &error), CRS_CONFIG);
+    CU_ASSERT_PTR_NOT_NULL(strstr(error.message, "--batch"));
+    /* More than 4,095 contributions, and the lane that the message names works. */
+    CU_ASSERT_EQUAL(plan_of(5000, 50, 1, 16, 1e12, &error), CRS_CONFIG);
+    const char *would = strstr(error.message, "--lane=");
+    CU_ASSERT_PTR_NOT_NULL(would);
+    if (would)
+        CU_ASSERT_EQUAL(plan_of(5000, 50, strtoll(would + 7, NULL, 10), 16, 1e12, &error), CRS_OK);
+    CU_ASSERT_EQUAL(plan_of(4, 2000000, 0, 1, 1e12, &error), CRS_CONFIG);
+    CU_ASSERT_PTR_NOT_NULL(strstr(error.message, "--window"));
+}
+
+/* The estimate is neither far below nor far above what is allocated. */
+static void test_memory_is_estimated(void) {
+    crs_settings settings;
+    crs_error error = {0};
+    crs_model *model;
+    crs_workspace *workspace;
+    const crs_shape shape = {.cell = CRS_LSTM, .vocabulary = 65, .embed = 64, .hidden = 64, .layers = 2};
+    crs_settings_default(&settings);
+    settings.config.hidden = 64;
+    const int64_t blocks = crs_memory_blocks();
+    int64_t before = 0, after = 0;
+    for (int i = 0; i < CRS_MEMORY_PURPOSES; i++)
+        before += crs_memory_bytes((crs_purpose)i);
+    must(crs_model_create(&model, &shape, crs_kernels_of(CRS_ISA_BASELINE), 1, &error), &error);
+    must(crs_workspace_create(&workspace, model, 50, 50, CRS_TRAINING, &error), &error);
+    for (int i = 0; i < CRS_MEMORY_PURPOSES; i++)
+        after += crs_memory_bytes((crs_purpose)i);
+    double counted = 0;
+    for (int i = 0; i < crs_model_tensors(model); i++)
+        counted += (double)crs_tensor_size(crs_model_tensor(model, i));
+    CU_ASSERT_EQUAL(crs_plan_parameters(&settings.config, 65), counted);
+    const double estimate = crs_plan_memory(&settings.config, 65, 50, 50);
+    CU_ASSERT(estimate > 0.7 * (double)(after - before) && estimate < 3 * (double)(after - before));
+    crs_workspace_free(&workspace);
+    crs_model_free(&model);
+    CU_ASSERT_EQUAL(crs_memory_blocks(), blocks);
+}
+
+static void test_schedule_is_in_steps(void) {
+    crs_settings settings;
+    crs_plan plan = {.windows = 40};
+    crs_settings_default(&settings);
+    settings.config.decay_every = 2.5;
+    settings.config.warmup = 9;
+    const crs_schedule_plan schedule = crs_plan_schedule(&plan, &settings.config, 123);
+    CU_ASSERT_EQUAL(schedule.decay_every, 100);
+    CU_ASSERT_EQUAL(schedule.total, 123);
+    CU_ASSERT_EQUAL(schedule.warmup, 9);
+    settings.config.decay_every = 1e-9;
+    CU_ASSERT_EQUAL(crs_plan_schedule(&plan, &settings.config, 123).decay_every, 1);
+}
+
+/* ---- metrics, the folder's lock, numbers for people (local; each rank has a folder of its own) ---- */
+
+static const char *own_folder(const char *name) {
+    char own[64];
+    snprintf(own, sizeof own, "%s-%d", name, harness_rank());
+    const char *path = harness_path(own);
+    mkdir(path, 0777);
+    return path;
+}
+
+static void write_text(const char *folder, const char *text) {
+    char path[4200];
+    snprintf(path, sizeof path, "%s/metrics.jsonl", folder);
+    FILE *file = fopen(path, "w");
+    CRS_ASSERT(file);
+    fputs(text, file);
+    fclose(file);
+}
+
+static const char *read_text(const char *folder) {
+    static char text[4096];
+    char path[4200];
+    snprintf(path, sizeof path, "%s/metrics.jsonl", folder);
+    FILE *file = fopen(path, "r");
+    CRS_ASSERT(file);
+    text[fread(text, 1, sizeof text - 1, file)] = '\0';
+    fclose(file);
+    return text;
+}
+
+static void test_metrics_drop_what_is_beyond(void) {
+    char folder[4096];
+    crs_metrics metrics;
+    crs_error error = {0};
+    snprintf(folder, sizeof folder, "%s", own_folder("metrics"));
+    write_text(folder, "{\"step\": 1, \"loss\": 3.5}\n{\"step\": 2}\n{\"step\": 2}\n{\"step\": 1}\nno json\n"
+                       "{\"step\": 3}\n{\"step\": 4}\n{\"step\": 5, \"lo");
+    CU_ASSERT_EQUAL(crs_metrics_open(&metrics, folder, 3, NAN, &error), CRS_OK);
+    CU_ASSERT_STRING_EQUAL(read_text(folder), "{\"step\": 1, \"loss\": 3.5}\n{\"step\": 2}\n{\"step\": 3}\n");
+    const crs_metrics_line line = {
+        .step = 4, .epoch = 1, .tokens = 8, .refused = 2, .loss = NAN, .rate = 0.5, .validation_loss = NAN};
+    CU_ASSERT_EQUAL(crs_metrics_write(&metrics, &line, &error), CRS_OK);
+    CU_ASSERT_EQUAL(crs_metrics_flush(&metrics, &error), CRS_OK);
+    crs_metrics_close(&metrics);
+    const char *added = strstr(read_text(folder), "{\"step\": 4, ");
+    CU_ASSERT_PTR_NOT_NULL(added);
+    CU_ASSERT(added && strstr(added, "\"loss\": null") && strstr(added, "\"refused\": 2") &&
+              !strstr(added, "validation"));
+    /* A validation that was made up for goes into its line. */
+    CU_ASSERT_EQUAL(crs_metrics_open(&metrics, folder, 2, 1.25, &error), CRS_OK);
+    crs_metrics_close(&metrics);
+    CU_ASSERT_STRING_EQUAL(read_text(folder),
+                           "{\"step\": 1, \"loss\": 3.5}\n{\"step\": 2, \"validation_loss\": 1.25}\n");
+    CU_ASSERT_EQUAL(crs_metrics_open(&metrics, folder, 0, NAN, &error), CRS_OK);
+    crs_metrics_close(&metrics);
+    CU_ASSERT_STRING_EQUAL(read_text(folder), "");
+}
+
+static void test_metrics_tell_of_a_full_disk(void) {
+    crs_metrics metrics;
+    crs_error error = {0};
+    CU_ASSERT_EQUAL(crs_metrics_open(&metrics, harness_path("nowhere"), 0, NAN, &error), CRS_CREATE);
+    CU_ASSERT_PTR_NOT_NULL(strstr(error.message, "nowhere/metrics.jsonl"));
+    metrics = (crs_metrics){.file = fopen("/dev/full", "w"), .path = crs_copy_text("metrics.jsonl")};
+    if (metrics.file) {
+        const crs_metrics_line line = {.step = 1};
+        crs_metrics_write(&metrics, &line, &error);
+        CU_ASSERT_EQUAL(crs_metrics_flush(&metrics, &error), CRS_CREATE);
+    }
+    crs_metrics_close(&metrics);
+}
+
+static void test_one_lock_a_folder(void) {
+    char folder[4096];
+    int first, second;
+    crs_error error = {0};
+    snprintf(folder, sizeof folder, "%s", own_folder("lock"));
+    CU_ASSERT_EQUAL(crs_lock_take(folder, &first, &error), CRS_OK);
+    CU_ASSERT_EQUAL(first, -1);
+    CU_ASSERT_EQUAL(crs_lock_make(folder, &first, &error), CRS_OK);
+    CU_ASSERT(first >= 0 && !crs_run_holds_files(folder));
+    CU_ASSERT_EQUAL(crs_lock_take(folder, &second, &error), CRS_CREATE);
+    CU_ASSERT_PTR_NOT_NULL(strstr(error.message, folder));
+    CU_ASSERT_EQUAL(crs_lock_make(folder, &second, &error), CRS_CREATE);
+    crs_lock_release(&first);
+    error = (crs_error){0};
+    CU_ASSERT_EQUAL(crs_lock_take(folder, &second, &error), CRS_OK);
+    CU_ASSERT(second >= 0);
+    crs_lock_release(&second);
+    write_text(folder, "");
+    CU_ASSERT(crs_run_holds_files(folder));
+}
+
+static void test_numbers_for_people(void) {
+    char out[32];
+    CU_ASSERT_STRING_EQUAL(crs_format_count(0, out), "0");
+    CU_ASSERT_STRING_EQUAL(crs_format_count(999, out), "999");
+    CU_ASSERT_STRING_EQUAL(crs_format_count(1003854, out), "1,003,854");
+    CU_ASSERT_STRING_EQUAL(crs_format_count(-12345, out), "-12,345");
+    CU_ASSERT_STRING_EQUAL(crs_format_time(0.2, out), "0s");
+    CU_ASSERT_STRING_EQUAL(crs_format_time(59.6, out), "1m00s");
+    CU_ASSERT_STRING_EQUAL(crs_format_time(3 * 3600 + 125, out), "3h02m");
+    CU_ASSERT_STRING_EQUAL(crs_format_time(2 * 86400 + 4 * 3600, out), "2d04h");
+}
+
+int main(int argc, char **argv) {
+    static const harness_test steps[] = {HARNESS_TEST(test_pass_size_leaves_the_bits),
+                                         HARNESS_TEST(test_float_sums_agree),
+                                         HARNESS_TEST(test_warm_step_allocates_nothing),
+                                         HARNESS_TEST(test_news_travel),
+                                         HARNESS_TEST(test_refused_step_changes_nothing),
+                                         HARNESS_TEST(test_bad_news_end_all_ranks),
+                                         HARNESS_TEST(test_state_is_carried),
+                                         HARNESS_END};
+    static const harness_test evaluation[] = {
+        HARNESS_TEST(test_totals_fold_exactly), HARNESS_TEST(test_one_stream_is_the_plain_loss),
+        HARNESS_TEST(test_streams_add_up),      HARNESS_TEST(test_evaluation_leaves_training_alone),
+        HARNESS_TEST(test_evaluation_refuses),  HARNESS_END};
+    static const harness_test sharing[] = {HARNESS_TEST(test_model_goes_to_all_ranks),
+                                           HARNESS_TEST(test_checkpoint_is_shared_whole), HARNESS_END};
+    static const harness_test plans[] = {
+        HARNESS_TEST(test_short_texts_fit), HARNESS_TEST(test_impossible_plans_are_refused),
+        HARNESS_TEST(test_memory_is_estimated), HARNESS_TEST(test_schedule_is_in_steps), HARNESS_END};
+    static const harness_test folder[] = {
+        HARNESS_TEST(test_metrics_drop_what_is_beyond), HARNESS_TEST(test_metrics_tell_of_a_full_disk),
+        HARNESS_TEST(test_one_lock_a_folder), HARNESS_TEST(test_numbers_for_people), HARNESS_END};
+    harness_add("step", steps);
+    harness_add("evaluation", evaluation);
+    harness_add("sharing", sharing);
+    harness_add("plans", plans);
+    harness_add("folder", folder);
+    return harness_run(argc, argv);
+}
