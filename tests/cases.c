@@ -124,7 +124,9 @@ crs_batch case_batch(const nn_case *c, float *state) {
                        .first_row = 0};
 }
 
-size_t case_state_size(const nn_case *c) { return (size_t)c->rows * ref_state_size(c->ref); }
+size_t case_state_size(const nn_case *c) {
+    return (size_t)c->rows * ref_state_size(c->ref);
+}
 
 float *case_state(const nn_case *c) {
     size_t size = case_state_size(c);
@@ -137,7 +139,7 @@ float *case_state(const nn_case *c) {
 const char *case_name(const nn_case *c) {
     static char name[160];
     snprintf(name, sizeof name, "%s V%d E%d H%d L%d, %d rows (lanes of %d), %d steps, dropout %g",
-             crs_cell_name(c->shape.cell), c->shape.vocabulary, c->shape.embed, c->shape.hidden, c->shape.layers, c->rows,
-             c->lane_rows, c->steps, (double)c->dropout);
+             crs_cell_name(c->shape.cell), c->shape.vocabulary, c->shape.embed, c->shape.hidden, c->shape.layers,
+             c->rows, c->lane_rows, c->steps, (double)c->dropout);
     return name;
 }

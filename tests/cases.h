@@ -8,8 +8,8 @@ typedef struct nn_case {
     crs_shape shape;
     int rows, steps, lanes, lane_rows;
     float dropout;
-    uint64_t seed;    /* of all that is drawn, and of the masks */
-    ref_model *ref;   /* every value is a float's */
+    uint64_t seed;  /* of all that is drawn, and of the masks */
+    ref_model *ref; /* every value is a float's */
     uint32_t *inputs, *targets;
     float *state;     /* at the start; left as it is by all below */
     int *lane_starts; /* [lanes + 1] */

@@ -37,9 +37,13 @@ static void *need(size_t count, size_t size) {
     return block;
 }
 
-static double *doubles(size_t a, size_t b) { return need(a * b, sizeof(double)); }
+static double *doubles(size_t a, size_t b) {
+    return need(a * b, sizeof(double));
+}
 
-static double logistic(double x) { return 1 / (1 + exp(-x)); }
+static double logistic(double x) {
+    return 1 / (1 + exp(-x));
+}
 
 /* ---- the model ----------------------------------------------------------------------------------------*/
 
@@ -329,8 +333,10 @@ static void add_gradient(const ref_tensor *tensor, int64_t at, double x) {
     tensor->magnitude[at] += fabs(x);
 }
 
-/* matrix, bias of outputs = matrix x + bias: adds their gradients, and what flows back to x into dx (which may be NULL). */
-static void backward_affine(const ref_tensor *matrix, const ref_tensor *bias, const double *d, const double *x, double *dx) {
+/* matrix, bias of outputs = matrix x + bias: adds their gradients, and what flows back to x into dx (which may be
+ * NULL). */
+static void backward_affine(const ref_tensor *matrix, const ref_tensor *bias, const double *d, const double *x,
+                            double *dx) {
     int64_t columns = matrix->dims[1];
     for (int64_t r = 0; r < matrix->dims[0]; r++) {
         if (bias != NULL)
@@ -451,7 +457,9 @@ static double run(const ref_model *model, const ref_batch *batch, double *final,
     return loss;
 }
 
-double ref_loss(const ref_model *model, const ref_batch *batch, double *final) { return run(model, batch, final, false); }
+double ref_loss(const ref_model *model, const ref_batch *batch, double *final) {
+    return run(model, batch, final, false);
+}
 
 double ref_gradient(ref_model *model, const ref_batch *batch, double *final) {
     for (int k = 0; k < model->tensors; k++) {

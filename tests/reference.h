@@ -1,5 +1,6 @@
-/* A plain model in double precision, to compare with: loops as the formulas of carousel/nn.h are written, one row after
- * the other, time step by time step, every tensor in the shape it has in files. Slow, and nothing shared with src/nn. */
+/* A plain model in double precision, to compare with: loops as the formulas of carousel/nn.h are written, one row
+ * after the other, time step by time step, every tensor in the shape it has in files. Slow, and nothing shared
+ * with src/nn. */
 #ifndef CAROUSEL_TESTS_REFERENCE_H
 #define CAROUSEL_TESTS_REFERENCE_H
 

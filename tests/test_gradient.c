@@ -45,7 +45,8 @@ static ref_batch reference_batch(const nn_case *c, const crs_batch *batch, const
 
 enum { SAMPLES = 8 }; /* elements of a tensor that are tried; all where there are fewer */
 
-/* Six points: the error is of the sixth order in the distance, so that the distance may be large against the roundings. */
+/* Six points: the error is of the sixth order in the distance, so that the distance may be large against the
+ * roundings. */
 static double difference_of(const ref_model *ref, const ref_batch *batch, double *value) {
     static const double weight[3] = {45.0 / 60, -9.0 / 60, 1.0 / 60};
     const double distance = 5e-3, centre = *value;
@@ -99,16 +100,26 @@ static void differences_of_cell(crs_cell cell) {
                 /* The largest are left to one layer, the rest have them all in turn. */
                 int layers = hidden * row_counts[r] * step_counts[t] > 2000 ? 1 : 1 + turn % 3;
                 int embeds[] = {0, 5, hidden};
-                crs_shape shape = {cell, vocabularies[(turn + turn / 3) % 3], embeds[(turn + turn / 9) % 3], hidden, layers};
+                crs_shape shape = {cell, vocabularies[(turn + turn / 3) % 3], embeds[(turn + turn / 9) % 3], hidden,
+                                   layers};
                 if (my_turn())
-                    check_differences(&shape, row_counts[r], step_counts[t], turn % 2 == 0 ? 0 : 0.4f, 71 + (uint64_t)turn);
+                    check_differences(&shape, row_counts[r], step_counts[t], turn % 2 == 0 ? 0 : 0.4f,
+                                      71 + (uint64_t)turn);
             }
 }
 
-static void test_reference_lstm(void) { differences_of_cell(CRS_LSTM); }
-static void test_reference_peephole(void) { differences_of_cell(CRS_PEEPHOLE); }
-static void test_reference_gru(void) { differences_of_cell(CRS_GRU); }
-static void test_reference_rnn(void) { differences_of_cell(CRS_RNN); }
+static void test_reference_lstm(void) {
+    differences_of_cell(CRS_LSTM);
+}
+static void test_reference_peephole(void) {
+    differences_of_cell(CRS_PEEPHOLE);
+}
+static void test_reference_gru(void) {
+    differences_of_cell(CRS_GRU);
+}
+static void test_reference_rnn(void) {
+    differences_of_cell(CRS_RNN);
+}
 
 /* Drops about as many units as it should, in another pattern for each row, layer, time and step. */
 static void test_reference_masks(void) {
@@ -126,7 +137,8 @@ static void test_reference_masks(void) {
     CU_ASSERT(abs(dropped - units / 4) < 150);
     for (int k = 0; k < 3; k++)
         CU_ASSERT(abs(differ[k] - units * 3 / 8) < 200);
-    CU_ASSERT_EQUAL(ref_mask(&batch, 0, 0, 0, 0), ref_mask(&(ref_batch){.dropout = 0.25, .seed = 5, .step = 7}, 100, 0, 0, 0));
+    CU_ASSERT_EQUAL(ref_mask(&batch, 0, 0, 0, 0),
+                    ref_mask(&(ref_batch){.dropout = 0.25, .seed = 5, .step = 7}, 100, 0, 0, 0));
 }
 
 /* ---- the model against the reference ------------------------------------------------------------------*/
@@ -212,8 +224,8 @@ static void check_each_isa(const nn_case *c, double loss, const double *final) {
     }
 }
 
-/* A tensor of one or two numbers may be a sum that cancels to nearly nothing: no relative error in floats is small then,
- * whatever the program. Such a case is drawn again. */
+/* A tensor of one or two numbers may be a sum that cancels to nearly nothing: no relative error in floats is small
+ * then, whatever the program. Such a case is drawn again. */
 static bool well_conditioned(const ref_model *ref) {
     for (int k = 0; k < ref->tensors; k++)
         if (ref_condition(&ref->tensor[k]) < 0.03)
@@ -241,8 +253,8 @@ static void check_case(const crs_shape *shape, int rows, int steps, int lane_row
     CU_ASSERT(done);
 }
 
-/* One size of layers, rows and windows with each kind of input; the vocabulary, the layers, the lanes and the dropout in
- * turn. */
+/* One size of layers, rows and windows with each kind of input; the vocabulary, the layers, the lanes and the
+ * dropout in turn. */
 static void gradients_of_size(crs_cell cell, int h, int r, int t) {
     int embeds[] = {0, 5, hidden_sizes[h]};
     for (int e = 0; e < 3; e++) {
@@ -252,7 +264,8 @@ static void gradients_of_size(crs_cell cell, int h, int r, int t) {
         float dropout = (h + r + t / 2 + e + (int)cell) % 2 == 0 ? 0 : 0.3f;
         crs_shape shape = {cell, vocabulary, embeds[e], hidden_sizes[h], layers};
         if (my_turn())
-            check_case(&shape, row_counts[r], step_counts[t], 1 + turn % 4, dropout, 1000 * (uint64_t)cell + (uint64_t)turn);
+            check_case(&shape, row_counts[r], step_counts[t], 1 + turn % 4, dropout,
+                       1000 * (uint64_t)cell + (uint64_t)turn);
     }
 }
 
@@ -263,10 +276,18 @@ static void gradients_of_cell(crs_cell cell) {
                 gradients_of_size(cell, h, r, t);
 }
 
-static void test_gradient_lstm(void) { gradients_of_cell(CRS_LSTM); }
-static void test_gradient_peephole(void) { gradients_of_cell(CRS_PEEPHOLE); }
-static void test_gradient_gru(void) { gradients_of_cell(CRS_GRU); }
-static void test_gradient_rnn(void) { gradients_of_cell(CRS_RNN); }
+static void test_gradient_lstm(void) {
+    gradients_of_cell(CRS_LSTM);
+}
+static void test_gradient_peephole(void) {
+    gradients_of_cell(CRS_PEEPHOLE);
+}
+static void test_gradient_gru(void) {
+    gradients_of_cell(CRS_GRU);
+}
+static void test_gradient_rnn(void) {
+    gradients_of_cell(CRS_RNN);
+}
 
 /* Both ways into the first layer, the table of tokens and the dense product, and the one-hot input, for each cell and
  * every vocabulary. */
@@ -293,14 +314,24 @@ static void test_gradient_long(void) {
     }
 }
 
+/* Panels that do not fit the cache: input products apart from recurrent ones, products in parts. */
+static void test_gradient_wide(void) {
+    for (int cell = 0; cell < CRS_CELLS; cell++)
+        for (int turn = 0; turn < 3; turn++) {
+            crs_shape shape = {(crs_cell)cell, 25, turn == 0 ? 20 : turn == 1 ? 40 : 0, 330, turn == 0 ? 2 : 1};
+            if (my_turn())
+                check_case(&shape, turn == 2 ? 26 : 4, 3, 2, turn == 1 ? 0.2f : 0, 600);
+        }
+}
+
 int main(int argc, char **argv) {
-    static const harness_test reference[] = {
-        HARNESS_TEST(test_reference_masks),    HARNESS_TEST(test_reference_lstm), HARNESS_TEST(test_reference_gru),
-        HARNESS_TEST(test_reference_peephole), HARNESS_TEST(test_reference_rnn),  HARNESS_END};
-    static const harness_test gradient[] = {
-        HARNESS_TEST(test_gradient_lstm), HARNESS_TEST(test_gradient_peephole), HARNESS_TEST(test_gradient_gru),
-        HARNESS_TEST(test_gradient_rnn),  HARNESS_TEST(test_gradient_inputs),   HARNESS_TEST(test_gradient_long),
-        HARNESS_END};
+    static const harness_test reference[] = {HARNESS_TEST(test_reference_masks), HARNESS_TEST(test_reference_lstm),
+                                             HARNESS_TEST(test_reference_gru),   HARNESS_TEST(test_reference_peephole),
+                                             HARNESS_TEST(test_reference_rnn),   HARNESS_END};
+    static const harness_test gradient[] = {HARNESS_TEST(test_gradient_lstm),   HARNESS_TEST(test_gradient_peephole),
+                                            HARNESS_TEST(test_gradient_gru),    HARNESS_TEST(test_gradient_rnn),
+                                            HARNESS_TEST(test_gradient_inputs), HARNESS_TEST(test_gradient_long),
+                                            HARNESS_TEST(test_gradient_wide),   HARNESS_END};
     harness_add("reference", reference);
     harness_add("gradient", gradient);
     return harness_run(argc, argv);

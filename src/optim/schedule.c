@@ -30,4 +30,6 @@ double crs_schedule_rate(const crs_schedule_plan *plan, int64_t step) {
     return plan->rate;
 }
 
-double crs_clip_scale(double norm, double clip) { return clip > 0 && norm > clip ? clip / norm : 1; }
+double crs_clip_scale(double norm, double clip) {
+    return clip > 0 && norm > clip ? clip / norm : 1;
+}

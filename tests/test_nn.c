@@ -1,0 +1,595 @@
+/* The model's tensors, initial values and norm; refused sums; evaluation and generation; memory. */
+#include "config.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "carousel/optim.h"
+#include "cases.h"
+#include "harness.h"
+
+static const crs_kernels *best(void) {
+    return crs_kernels_of(crs_isa_best());
+}
+
+static crs_model *model_of(const crs_shape *shape, const crs_kernels *kernels, int threads) {
+    crs_model *model = NULL;
+    crs_error error;
+    if (crs_model_create(&model, shape, kernels, threads, &error) != CRS_OK)
+        crs_panic(__FILE__, __LINE__, "%s", error.message);
+    return model;
+}
+
+static crs_workspace *workspace_of(const crs_model *model, int rows, int steps, int uses) {
+    crs_workspace *workspace = NULL;
+    crs_error error;
+    if (crs_workspace_create(&workspace, model, rows, steps, uses, &error) != CRS_OK)
+        crs_panic(__FILE__, __LINE__, "%s", error.message);
+    return workspace;
+}
+
+static float *floats(size_t n) {
+    float *block = crs_alloc(n, sizeof *block, CRS_MEMORY_OTHER);
+    CRS_ASSERT(block != NULL);
+    return block;
+}
+
+static int64_t *sums_of(const crs_model *model) {
+    int64_t *sums = crs_alloc(crs_model_sums(model), sizeof *sums, CRS_MEMORY_GRADIENTS);
+    CRS_ASSERT(sums != NULL);
+    return sums;
+}
+
+static size_t tensor_size(const crs_model *model, int k) {
+    return (size_t)crs_tensor_size(crs_model_tensor(model, k));
+}
+
+/* Every cell at odd sizes, up to groups of units and of columns that come out uneven. */
+static void for_each_shape(void (*check)(const crs_shape *shape)) {
+    static const int hidden[] = {1, 7, 33, 16, 70, 100}, vocabulary[] = {2, 300, 65, 1, 90, 5};
+    for (int cell = 0; cell < CRS_CELLS; cell++)
+        for (int h = 0; h < 6; h++)
+            for (int e = 0; e < 3; e++) {
+                int embed[] = {0, 5, hidden[h]};
+                crs_shape shape = {(crs_cell)cell, vocabulary[(h + e) % 6], embed[e], hidden[h], 1 + (h + e) % 3};
+                check(&shape);
+            }
+}
+
+/* ---- shapes -------------------------------------------------------------------------------------------*/
+
+static void test_cells(void) {
+    static const char *const names[CRS_CELLS] = {"lstm", "peephole", "gru", "rnn"};
+    static const int gates[CRS_CELLS] = {4, 4, 3, 1}, parts[CRS_CELLS] = {2, 2, 1, 1};
+    for (int cell = 0; cell < CRS_CELLS; cell++) {
+        CU_ASSERT_STRING_EQUAL(crs_cell_name((crs_cell)cell), names[cell]);
+        CU_ASSERT_EQUAL(crs_cell_gates((crs_cell)cell), gates[cell]);
+        CU_ASSERT_EQUAL(crs_cell_parts((crs_cell)cell), parts[cell]);
+    }
+    crs_shape shape = {CRS_PEEPHOLE, 11, 3, 5, 2};
+    crs_model *model = model_of(&shape, best(), 1);
+    CU_ASSERT_EQUAL(memcmp(crs_model_shape(model), &shape, sizeof shape), 0);
+    CU_ASSERT_EQUAL(crs_model_state(model), 2 * 2 * 5);
+    crs_model_free(&model);
+    CU_ASSERT_PTR_NULL(model);
+    crs_model_free(&model);
+}
+
+static void expect_refused(int vocabulary, int embed, int hidden, int layers, const char *word) {
+    crs_shape shape = {CRS_LSTM, vocabulary, embed, hidden, layers};
+    crs_model *model = NULL;
+    crs_error error = {0};
+    CU_ASSERT_EQUAL(crs_model_create(&model, &shape, best(), 1, &error), CRS_CONFIG);
+    CU_ASSERT_EQUAL(error.status, CRS_CONFIG);
+    CU_ASSERT_PTR_NOT_NULL(strstr(error.message, word));
+    CU_ASSERT_PTR_NULL(model);
+}
+
+static void test_refused_shapes(void) {
+    int64_t blocks = crs_memory_blocks();
+    expect_refused(0, 4, 4, 1, "tokens");
+    expect_refused(4, -1, 4, 1, "--embed=-1");
+    expect_refused(4, 4, 0, 1, "--hidden=0");
+    expect_refused(4, 4, -7, 1, "--hidden=-7");
+    expect_refused(4, 4, 4, 0, "--layers=0");
+    expect_refused(4, 4, INT32_MAX, 1, "--hidden=2147483647");
+    expect_refused(4, INT32_MAX, 4, 1, "--embed=2147483647");
+    expect_refused(4, 4, 4, INT32_MAX, "--layers=2147483647");
+    CU_ASSERT_EQUAL(crs_memory_blocks(), blocks);
+}
+
+/* Every allocation fails in turn: a status, a message, nothing kept; without a failure it works. */
+static void test_out_of_memory(void) {
+    crs_shape shape = {CRS_PEEPHOLE, 11, 3, 5, 2};
+    crs_error error = {0};
+    crs_status status = CRS_INTERNAL;
+    int64_t blocks = crs_memory_blocks();
+    crs_model *model = NULL;
+    int tries = 0;
+    for (int fail = 1; status != CRS_OK; fail++, tries++) {
+        crs_memory_fail_at(fail);
+        status = crs_model_create(&model, &shape, best(), 2, &error);
+        CU_ASSERT(status == CRS_OK || (status == CRS_INTERNAL && strlen(error.message) > 0));
+        CU_ASSERT(status == CRS_OK || (model == NULL && crs_memory_blocks() == blocks));
+        if (fail > 1000)
+            break;
+    }
+    CU_ASSERT(tries > 5);
+    blocks = crs_memory_blocks();
+    crs_workspace *workspace = NULL;
+    status = CRS_INTERNAL;
+    for (int fail = 1; status != CRS_OK && fail <= 1000; fail++) {
+        crs_memory_fail_at(fail);
+        status = crs_workspace_create(&workspace, model, 3, 4, CRS_TRAINING | CRS_DROPOUT, &error);
+        CU_ASSERT(status == CRS_OK || (status == CRS_INTERNAL && strlen(error.message) > 0));
+        CU_ASSERT(status == CRS_OK || (workspace == NULL && crs_memory_blocks() == blocks));
+    }
+    crs_memory_fail_at(0);
+    CU_ASSERT_EQUAL(status, CRS_OK);
+    crs_workspace_free(&workspace);
+    CU_ASSERT_PTR_NULL(workspace);
+    CU_ASSERT_EQUAL(crs_memory_blocks(), blocks);
+    crs_model_free(&model);
+}
+
+/* ---- tensors in arenas --------------------------------------------------------------------------------*/
+
+static float value_at(int tensor, size_t element) {
+    return 1 + (float)tensor + (float)element / 65536;
+}
+
+static size_t fill_tensors(const crs_model *model, float *arena) {
+    size_t elements = 0;
+    for (int k = 0; k < crs_model_tensors(model); k++) {
+        size_t size = tensor_size(model, k);
+        float *values = floats(size);
+        for (size_t e = 0; e < size; e++)
+            values[e] = value_at(k, e);
+        crs_model_import(model, arena, k, values);
+        crs_free(&values);
+        elements += size;
+    }
+    return elements;
+}
+
+/* What was put in comes out, and every element has a place of its own. */
+static void check_round_trip(const crs_shape *shape) {
+    crs_model *model = model_of(shape, best(), 1);
+    size_t n = crs_model_arena(model), filled = 0, wrong = 0;
+    float *arena = floats(n);
+    size_t elements = fill_tensors(model, arena);
+    for (size_t k = 0; k < n; k++)
+        filled += arena[k] != 0;
+    CU_ASSERT_EQUAL(filled, elements);
+    CU_ASSERT_EQUAL(n % CRS_BLOCK, 0);
+    for (int k = 0; k < crs_model_tensors(model); k++) {
+        size_t size = tensor_size(model, k);
+        float *values = floats(size);
+        crs_model_export(model, arena, k, values);
+        for (size_t e = 0; e < size; e++)
+            wrong += values[e] != value_at(k, e);
+        crs_free(&values);
+    }
+    CU_ASSERT_EQUAL(wrong, 0);
+    crs_free(&arena);
+    crs_model_free(&model);
+}
+
+static void test_round_trip(void) {
+    for_each_shape(check_round_trip);
+}
+
+/* Padding of the parameters, the gradient and the moments is zero, and stays so through a step. */
+static void check_padding(const crs_shape *shape) {
+    nn_case c;
+    case_create(&c, shape, 5, 4, 2, 0, 3);
+    crs_model *model = case_model(&c, best(), 1);
+    size_t n = crs_model_arena(model), wrong = 0, moved = 0;
+    float *used = floats(n), *gradient = floats(n), *state = case_state(&c);
+    fill_tensors(model, used);
+    int64_t *sums = sums_of(model);
+    crs_workspace *workspace = case_workspace(&c, model);
+    const crs_optimizer_settings settings = {CRS_ADAM, 0, -1, -1, -1, 0.1};
+    crs_optim optim;
+    crs_error error;
+    CU_ASSERT_EQUAL(crs_optim_create(&optim, &settings, n, &error), CRS_OK);
+    for (int step = 0; step < 2; step++) {
+        crs_batch batch = case_batch(&c, state);
+        crs_model_train(model, workspace, &batch, sums);
+        crs_model_gradient(model, sums, gradient);
+        crs_optim_update(&optim, best(), crs_model_parameters(model), gradient, 1, 0.01, 1);
+        crs_model_refresh(model);
+    }
+    for (size_t k = 0; k < n; k++) {
+        if (used[k] != 0)
+            moved += gradient[k] != 0;
+        else
+            wrong += gradient[k] != 0 || crs_model_parameters(model)[k] != 0 || optim.moment[0][k] != 0 ||
+                     optim.moment[1][k] != 0;
+    }
+    CU_ASSERT_EQUAL(wrong, 0);
+    CU_ASSERT(moved > 0 || shape->vocabulary == 1);
+    crs_optim_free(&optim);
+    crs_workspace_free(&workspace);
+    crs_free(&sums);
+    crs_free(&used);
+    crs_free(&gradient);
+    crs_free(&state);
+    crs_model_free(&model);
+    case_free(&c);
+}
+
+static void test_padding(void) {
+    for_each_shape(check_padding);
+}
+
+/* ---- initial values, norm -----------------------------------------------------------------------------*/
+
+/* The bound that values are drawn within; 0: not drawn. */
+static double drawn_within(const crs_shape *shape, const char *name) {
+    bool lstm = shape->cell == CRS_LSTM || shape->cell == CRS_PEEPHOLE;
+    if (strcmp(name, "embedding/weight") == 0)
+        return sqrt(3);
+    return lstm && strstr(name, "bias_ih") != NULL ? 0 : 1 / sqrt(shape->hidden);
+}
+
+static float drawn_value(uint64_t seed, int tensor, size_t element, double bound) {
+    uint64_t out[4];
+    crs_random(seed, CRS_DRAW_PARAMETER, (uint64_t)tensor, element / 4, 0, 0, out);
+    return (float)((2 * crs_unit_double(out[element % 4]) - 1) * bound);
+}
+
+static void check_initial_tensor(const crs_model *model, const crs_shape *shape, const float *arena, int k) {
+    size_t size = tensor_size(model, k), wrong = 0, hidden = (size_t)shape->hidden;
+    double bound = drawn_within(shape, crs_model_tensor(model, k)->name), squares = 0;
+    float *values = floats(size);
+    crs_model_export(model, arena, k, values);
+    for (size_t e = 0; e < size; e++) {
+        squares += (double)values[e] * (double)values[e];
+        if (bound > 0)
+            wrong += !(fabs((double)values[e]) <= bound) || values[e] != drawn_value(9, k, e, bound);
+        else
+            wrong += values[e] != (e / hidden == 1 ? 1.5f : 0);
+    }
+    CU_ASSERT_EQUAL(wrong, 0);
+    if (bound > 0 && size > 1000)
+        CU_ASSERT_DOUBLE_EQUAL(squares / (double)size, bound * bound / 3, 0.1 * bound * bound);
+    crs_free(&values);
+}
+
+static void check_initial(const crs_shape *shape) {
+    crs_model *model = model_of(shape, best(), 1);
+    crs_model_initialize(model, 9, 1.5f);
+    for (int k = 0; k < crs_model_tensors(model); k++)
+        check_initial_tensor(model, shape, crs_model_parameters(model), k);
+    crs_model_free(&model);
+}
+
+static void test_initial(void) {
+    for_each_shape(check_initial);
+}
+
+/* The same values for all threads and instruction sets; others for another seed. */
+static void test_initial_same(void) {
+    crs_shape shape = {CRS_PEEPHOLE, 65, 20, 33, 2};
+    crs_model *model = model_of(&shape, best(), 1);
+    size_t bytes = crs_model_arena(model) * sizeof(float);
+    crs_model_initialize(model, 9, 1);
+    for (int isa = 0; isa < CRS_ISA_COUNT; isa++) {
+        if (!crs_isa_here((crs_isa)isa))
+            continue;
+        crs_model *other = model_of(&shape, crs_kernels_of((crs_isa)isa), 2 + isa);
+        CU_ASSERT_EQUAL(crs_model_arena(other) * sizeof(float), bytes);
+        crs_model_initialize(other, 10, 1);
+        CU_ASSERT_NOT_EQUAL(memcmp(crs_model_parameters(model), crs_model_parameters(other), bytes), 0);
+        crs_model_initialize(other, 9, 1);
+        CU_ASSERT_EQUAL(memcmp(crs_model_parameters(model), crs_model_parameters(other), bytes), 0);
+        crs_model_free(&other);
+    }
+    crs_model_free(&model);
+}
+
+static void check_norm(const crs_shape *shape) {
+    nn_case c;
+    case_create(&c, shape, 1, 1, 1, 0, 6);
+    crs_model *model = case_model(&c, best(), 1), *other = case_model(&c, crs_kernels_of(CRS_ISA_BASELINE), 3);
+    double sum = 0;
+    for (int k = 0; k < c.ref->tensors; k++)
+        for (int64_t e = 0; e < c.ref->tensor[k].size; e++)
+            sum += c.ref->tensor[k].values[e] * c.ref->tensor[k].values[e];
+    double norm = crs_model_norm(model, crs_model_parameters(model));
+    CU_ASSERT(fabs(norm - sqrt(sum)) <= 1e-13 * norm);
+    CU_ASSERT_EQUAL(crs_model_norm(other, crs_model_parameters(other)), norm);
+    memset(crs_model_parameters(model), 0, crs_model_arena(model) * sizeof(float));
+    CU_ASSERT_EQUAL(crs_model_norm(model, crs_model_parameters(model)), 0);
+    crs_model_free(&model);
+    crs_model_free(&other);
+    case_free(&c);
+}
+
+static void test_norm(void) {
+    for_each_shape(check_norm);
+}
+
+/* ---- refused sums -------------------------------------------------------------------------------------*/
+
+/* A plain model of zeros but for the output: the gradient of its only hidden unit at a step is the difference of
+ * the two output weights, halved: -size where the target is 0, and each contribution to the bias is that. */
+typedef struct probe {
+    crs_model *model;
+    crs_workspace *workspace;
+    int64_t *sums, *trailer;
+    float state[64];
+    uint32_t tokens[4096];
+} probe;
+
+static void set_tensor(crs_model *model, int tensor, float a, float b) {
+    float values[2] = {a, b};
+    CRS_ASSERT(tensor_size(model, tensor) == 2);
+    crs_model_import(model, crs_model_parameters(model), tensor, values);
+    crs_model_refresh(model);
+}
+
+/* Tensors: embedding, weight_ih, weight_hh, bias_ih, output/weight, output/bias. */
+static probe *probe_create(crs_isa isa, int embed, int rows, int steps) {
+    crs_shape shape = {CRS_RNN, 2, embed, 1, 1};
+    probe *p = crs_alloc(1, sizeof *p, CRS_MEMORY_OTHER);
+    CRS_ASSERT(p != NULL && rows <= 64 && rows * steps <= 4096);
+    p->model = model_of(&shape, crs_kernels_of(isa), 1);
+    p->workspace = workspace_of(p->model, rows, steps, CRS_TRAINING);
+    p->sums = sums_of(p->model);
+    p->trailer = p->sums + crs_model_sums(p->model) - CRS_SUM_TRAILER;
+    return p;
+}
+
+static void probe_free(probe **p) {
+    crs_free(&(*p)->sums);
+    crs_workspace_free(&(*p)->workspace);
+    crs_model_free(&(*p)->model);
+    crs_free(p);
+}
+
+static void probe_train(probe *p, int rows, int steps, int lane_rows) {
+    int starts[65], lanes = (rows + lane_rows - 1) / lane_rows;
+    for (int l = 0; l <= lanes; l++)
+        starts[l] = l * rows / lanes;
+    crs_batch batch = {.steps = steps, .rows = rows, .inputs = p->tokens, .targets = p->tokens, .state = p->state};
+    batch.lanes = lanes;
+    batch.lane_starts = starts;
+    batch.lane_rows = lane_rows;
+    memset(p->sums, 0, crs_model_sums(p->model) * sizeof *p->sums);
+    memset(p->state, 0, sizeof p->state);
+    crs_model_train(p->model, p->workspace, &batch, p->sums);
+}
+
+/* Up to 2^19, and no further. Both ways into the first layer: gathered embeddings (E = 1), and the table (E = 2). */
+static void test_refused_range(void) {
+    for (int isa = 0; isa < CRS_ISA_COUNT; isa++)
+        for (int embed = 1; embed <= 2 && crs_isa_here((crs_isa)isa); embed++)
+            for (int sign = -1; sign <= 1; sign += 2) {
+                probe *p = probe_create((crs_isa)isa, embed, 1, 1);
+                const float most = 0x1p19f * (float)sign, more = nextafterf(0x1p19f, INFINITY) * (float)sign;
+                set_tensor(p->model, 4, most, -most);
+                probe_train(p, 1, 1, 1);
+                CU_ASSERT_EQUAL(p->trailer[CRS_SUM_REFUSED], 0);
+                CU_ASSERT_EQUAL(p->trailer[CRS_SUM_TARGETS], 1);
+                CU_ASSERT_DOUBLE_EQUAL((double)p->trailer[CRS_SUM_LOSS] * CRS_SUM_STEP, log(2), 1e-6);
+                float *gradient = floats(crs_model_arena(p->model)), bias;
+                crs_model_gradient(p->model, p->sums, gradient);
+                crs_model_export(p->model, gradient, 3, &bias);
+                CU_ASSERT_EQUAL(bias, -most);
+                set_tensor(p->model, 4, more, -more);
+                probe_train(p, 1, 1, 1);
+                CU_ASSERT_EQUAL(p->trailer[CRS_SUM_REFUSED], 1);
+                crs_free(&gradient);
+                probe_free(&p);
+            }
+}
+
+/* Where every contribution to the bias is refused, they can be counted: as many as crs_contributions says. */
+static void test_contributions(void) {
+    static const int sizes[][3] = {{1, 1, 1},   {5, 3, 2},   {13, 17, 1}, {13, 300, 3},
+                                   {8, 256, 1}, {8, 257, 1}, {9, 64, 4},  {10, 100, 3}};
+    for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
+        int rows = sizes[k][0], steps = sizes[k][1], lane_rows = sizes[k][2],
+            lanes = (rows + lane_rows - 1) / lane_rows;
+        probe *p = probe_create(crs_isa_best(), 1, rows, steps);
+        set_tensor(p->model, 4, 0x1p21f, -0x1p21f);
+        probe_train(p, rows, steps, lane_rows);
+        CU_ASSERT_EQUAL(p->trailer[CRS_SUM_REFUSED], crs_contributions(lanes, lane_rows, steps));
+        probe_free(&p);
+    }
+    CU_ASSERT(crs_contributions(8, 7, 50) <= 4095);
+    CU_ASSERT(crs_contributions(4096, 1, 1) > 4095);
+    CU_ASSERT_EQUAL(crs_contributions(4095, 1, 1), 4095);
+    CU_ASSERT_EQUAL(crs_contributions(2, 1, 1 << 20), 2 * crs_contributions(1, 1, 1 << 20));
+    CU_ASSERT(crs_contributions(1, 1, 1 << 20) >= (1 << 20) / 512);
+}
+
+static void test_refused_loss(void) {
+    probe *p = probe_create(crs_isa_best(), 1, 1, 1);
+    set_tensor(p->model, 5, 0, 1e5f);
+    probe_train(p, 1, 1, 1);
+    CU_ASSERT_EQUAL(p->trailer[CRS_SUM_REFUSED], 0);
+    CU_ASSERT_EQUAL(p->trailer[CRS_SUM_LOSS], (int64_t)100000 << 32);
+    set_tensor(p->model, 5, 0, 1e6f);
+    probe_train(p, 1, 1, 1);
+    CU_ASSERT_EQUAL(p->trailer[CRS_SUM_REFUSED], 1);
+    probe_free(&p);
+}
+
+/* A value that is not finite in any tensor is noticed, without a trap, and counted alike by every instruction set
+ * and any threads. first_tensor: the first that is tried, below 0 from the end. */
+static void check_not_finite(crs_cell cell, int first_tensor, float bad) {
+    crs_shape shape = {cell, 9, 4, 18, 2};
+    nn_case c;
+    case_create(&c, &shape, 5, 6, 2, 0, 8);
+    for (int k = first_tensor < 0 ? c.ref->tensors + first_tensor : first_tensor; k < c.ref->tensors; k++) {
+        double kept = c.ref->tensor[k].values[0];
+        if (k == 0)
+            c.inputs[0] = 0; /* so that the bad embedding is read */
+        c.ref->tensor[k].values[0] = (double)bad;
+        int64_t first = -1;
+        for (int isa = CRS_ISA_BASELINE; isa < CRS_ISA_COUNT; isa++) {
+            if (!crs_isa_here((crs_isa)isa))
+                continue;
+            crs_model *model = case_model(&c, crs_kernels_of((crs_isa)isa), 1 + isa % 2);
+            crs_workspace *workspace = case_workspace(&c, model);
+            int64_t *sums = sums_of(model), *trailer = sums + crs_model_sums(model) - CRS_SUM_TRAILER;
+            float *state = case_state(&c);
+            crs_batch batch = case_batch(&c, state);
+            crs_model_train(model, workspace, &batch, sums);
+            first = first < 0 ? trailer[CRS_SUM_REFUSED] : first;
+            if (trailer[CRS_SUM_REFUSED] == 0)
+                fprintf(stderr, "%s, %s = %g: nothing refused\n", case_name(&c), c.ref->tensor[k].name, (double)bad);
+            CU_ASSERT(trailer[CRS_SUM_REFUSED] > 0);
+            CU_ASSERT_EQUAL(trailer[CRS_SUM_REFUSED], first);
+            CU_ASSERT_EQUAL(trailer[CRS_SUM_TARGETS], 30);
+            crs_free(&state);
+            crs_free(&sums);
+            crs_workspace_free(&workspace);
+            crs_model_free(&model);
+        }
+        c.ref->tensor[k].values[0] = kept;
+    }
+    case_free(&c);
+}
+
+static void test_refused_nan(void) {
+    for (int cell = 0; cell < CRS_CELLS; cell++) {
+        check_not_finite((crs_cell)cell, 0, NAN);
+        /* The two of the output; elsewhere these only saturate. */
+        check_not_finite((crs_cell)cell, -2, INFINITY);
+        check_not_finite((crs_cell)cell, -2, FLT_MAX);
+    }
+}
+
+/* ---- evaluation, generation ---------------------------------------------------------------------------*/
+
+/* Evaluation gives training's loss and state, bit for bit, where there is no dropout; and knows of none itself. */
+static void check_evaluate(const crs_shape *shape) {
+    nn_case c;
+    case_create(&c, shape, 5, 7, 2, 0, 12);
+    crs_model *model = case_model(&c, best(), 1);
+    crs_workspace *workspace = case_workspace(&c, model), *forward = workspace_of(model, 6, 9, CRS_FORWARD);
+    int64_t *sums = sums_of(model), trailer[CRS_SUM_TRAILER] = {0};
+    float *trained = case_state(&c), *evaluated = case_state(&c);
+    crs_batch batch = case_batch(&c, trained);
+    crs_model_train(model, workspace, &batch, sums);
+    batch.state = evaluated;
+    batch.dropout = 0.5f;
+    batch.lanes = 0;
+    batch.lane_starts = NULL;
+    crs_model_evaluate(model, forward, &batch, trailer);
+    CU_ASSERT_EQUAL(memcmp(trailer, sums + crs_model_sums(model) - CRS_SUM_TRAILER, sizeof trailer), 0);
+    CU_ASSERT_EQUAL(memcmp(trained, evaluated, case_state_size(&c) * sizeof *trained), 0);
+    CU_ASSERT_EQUAL(trailer[CRS_SUM_TARGETS], 35);
+    CU_ASSERT_EQUAL(trailer[CRS_SUM_LOSS] == 0, shape->vocabulary == 1);
+    batch.rows = 0;
+    crs_model_evaluate(model, forward, &batch, trailer);
+    CU_ASSERT_EQUAL(trailer[CRS_SUM_TARGETS], 35);
+    crs_free(&trained);
+    crs_free(&evaluated);
+    crs_free(&sums);
+    crs_workspace_free(&workspace);
+    crs_workspace_free(&forward);
+    crs_model_free(&model);
+    case_free(&c);
+}
+
+static void test_evaluate(void) {
+    for_each_shape(check_evaluate);
+}
+
+static double loss_of(const float *logits, int vocabulary, uint32_t target) {
+    double highest = -INFINITY, sum = 0;
+    for (int v = 0; v < vocabulary; v++)
+        highest = fmax(highest, (double)logits[v]);
+    for (int v = 0; v < vocabulary; v++)
+        sum += exp((double)logits[v] - highest);
+    return highest + log(sum) - (double)logits[target];
+}
+
+/* Token by token: the same state, bit for bit, and logits that give the same loss. */
+static void check_step(const crs_shape *shape) {
+    nn_case c;
+    case_create(&c, shape, 3, 6, 1, 0, 14);
+    crs_model *model = case_model(&c, best(), 1);
+    crs_workspace *workspace = workspace_of(model, 3, 6, CRS_FORWARD), *one = workspace_of(model, 4, 1, CRS_FORWARD);
+    float *state = case_state(&c), *stepped = case_state(&c), *logits = floats(3 * (size_t)shape->vocabulary);
+    int64_t trailer[CRS_SUM_TRAILER] = {0};
+    crs_batch batch = case_batch(&c, state);
+    crs_model_evaluate(model, workspace, &batch, trailer);
+    double loss = 0;
+    for (int t = 0; t < c.steps; t++) {
+        crs_model_step(model, one, 3, c.inputs + t * 3, stepped, logits);
+        for (int r = 0; r < 3; r++)
+            loss += loss_of(logits + r * shape->vocabulary, shape->vocabulary, c.targets[t * 3 + r]);
+    }
+    CU_ASSERT_EQUAL(memcmp(state, stepped, case_state_size(&c) * sizeof *state), 0);
+    CU_ASSERT_DOUBLE_EQUAL(loss, (double)trailer[CRS_SUM_LOSS] * CRS_SUM_STEP, 1e-5 * (loss + 1e-3));
+    crs_free(&state);
+    crs_free(&stepped);
+    crs_free(&logits);
+    crs_workspace_free(&workspace);
+    crs_workspace_free(&one);
+    crs_model_free(&model);
+    case_free(&c);
+}
+
+static void test_step(void) {
+    for_each_shape(check_step);
+}
+
+/* ---- memory -------------------------------------------------------------------------------------------*/
+
+/* A warm step, all of it, allocates nothing. */
+static void check_no_allocation(const crs_shape *shape) {
+    nn_case c;
+    case_create(&c, shape, 5, 7, 2, 0.2f, 15);
+    crs_model *model = case_model(&c, best(), 2);
+    crs_workspace *workspace = case_workspace(&c, model);
+    int64_t *sums = sums_of(model);
+    float *gradient = floats(crs_model_arena(model)), *state = case_state(&c),
+          *logits = floats(5 * (size_t)shape->vocabulary);
+    int64_t before = 0;
+    for (int step = 0; step < 2; step++) {
+        crs_batch batch = case_batch(&c, state);
+        crs_model_train(model, workspace, &batch, sums);
+        crs_model_gradient(model, sums, gradient);
+        CU_ASSERT(crs_model_norm(model, gradient) >= 0);
+        crs_model_refresh(model);
+        crs_model_evaluate(model, workspace, &batch, sums + crs_model_sums(model) - CRS_SUM_TRAILER);
+        crs_model_step(model, workspace, 5, c.inputs, state, logits);
+        if (step == 0)
+            before = crs_memory_allocations();
+    }
+    CU_ASSERT_EQUAL(crs_memory_allocations(), before);
+    crs_free(&sums);
+    crs_free(&gradient);
+    crs_free(&state);
+    crs_free(&logits);
+    crs_workspace_free(&workspace);
+    crs_model_free(&model);
+    case_free(&c);
+}
+
+static void test_no_allocation(void) {
+    for_each_shape(check_no_allocation);
+}
+
+int main(int argc, char **argv) {
+    static const harness_test tests[] = {HARNESS_TEST(test_cells),         HARNESS_TEST(test_refused_shapes),
+                                         HARNESS_TEST(test_out_of_memory), HARNESS_TEST(test_round_trip),
+                                         HARNESS_TEST(test_padding),       HARNESS_TEST(test_initial),
+                                         HARNESS_TEST(test_initial_same),  HARNESS_TEST(test_norm),
+                                         HARNESS_TEST(test_refused_range), HARNESS_TEST(test_refused_loss),
+                                         HARNESS_TEST(test_refused_nan),   HARNESS_TEST(test_contributions),
+                                         HARNESS_TEST(test_evaluate),      HARNESS_TEST(test_step),
+                                         HARNESS_TEST(test_no_allocation), HARNESS_END};
+    harness_add("nn", tests);
+    return harness_run(argc, argv);
+}
