@@ -4,8 +4,8 @@
 
 #include "carousel/checkpoint.h"
 
-/* A model of this cell with embed units (0: one-hot) of two layers, moments, state of every type, history. Values follow from
- * step. Panics when out of memory. */
+/* A model of this cell with embed units (0: one-hot) of two layers, moments, state of every type, history. Values
+ * follow from step. Panics when out of memory. */
 void fixture_make(crs_checkpoint *checkpoint, const char *cell, int64_t embed, crs_level level, int64_t step);
 /* Attributes, texts and the bits of all values. */
 bool fixture_equal(const crs_checkpoint *a, const crs_checkpoint *b);

@@ -498,8 +498,12 @@ static void test_not_finite(void) {
         refused(path, CRS_DATA, cases[i].words, "earlier checkpoint");
         path = make_file("nan.h5");
         fixture_edit(path, put_value, &cases[i].change, false);
-        refused(path, CRS_DATA, "hash", cases[i].change.path);
+        refused(path, CRS_DATA, cases[i].words, "damaged"); /* rather than that a hash differs */
     }
+    const char *both = make_file("nan.h5"); /* the data set sealed, the whole not */
+    fixture_edit(both, put_value, &cases[0].change, true);
+    fixture_edit(both, change_root, &(root_change){"step", 8, NULL}, false);
+    refused(both, CRS_DATA, cases[0].words, "damaged");
     const char *path = make_file("nan.h5"); /* elsewhere it may stand */
     fixture_edit(path, put_value, &(new_value){"/optimizer/adam/first_moment/output/bias", 0, NAN}, true);
     crs_checkpoint c;

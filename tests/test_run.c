@@ -1,4 +1,5 @@
-/* The folder of a run: what is kept, what is found again, and that nothing a disk or a kill does loses the last good one. */
+/* The folder of a run: what is kept, what is found again, and that nothing a disk or a kill does loses the last
+ * good one. */
 #include "config.h"
 
 #include <errno.h>

@@ -134,7 +134,8 @@ static crs_status check_model(const crs_checkpoint *c, const struct cell *cell, 
     return there == wanted_count ? CRS_OK : find_stranger(c, cell, name, error);
 }
 
-/* The part of /optimizer/NAME/MOMENT/TENSOR from /TENSOR on, or NULL where the path has fewer parts (a number of its own). */
+/* The part of /optimizer/NAME/MOMENT/TENSOR from /TENSOR on, or NULL where the path has fewer parts (a number of
+ * its own). */
 static const char *tensor_part(const char *path) {
     if (strncmp(path, "/optimizer/", 11) != 0)
         return NULL;
@@ -222,8 +223,8 @@ crs_status crs_check_finite(const crs_array *array, const char *name, crs_error 
         else
             snprintf(at, sizeof at, "%lld", (long long)i);
         return crs_fail(error, CRS_DATA,
-                        "%s: %s holds %s at [%s]: the training had diverged; use an earlier checkpoint, and a lower "
-                        "--rate or --clip",
+                        "%s: %s holds %s at [%s]: the training had diverged, or the file is damaged; use an "
+                        "earlier checkpoint, and a lower --rate or --clip",
                         name, array->path, isnan(values[i]) ? "nan" : "inf", at);
     }
     return CRS_OK;

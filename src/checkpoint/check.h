@@ -4,8 +4,8 @@
 
 #include "carousel/checkpoint.h"
 
-/* Every tensor of the model is there with its shape, and nothing else below /model; every moment of the optimizer has the
- * parameters' names and shapes. Looks at no values. CRS_DATA names the data set; name: of the file. */
+/* Every tensor of the model is there with its shape, and nothing else below /model; every moment of the optimizer
+ * has the parameters' names and shapes. Looks at no values. CRS_DATA names the data set; name: of the file. */
 crs_status crs_check_shapes(const crs_checkpoint *checkpoint, const char *name, crs_error *error);
 
 /* All values of an array below /model are finite (CRS_DATA says where one is not); others pass. */

@@ -13,8 +13,8 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "values in memory are 
 /* Silences HDF5's own error stack, which would print a page where one line is due. */
 void crs_hdf_quiet(void);
 
-/* Strings are of a fixed length, UTF-8, padded with zeros, and not HDF5's strings of variable length: those live in a heap
- * without a checksum, and HDF5 1.10 crashes on a damaged one. A type of size bytes; the caller closes it. */
+/* Strings are of a fixed length, UTF-8, padded with zeros, and not HDF5's strings of variable length: those live in
+ * a heap without a checksum, and HDF5 1.10 crashes on a damaged one. A type of size bytes; the caller closes it. */
 hid_t crs_hdf_text_type(size_t size);
 
 /* Attributes of one value. False where HDF5 fails. */
@@ -33,8 +33,8 @@ typedef struct crs_hdf_value {
 /* False where there is none of that name, or what it holds is not one string (shorter than text), integer or number. */
 bool crs_hdf_get(hid_t object, const char *name, crs_hdf_value *value);
 
-/* The string of a scalar data set, of size bytes (0: of variable length); owned by the caller. CRS_DATA where HDF5 fails,
- * CRS_INTERNAL where memory is out. */
+/* The string of a scalar data set, of size bytes (0: of variable length); owned by the caller. CRS_DATA where HDF5
+ * fails, CRS_INTERNAL where memory is out. */
 crs_status crs_hdf_read_text(hid_t set, size_t size, char **out);
 /* Reads count strings of a data set, each into size bytes, cut there and ended by a zero. Status as above. */
 crs_status crs_hdf_read_texts(hid_t set, int64_t count, size_t size, char *out);

@@ -1,7 +1,8 @@
 /* A checkpoint as the bytes of an HDF5 file, in memory.
  *
- * HDF5 1.10 that meets a full disk while it closes a file leaves it half closed, and crashes at exit. So HDF5 never writes to a
- * disk here: it builds the file in memory, and room checkpoint writes the bytes. Private to room checkpoint. */
+ * HDF5 1.10 that meets a full disk while it closes a file leaves it half closed, and crashes at exit. So HDF5 never
+ * writes to a disk here: it builds the file in memory, and room checkpoint writes the bytes. Private to room
+ * checkpoint. */
 #ifndef CRS_CHECKPOINT_IMAGE_H
 #define CRS_CHECKPOINT_IMAGE_H
 
@@ -19,8 +20,8 @@ typedef struct crs_image {
     char listing[CRS_HASH_HEX]; /* the hash over all that it holds */
 } crs_image;
 
-/* Checks nothing: what stands in the checkpoint stands in the file, with the right hashes. The same checkpoint gives the same
- * bytes. CRS_INTERNAL when out of memory. name: for messages. */
+/* Checks nothing: what stands in the checkpoint stands in the file, with the right hashes. The same checkpoint
+ * gives the same bytes. CRS_INTERNAL when out of memory. name: for messages. */
 crs_status crs_image_make(crs_image *image, const crs_checkpoint *checkpoint, const char *name, crs_error *error);
 void crs_image_free(crs_image *image);
 

@@ -1,5 +1,5 @@
-/* What a checkpoint file holds: its groups and data sets, found and bounded before anything is allocated for them, and the
- * hash that covers their names, shapes and attributes. Private to room checkpoint. */
+/* What a checkpoint file holds: its groups and data sets, found and bounded before anything is allocated for them,
+ * and the hash that covers their names, shapes and attributes. Private to room checkpoint. */
 #ifndef CRS_CHECKPOINT_LISTING_H
 #define CRS_CHECKPOINT_LISTING_H
 
@@ -34,8 +34,8 @@ hid_t crs_type_memory(crs_type type); /* as in memory; not to be closed */
 /* What the memory of an array of this path is for. */
 crs_purpose crs_array_purpose(const char *path);
 
-/* Every object of the file; name and bytes are the file's, for messages and bounds. CRS_DATA where one can't be ours: a link
- * to elsewhere, a type, rank or layout that no checkpoint has, more bytes than the file holds. */
+/* Every object of the file; name and bytes are the file's, for messages and bounds. CRS_DATA where one can't be
+ * ours: a link to elsewhere, a type, rank or layout that no checkpoint has, more bytes than the file holds. */
 crs_status crs_listing_make(crs_listing *listing, hid_t file, const char *name, int64_t bytes, crs_error *error);
 void crs_listing_free(crs_listing *listing);
 /* By full path, or NULL. */

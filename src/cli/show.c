@@ -1,0 +1,60 @@
+/* carousel show: what is in a file. */
+#include "config.h"
+
+#include "cli/show.h"
+
+#include <string.h>
+
+#include "carousel/checkpoint.h"
+#include "cli/cli.h"
+
+enum { OPTION_JSON, OPTION_DIGEST, OPTIONS };
+
+static const crs_cli_option options[OPTIONS] = {
+    [OPTION_JSON] = {0, "json", NULL, "print one JSON object"},
+    [OPTION_DIGEST] = {0, "digest", NULL,
+                       "print hashes alone: of the parameters and of the whole state (a data set: of its tokens and "
+                       "vocabulary); with equal ones, training would go on to the same bits"},
+};
+
+static const char *const operands[] = {"FILE.h5"};
+
+static crs_status take(void *context, int option, const crs_typed *typed, crs_error *error) {
+    crs_show_form *form = context, asked = option == OPTION_JSON ? CRS_SHOW_JSON : CRS_SHOW_DIGEST;
+    if (*form != CRS_SHOW_PEOPLE && *form != asked)
+        return crs_fail(error, CRS_USAGE, "%s: --json and --digest ask for different things; give one of them",
+                        typed->where);
+    *form = asked;
+    return CRS_OK;
+}
+
+static const crs_cli show_cli = {
+    .name = "show",
+    .usage = "[OPTION]... FILE.h5",
+    .about = "Tell what is in a checkpoint or a data set, after checking that it is whole.",
+    .more = "Examples:\n"
+            "  carousel show run/best.h5\n"
+            "  carousel show --json run/last.h5 | jq .best_validation_loss\n",
+    .operands = operands,
+    .operands_least = 1,
+    .operands_most = 1,
+    .options = options,
+    .options_count = OPTIONS,
+    .take = take,
+};
+
+crs_status crs_command_show(int argc, char **argv, crs_error *error) {
+    crs_show_form form = CRS_SHOW_PEOPLE;
+    crs_cli_arguments arguments;
+    char format[32];
+    if (crs_cli_parse(&show_cli, argc, argv, &form, &arguments, error))
+        return error->status;
+    if (arguments.help)
+        return CRS_OK;
+    const char *path = arguments.operand[0];
+    crs_status status = crs_file_format(path, format, error);
+    if (!status)
+        status = strcmp(format, "carousel/tokens") == 0 ? crs_show_tokens(path, form, error)
+                                                        : crs_show_checkpoint(path, form, error);
+    return status ? status : crs_output_flush(error);
+}

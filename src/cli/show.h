@@ -1,0 +1,13 @@
+/* What `carousel show` tells of each kind of file. Private to it. */
+#ifndef CRS_CLI_SHOW_H
+#define CRS_CLI_SHOW_H
+
+#include "carousel/base.h"
+
+typedef enum crs_show_form { CRS_SHOW_PEOPLE, CRS_SHOW_JSON, CRS_SHOW_DIGEST } crs_show_form;
+
+/* To standard output, after the whole file has been read and checked. */
+crs_status crs_show_checkpoint(const char *path, crs_show_form form, crs_error *error);
+crs_status crs_show_tokens(const char *path, crs_show_form form, crs_error *error);
+
+#endif

@@ -1,0 +1,305 @@
+/* A checkpoint, for a person or a program. */
+#include "config.h"
+
+#include <math.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "carousel/checkpoint.h"
+#include "cli/show.h"
+#include "cli/show_text.h"
+
+/* ---- what is asked of an array ---- */
+
+typedef struct figures {
+    double min, mean, max, std; /* nan for an empty array */
+} figures;
+
+static double value_at(const crs_array *array, int64_t i) {
+    switch (array->type) {
+    case CRS_F32:
+        return (double)((const float *)array->values)[i];
+    case CRS_F64:
+        return ((const double *)array->values)[i];
+    case CRS_I64:
+        return (double)((const int64_t *)array->values)[i];
+    default:
+        return (double)((const uint64_t *)array->values)[i];
+    }
+}
+
+static figures figures_of(const crs_array *array) {
+    int64_t size = crs_array_size(array);
+    double least = INFINITY, most = -INFINITY, sum = 0, squares = 0;
+    if (size == 0)
+        return (figures){NAN, NAN, NAN, NAN};
+    for (int64_t i = 0; i < size; i++) {
+        double value = value_at(array, i);
+        least = fmin(least, value);
+        most = fmax(most, value);
+        sum += value;
+    }
+    double mean = sum / (double)size;
+    for (int64_t i = 0; i < size; i++)
+        squares += (value_at(array, i) - mean) * (value_at(array, i) - mean);
+    return (figures){least, mean, most, sqrt(squares / (double)size)};
+}
+
+static const char *type_name(crs_type type) {
+    static const char *const names[] = {
+        [CRS_F32] = "float32", [CRS_F64] = "float64", [CRS_I64] = "int64", [CRS_U64] = "uint64"};
+    return names[type];
+}
+
+static bool is_below(const char *path, const char *folder) {
+    return strncmp(path, folder, strlen(folder)) == 0;
+}
+
+static int64_t parameters_of(const crs_checkpoint *c) {
+    int64_t sum = 0;
+    for (int i = 0; i < c->arrays; i++)
+        if (is_below(c->array[i].path, "/model/"))
+            sum += crs_array_size(&c->array[i]);
+    return sum;
+}
+
+/* ---- the configuration: `key = value` lines ---- */
+
+typedef struct setting {
+    char name[64], value[256];
+} setting;
+
+static void trim(const char *from, const char *to, char *out, size_t size) {
+    while (from < to && (*from == ' ' || *from == '\t'))
+        from++;
+    while (to > from && (to[-1] == ' ' || to[-1] == '\t' || to[-1] == '\r'))
+        to--;
+    snprintf(out, size, "%.*s", (int)(to - from), from);
+}
+
+/* The next setting from *text on, which moves behind it; false at the end. */
+static bool next_setting(const char **text, setting *s) {
+    while (**text) {
+        const char *line = *text, *end = line + strcspn(line, "\n"), *equals = memchr(line, '=', (size_t)(end - line));
+        *text = *end ? end + 1 : end;
+        line += strspn(line, " \t");
+        if (!equals || *line == ';' || *line == '#')
+            continue;
+        trim(line, equals, s->name, sizeof s->name);
+        trim(equals + 1, end, s->value, sizeof s->value);
+        return true;
+    }
+    return false;
+}
+
+/* The optimizer's name, as the configuration or else the moments say it; "" where neither does. */
+static void optimizer_of(const crs_checkpoint *c, char out[64]) {
+    static const char folder[] = "/optimizer/";
+    const char *text = c->config;
+    setting s;
+    out[0] = '\0';
+    while (next_setting(&text, &s))
+        if (strcmp(s.name, "optimizer") == 0)
+            snprintf(out, 64, "%.63s", s.value);
+    for (int i = 0; i < c->arrays && !*out; i++)
+        if (is_below(c->array[i].path, folder))
+            snprintf(out, 64, "%.*s", (int)strcspn(c->array[i].path + sizeof folder - 1, "/"),
+                     c->array[i].path + sizeof folder - 1);
+}
+
+/* ---- for a person ---- */
+
+/* Tokens are characters or bytes. */
+static const char *unit_of(const crs_checkpoint *c) {
+    return c->vocabulary.level == CRS_LEVEL_BYTE ? "byte" : "character";
+}
+
+static void print_model(const crs_checkpoint *c) {
+    char count[32], words[48];
+    if (c->embed > 0)
+        snprintf(words, sizeof words, "an embedding of %lld", (long long)c->embed);
+    else
+        snprintf(words, sizeof words, "one-hot input");
+    crs_show_line("model", "%s, %lld layer%s of %lld unit%s, %s, %u %ss", c->cell, (long long)c->layers,
+                  crs_show_plural(c->layers), (long long)c->hidden, crs_show_plural(c->hidden), words,
+                  c->vocabulary.count, unit_of(c));
+    crs_show_grouped(parameters_of(c), count);
+    crs_show_words(parameters_of(c), words);
+    crs_show_line("parameters", *words ? "%s, %s" : "%s", count, words);
+}
+
+static void print_training(const crs_checkpoint *c) {
+    char steps[32], epochs[32], tokens[32], words[48], optimizer[64];
+    double loss = c->best_validation_loss;
+    crs_show_grouped(c->step, steps);
+    crs_show_grouped(c->epoch, epochs);
+    crs_show_grouped(c->tokens, tokens);
+    crs_show_words(c->tokens, words);
+    crs_show_line("trained", *words ? "%s step%s, %s epoch%s, %s token%s (%s)" : "%s step%s, %s epoch%s, %s token%s",
+                  steps, crs_show_plural(c->step), epochs, crs_show_plural(c->epoch), tokens,
+                  crs_show_plural(c->tokens), words);
+    if (isfinite(loss))
+        crs_show_line("validation", "best loss %.4f nats = %.4f bits a %s (perplexity %.3f)", loss, loss / M_LN2,
+                      unit_of(c), exp(loss));
+    else
+        crs_show_line("validation", "none yet");
+    optimizer_of(c, optimizer);
+    if (*optimizer)
+        crs_show_line("optimizer", "%s", optimizer);
+    if (*c->data)
+        crs_show_line("data", "%s (as `show --digest` of the data set prints it)", c->data);
+}
+
+static void print_vocabulary(const crs_checkpoint *c) {
+    if (c->vocabulary.level == CRS_LEVEL_BYTE) {
+        crs_show_line("vocabulary", "the 256 bytes");
+        return;
+    }
+    crs_show_line("vocabulary", "%u character%s:", c->vocabulary.count, crs_show_plural(c->vocabulary.count));
+    crs_show_vocabulary(&c->vocabulary);
+}
+
+static void shape_text(const crs_array *array, char *out, size_t size) {
+    size_t used = 0;
+    snprintf(out, size, "scalar");
+    for (int i = 0; i < array->rank && used < size; i++)
+        used += (size_t)snprintf(out + used, size - used, "%s%lld", i ? " x " : "", (long long)array->dims[i]);
+}
+
+static void print_figures(const crs_array *array, int width, size_t skip) {
+    char shape[80];
+    shape_text(array, shape, sizeof shape);
+    printf("  %-*s  %16s", width, array->path + skip, shape);
+    figures f = figures_of(array);
+    if (crs_array_size(array) == 0)
+        printf("  %11s\n", "empty");
+    else if (array->rank == 0 && array->type == CRS_I64)
+        printf("  %11lld\n", (long long)*(const int64_t *)array->values);
+    else if (array->rank == 0 && array->type == CRS_U64)
+        printf("  %11llu\n", (unsigned long long)*(const uint64_t *)array->values);
+    else if (crs_array_size(array) == 1)
+        printf("  %11.5g\n", f.mean);
+    else
+        printf("  %11.5g  %11.5g  %11.5g  %11.5g\n", f.min, f.mean, f.max, f.std);
+}
+
+/* The four tables of a file, and the arrays that stand in each. */
+static const struct {
+    const char *title, *folder;
+} tables[] = {{"Parameters", "/model/"}, {"Optimizer", "/optimizer/"}, {"State", "/state/"}, {"History", "/history/"}};
+enum { TABLES = sizeof tables / sizeof *tables };
+
+/* The first column is as wide in every table. */
+static int name_width(const crs_checkpoint *c) {
+    int width = 0;
+    for (int i = 0; i < c->arrays; i++)
+        for (int t = 0; t < TABLES; t++) {
+            int length = (int)strlen(c->array[i].path) - (int)strlen(tables[t].folder);
+            if (is_below(c->array[i].path, tables[t].folder) && length > width)
+                width = length;
+        }
+    return width;
+}
+
+static void print_table(const crs_checkpoint *c, int table, int width) {
+    bool begun = false;
+    for (int i = 0; i < c->arrays; i++) {
+        if (!is_below(c->array[i].path, tables[table].folder))
+            continue;
+        if (!begun)
+            printf("\n%-*s  %16s  %11s  %11s  %11s  %11s\n", width + 2, tables[table].title, "shape", "min", "mean",
+                   "max", "std");
+        begun = true;
+        print_figures(&c->array[i], width, strlen(tables[table].folder));
+    }
+}
+
+static void print_config(const crs_checkpoint *c) {
+    const char *text = c->config;
+    setting s;
+    printf("\nConfiguration\n");
+    while (next_setting(&text, &s))
+        printf("  %-16s %s\n", s.name, s.value);
+}
+
+static void print_all(const char *path, const crs_checkpoint *c, int64_t bytes) {
+    char size[32], parameters[CRS_HASH_HEX], state[CRS_HASH_HEX];
+    printf("%s: a checkpoint, whole: every hash in it agrees\n", path);
+    print_model(c);
+    print_training(c);
+    print_vocabulary(c);
+    crs_checkpoint_digests(c, parameters, state);
+    crs_show_line("digests", "parameters %s", parameters);
+    crs_show_line("", "state      %s", state);
+    crs_show_bytes(bytes, size);
+    crs_show_line("size", "%s", size);
+    int width = name_width(c);
+    for (int t = 0; t < TABLES; t++)
+        print_table(c, t, width);
+    print_config(c);
+}
+
+/* ---- for a program ---- */
+
+static json_t *array_object(const crs_array *array) {
+    json_t *shape = json_array();
+    figures f = figures_of(array);
+    for (int i = 0; i < array->rank; i++)
+        json_array_append_new(shape, json_integer(array->dims[i]));
+    return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "name", array->path, "type", type_name(array->type),
+                     "shape", shape, "min", crs_show_json_real(f.min), "mean", crs_show_json_real(f.mean), "max",
+                     crs_show_json_real(f.max), "std", crs_show_json_real(f.std));
+}
+
+static json_t *config_object(const crs_checkpoint *c) {
+    json_t *config = json_object();
+    const char *text = c->config;
+    setting s;
+    while (next_setting(&text, &s))
+        json_object_set_new(config, s.name, crs_show_json_text(s.value));
+    return config;
+}
+
+static json_t *whole_object(const char *path, const crs_checkpoint *c, int64_t bytes) {
+    char optimizer[64], parameters[CRS_HASH_HEX], state[CRS_HASH_HEX];
+    json_t *tensors = json_array();
+    for (int i = 0; i < c->arrays; i++)
+        json_array_append_new(tensors, array_object(&c->array[i]));
+    optimizer_of(c, optimizer);
+    crs_checkpoint_digests(c, parameters, state);
+    json_t *object =
+        json_pack("{s:o, s:s, s:s, s:I, s:I, s:I, s:s, s:i, s:I, s:I, s:I, s:I, s:o}", "file", crs_show_json_text(path),
+                  "format", "carousel/checkpoint", "cell", c->cell, "hidden", (json_int_t)c->hidden, "layers",
+                  (json_int_t)c->layers, "embed", (json_int_t)c->embed, "level", crs_level_name(c->vocabulary.level),
+                  "vocabulary_size", (int)c->vocabulary.count, "parameters", (json_int_t)parameters_of(c), "step",
+                  (json_int_t)c->step, "epoch", (json_int_t)c->epoch, "tokens", (json_int_t)c->tokens,
+                  "best_validation_loss", crs_show_json_real(c->best_validation_loss));
+    json_t *rest =
+        json_pack("{s:s, s:s, s:s, s:s, s:I, s:o, s:o, s:o}", "optimizer", optimizer, "data_digest", c->data,
+                  "parameters_digest", parameters, "state_digest", state, "bytes", (json_int_t)bytes, "vocabulary",
+                  crs_show_json_vocabulary(&c->vocabulary), "config", config_object(c), "tensors", tensors);
+    if (object && rest)
+        json_object_update(object, rest);
+    json_decref(rest);
+    return object;
+}
+
+crs_status crs_show_checkpoint(const char *path, crs_show_form form, crs_error *error) {
+    crs_checkpoint c;
+    struct stat status = {0};
+    crs_status result = CRS_OK;
+    if (crs_checkpoint_read(path, &c, error))
+        return error->status;
+    stat(path, &status);
+    if (form == CRS_SHOW_DIGEST) {
+        char parameters[CRS_HASH_HEX], state[CRS_HASH_HEX];
+        crs_checkpoint_digests(&c, parameters, state);
+        printf("parameters %s\nstate %s\n", parameters, state);
+    } else if (form == CRS_SHOW_JSON) {
+        result = crs_show_json_print(whole_object(path, &c, status.st_size), error);
+    } else {
+        print_all(path, &c, status.st_size);
+    }
+    crs_checkpoint_free(&c);
+    return result;
+}

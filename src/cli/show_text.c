@@ -1,0 +1,189 @@
+/* Numbers and vocabularies for a person. */
+#include "config.h"
+
+#include "cli/show_text.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdarg.h>
+#include <string.h>
+#include <utf8proc.h>
+
+enum { NAME_COLUMN = 14, LINE_COLUMNS = 100, LINES_MAX = 8 };
+
+void crs_show_grouped(int64_t number, char out[32]) {
+    char plain[24];
+    int length = snprintf(plain, sizeof plain, "%" PRId64, number), used = 0;
+    for (int i = 0; i < length; i++) {
+        if (i > 0 && (length - i) % 3 == 0 && plain[i - 1] != '-')
+            out[used++] = ',';
+        out[used++] = plain[i];
+    }
+    out[used] = '\0';
+}
+
+void crs_show_words(int64_t number, char out[48]) {
+    static const char *const names[] = {"thousand", "million", "billion", "trillion"};
+    double value = (double)number / 1000;
+    int name = 0;
+    out[0] = '\0';
+    if (number < 1000)
+        return;
+    /* 999.5 thousand and more would round to 1000 thousand */
+    for (; value >= 999.5 && name < 3; name++)
+        value /= 1000;
+    snprintf(out, 48, "about %.*f %s", value < 9.95 ? 1 : 0, value, names[name]);
+}
+
+void crs_show_bytes(int64_t bytes, char out[32]) {
+    static const char *const units[] = {"KiB", "MiB", "GiB", "TiB"};
+    double value = (double)bytes / 1024;
+    int unit = 0;
+    for (; value >= 999.5 && unit < 3; unit++)
+        value /= 1024;
+    if (bytes < 1024)
+        snprintf(out, 32, "%" PRId64 " bytes", bytes);
+    else
+        snprintf(out, 32, "%.*f %s", value < 99.95 ? 1 : 0, value, units[unit]);
+}
+
+const char *crs_show_plural(int64_t number) {
+    return number == 1 ? "" : "s";
+}
+
+void crs_show_line(const char *name, const char *format, ...) {
+    va_list arguments;
+    printf("  %-*s", NAME_COLUMN - 2, name);
+    va_start(arguments, format);
+    vprintf(format, arguments);
+    va_end(arguments);
+    putchar('\n');
+}
+
+/* ---- vocabularies ---- */
+
+/* A character that stands for itself; false for blanks, controls and marks, which get a name. */
+static bool write_character(uint32_t code_point, char out[32]) {
+    char name[32];
+    const char *first, *last;
+    if (code_point == '\n' || code_point == '\t' || code_point == '\r') {
+        snprintf(out, 32, "\\%c", code_point == '\n' ? 'n' : code_point == '\t' ? 't' : 'r');
+        return false;
+    }
+    if (code_point == ' ') {
+        snprintf(out, 32, "space");
+        return false;
+    }
+    crs_utf8_name(code_point, name);
+    first = strchr(name, '\'');
+    last = strrchr(name, '\'');
+    if (!first) {
+        snprintf(out, 32, "%s", name);
+        return false;
+    }
+    snprintf(out, 32, "%.*s", (int)(last - first - 1), first + 1);
+    return true;
+}
+
+/* Letters and digits make ranges that a person understands; signs in a row don't. */
+static bool makes_ranges(uint32_t code_point) {
+    switch (utf8proc_category((utf8proc_int32_t)code_point)) {
+    case UTF8PROC_CATEGORY_LU:
+    case UTF8PROC_CATEGORY_LL:
+    case UTF8PROC_CATEGORY_LO:
+    case UTF8PROC_CATEGORY_ND:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* How many tokens from `first` on, by code point, are neighbours of one category. */
+static uint32_t run_length(const crs_vocabulary *v, uint32_t first) {
+    uint32_t start = v->code_points[v->sorted[first]], length = 1;
+    utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)start);
+    if (!makes_ranges(start))
+        return 1;
+    while (first + length < v->count && v->code_points[v->sorted[first + length]] == start + length &&
+           utf8proc_category((utf8proc_int32_t)(start + length)) == category)
+        length++;
+    return length;
+}
+
+static int columns_of(const char *text) {
+    int columns = 0;
+    for (size_t at = 0, length = strlen(text); at < length;) {
+        uint32_t code_point;
+        int bytes = crs_utf8_decode((const unsigned char *)text + at, length - at, &code_point);
+        if (bytes <= 0)
+            break;
+        columns += utf8proc_charwidth((utf8proc_int32_t)code_point);
+        at += (size_t)bytes;
+    }
+    return columns;
+}
+
+void crs_show_vocabulary(const crs_vocabulary *vocabulary) {
+    int column = LINE_COLUMNS, lines = 0;
+    for (uint32_t i = 0; i < vocabulary->count;) {
+        char first[32], last[32], item[80], count[32];
+        uint32_t run = run_length(vocabulary, i), start = vocabulary->code_points[vocabulary->sorted[i]];
+        if (run < 3)
+            run = 1;
+        write_character(start, first);
+        write_character(start + run - 1, last);
+        snprintf(item, sizeof item, run > 1 ? "%s-%s" : "%s", first, last);
+        if (column + columns_of(item) + 1 > LINE_COLUMNS) {
+            if (lines == LINES_MAX) {
+                crs_show_grouped(vocabulary->count - i, count);
+                printf(" and %s more", count);
+                break;
+            }
+            printf("%s%*s", lines++ ? "\n" : "", NAME_COLUMN - 1, "");
+            column = NAME_COLUMN - 1;
+        }
+        column += printf(" %s", item) > 0 ? columns_of(item) + 1 : 0;
+        i += run;
+    }
+    putchar('\n');
+}
+
+/* ---- JSON ---- */
+
+json_t *crs_show_json_text(const char *text) {
+    json_t *string = json_string(text);
+    char *copy = string ? NULL : crs_copy_text(text);
+    for (char *c = copy; c && *c; c++)
+        if ((unsigned char)*c >= 0x80)
+            *c = '?';
+    if (copy)
+        string = json_string(copy);
+    crs_free(&copy);
+    return string;
+}
+
+json_t *crs_show_json_real(double value) {
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+json_t *crs_show_json_vocabulary(const crs_vocabulary *vocabulary) {
+    json_t *characters = json_array();
+    for (uint32_t i = 0; vocabulary->code_points && i < vocabulary->count; i++) {
+        char text[4];
+        int length = crs_utf8_encode(vocabulary->code_points[i], text);
+        json_array_append_new(characters, json_stringn(text, (size_t)length));
+    }
+    return characters;
+}
+
+crs_status crs_show_json_print(json_t *object, crs_error *error) {
+    if (!object || json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(17)) != 0) {
+        json_decref(object);
+        if (!ferror(stdout)) /* crs_output_flush tells of that */
+            return crs_fail(error, CRS_INTERNAL, "out of memory while JSON is put together; free some and try again");
+        return CRS_OK;
+    }
+    putchar('\n');
+    json_decref(object);
+    return CRS_OK;
+}

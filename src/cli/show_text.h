@@ -1,0 +1,32 @@
+/* Numbers, vocabularies and tables as a person likes to read them. Private to `carousel show`. */
+#ifndef CRS_CLI_SHOW_TEXT_H
+#define CRS_CLI_SHOW_TEXT_H
+
+#include <jansson.h>
+
+#include "carousel/base.h"
+
+/* 1,234,567 */
+void crs_show_grouped(int64_t number, char out[32]);
+/* "about 232 thousand"; "" below a thousand, where the number itself is as short. */
+void crs_show_words(int64_t number, char out[48]);
+/* "2.8 MiB" */
+void crs_show_bytes(int64_t bytes, char out[32]);
+/* "1 step", "2 steps": "s" or "". */
+const char *crs_show_plural(int64_t number);
+
+/* A line of the summary: "  name        value". */
+void crs_show_line(const char *name, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The characters, neighbours as ranges ("a-z"), wrapped, at most a few lines of them. */
+void crs_show_vocabulary(const crs_vocabulary *vocabulary);
+
+/* A JSON string; bytes that are no UTF-8 (in a file's name, say) become '?'. */
+json_t *crs_show_json_text(const char *text);
+/* A JSON number, or null for what JSON has no number for. */
+json_t *crs_show_json_real(double value);
+/* The characters of a vocabulary, in the order of the tokens. */
+json_t *crs_show_json_vocabulary(const crs_vocabulary *vocabulary);
+/* Prints the object on a line of its own and frees it. CRS_INTERNAL when out of memory. */
+crs_status crs_show_json_print(json_t *object, crs_error *error);
+
+#endif

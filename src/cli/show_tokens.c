@@ -1,0 +1,101 @@
+/* A data set of tokens, for a person or a program. */
+#include "config.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+#include "carousel/data.h"
+#include "cli/show.h"
+#include "cli/show_text.h"
+
+static int64_t tokens_of(const crs_dataset *d) {
+    int64_t sum = 0;
+    for (int s = 0; s < CRS_SPLITS; s++)
+        sum += d->length[s];
+    return sum;
+}
+
+static double share_of(const crs_dataset *d, int split) {
+    int64_t all = tokens_of(d);
+    return all > 0 ? (double)d->length[split] / (double)all : 0;
+}
+
+static void print_all(const crs_dataset *d, int64_t bytes) {
+    bool characters = d->vocabulary.level == CRS_LEVEL_CHAR;
+    char number[32], words[48], size[32];
+    printf("%s: a data set of tokens, whole: every hash in it agrees\n", d->path);
+    crs_show_line("source", "%s", d->source && *d->source ? d->source : "not said");
+    crs_show_line("level", "%s: a token is a %s", crs_level_name(d->vocabulary.level),
+                  characters ? "character (a Unicode code point)" : "byte");
+    crs_show_grouped(tokens_of(d), number);
+    crs_show_words(tokens_of(d), words);
+    crs_show_line("tokens", *words ? "%s, %s" : "%s", number, words);
+    if (characters) {
+        crs_show_line("vocabulary", "%u character%s:", d->vocabulary.count, crs_show_plural(d->vocabulary.count));
+        crs_show_vocabulary(&d->vocabulary);
+    } else {
+        crs_show_line("vocabulary", "the 256 bytes");
+    }
+    crs_show_line("digest", "%s", d->digest);
+    crs_show_bytes(bytes, size);
+    crs_show_line("size", "%s, %d byte%s a token before compression", size, d->token_bytes,
+                  crs_show_plural(d->token_bytes));
+    printf("\n%-12s  %16s  %8s\n", "Splits", "tokens", "share");
+    for (int s = 0; s < CRS_SPLITS; s++) {
+        crs_show_grouped(d->length[s], number);
+        printf("  %-10s  %16s  %6.2f %%\n", crs_split_name((crs_split)s), number, 100 * share_of(d, s));
+    }
+}
+
+static json_t *splits_object(const crs_dataset *d) {
+    json_t *splits = json_object();
+    for (int s = 0; s < CRS_SPLITS; s++)
+        json_object_set_new(splits, crs_split_name((crs_split)s),
+                            json_pack("{s:I, s:f, s:s}", "tokens", (json_int_t)d->length[s], "share", share_of(d, s),
+                                      "xxh3_128", d->hash[s]));
+    return splits;
+}
+
+static json_t *whole_object(const crs_dataset *d, int64_t bytes) {
+    return json_pack("{s:o, s:s, s:o, s:s, s:i, s:I, s:i, s:s, s:I, s:o, s:o}", "file", crs_show_json_text(d->path),
+                     "format", "carousel/tokens", "source", crs_show_json_text(d->source ? d->source : ""), "level",
+                     crs_level_name(d->vocabulary.level), "vocabulary_size", (int)d->vocabulary.count, "tokens",
+                     (json_int_t)tokens_of(d), "token_bytes", d->token_bytes, "data_digest", d->digest, "bytes",
+                     (json_int_t)bytes, "splits", splits_object(d), "vocabulary",
+                     crs_show_json_vocabulary(&d->vocabulary));
+}
+
+static crs_status verify(const crs_dataset *d, crs_error *error) {
+    for (int s = 0; s < CRS_SPLITS; s++) {
+        char line[64];
+        snprintf(line, sizeof line, "checking %s ...", crs_split_name((crs_split)s));
+        crs_live(line); /* long only where the file is */
+        crs_status status = crs_dataset_verify(d, (crs_split)s, error);
+        crs_live("");
+        if (status)
+            return status;
+    }
+    return CRS_OK;
+}
+
+crs_status crs_show_tokens(const char *path, crs_show_form form, crs_error *error) {
+    crs_dataset d;
+    struct stat about = {0};
+    if (crs_dataset_open(&d, path, error))
+        return error->status;
+    stat(path, &about);
+    crs_status status = verify(&d, error);
+    if (status) {
+        crs_dataset_close(&d);
+        return status;
+    }
+    if (form == CRS_SHOW_DIGEST) {
+        printf("data %s\n", d.digest);
+    } else if (form == CRS_SHOW_JSON) {
+        status = crs_show_json_print(whole_object(&d, about.st_size), error);
+    } else {
+        print_all(&d, about.st_size);
+    }
+    crs_dataset_close(&d);
+    return status;
+}
