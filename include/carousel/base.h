@@ -157,14 +157,17 @@ const char *crs_level_name(crs_level level); /* "char", "byte" */
 
 /* Tokens 0 .. count-1. Level char: code_points[token], ascending as pack makes them but in any order where read from a
  * file; level byte: count is 256 and code_points NULL. */
+enum { CRS_ASCII = 128 };
 typedef struct crs_vocabulary {
     crs_level level;
     uint32_t count;
-    uint32_t *code_points; /* [count], owned; NULL for bytes */
-    uint32_t *sorted;      /* [count], owned: tokens by code point, for crs_vocabulary_token */
+    uint32_t *code_points;    /* [count], owned; NULL for bytes */
+    uint32_t *sorted;         /* [count], owned: tokens by code point, for crs_vocabulary_token */
+    int32_t ascii[CRS_ASCII]; /* the tokens of the first code points, -1 where there is none: most look-ups */
 } crs_vocabulary;
 
-/* Copies code_points. Refuses (CRS_DATA) an empty or repeating list, or one with values that are no code points. */
+/* Copies code_points. Refuses (CRS_DATA) an empty or repeating list, or one with values that are no code points. Level
+ * byte: code_points and count are not looked at. What was refused needs no crs_vocabulary_free. */
 crs_status crs_vocabulary_create(crs_vocabulary *vocabulary, crs_level level, const uint32_t *code_points, uint32_t count, crs_error *error);
 void crs_vocabulary_free(crs_vocabulary *vocabulary);
 bool crs_vocabulary_equal(const crs_vocabulary *a, const crs_vocabulary *b);
