@@ -707,7 +707,8 @@ static void test_numbers_for_people(void) {
     CU_ASSERT_STRING_EQUAL(crs_format_count(999, out), "999");
     CU_ASSERT_STRING_EQUAL(crs_format_count(1003854, out), "1,003,854");
     CU_ASSERT_STRING_EQUAL(crs_format_count(-12345, out), "-12,345");
-    CU_ASSERT_STRING_EQUAL(crs_format_time(0.2, out), "0s");
+    CU_ASSERT_STRING_EQUAL(crs_format_time(0.24, out), "0.2s");
+    CU_ASSERT_STRING_EQUAL(crs_format_time(9.97, out), "10s");
     CU_ASSERT_STRING_EQUAL(crs_format_time(59.6, out), "1m00s");
     CU_ASSERT_STRING_EQUAL(crs_format_time(3 * 3600 + 125, out), "3h02m");
     CU_ASSERT_STRING_EQUAL(crs_format_time(2 * 86400 + 4 * 3600, out), "2d04h");

@@ -29,7 +29,9 @@ const char *crs_format_count(int64_t count, char out[32]) {
 
 const char *crs_format_time(double seconds, char out[32]) {
     const int64_t s = seconds < 1e12 ? (int64_t)(seconds + 0.5) : INT64_C(1000000000000);
-    if (s < 60)
+    if (seconds < 9.95)
+        snprintf(out, 32, "%.1fs", seconds);
+    else if (s < 60)
         snprintf(out, 32, "%" PRId64 "s", s);
     else if (s < 3600)
         snprintf(out, 32, "%" PRId64 "m%02" PRId64 "s", s / 60, s % 60);

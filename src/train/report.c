@@ -6,6 +6,14 @@
 
 #include "train/report.h"
 
+/* Epochs of a small model end many times a second: then only some of them are told of, but with --verbose. */
+static const double turn_seconds = 1;
+
+static bool worth_telling(const crs_training *t, double last) {
+    return last == 0 || crs_seconds() - last >= turn_seconds || t->step == t->plan.total ||
+           crs_get_verbosity() == CRS_VERBOSE;
+}
+
 static void say_model(const crs_training *t) {
     const crs_shape *s = &t->plan.shape;
     char input[48] = "one-hot input", count[32];
@@ -40,8 +48,8 @@ static void say_ranks(const crs_training *t) {
     char uneven[96] = "";
     if (lanes->efficiency < 1)
         snprintf(uneven, sizeof uneven, "; shares are uneven: efficiency %.0f %% at most", 100 * lanes->efficiency);
-    crs_note("ranks: %d with %d %s each, instruction set %s%s; %d %s%s", ranks, t->threads,
-             crs_plural(t->threads, "thread", "threads"), crs_isa_name(t->isa),
+    crs_note("ranks: %d with %d %s%s, instruction set %s%s; %d %s%s", ranks, t->threads,
+             crs_plural(t->threads, "thread", "threads"), ranks > 1 ? " each" : "", crs_isa_name(t->isa),
              t->isa == CRS_ISA_BASELINE ? " (slow: a reference for any processor)" : "", lanes->lanes,
              crs_plural(lanes->lanes, "lane", "lanes"), uneven);
 }
@@ -54,9 +62,12 @@ void crs_report_start(const crs_training *t) {
     say_ranks(t);
 }
 
-void crs_report_validation(const crs_training *t, double loss, bool best, double seconds) {
+void crs_report_validation(crs_training *t, double loss, bool best, double seconds) {
     const int64_t epoch = t->step > 0 ? (t->step - 1) / t->plan.windows + 1 : 1;
     char step[32], time[32];
+    if (!worth_telling(t, t->told_validation))
+        return;
+    t->told_validation = crs_seconds();
     if (!isfinite(loss)) {
         crs_note("epoch %" PRId64 ", step %s: the validation loss is out of range or not finite", epoch,
                  crs_format_count(t->step, step));
@@ -67,7 +78,10 @@ void crs_report_validation(const crs_training *t, double loss, bool best, double
              best ? ", the lowest so far" : "", crs_format_time(seconds, time));
 }
 
-void crs_report_save(const crs_training *t) {
+void crs_report_save(crs_training *t) {
+    if (!worth_telling(t, t->told_save))
+        return;
+    t->told_save = crs_seconds();
     crs_note("saved %s/step-%08" PRId64 ".h5", t->config->output, t->step);
 }
 

@@ -6,8 +6,8 @@
 
 void crs_report_start(const crs_training *training);
 /* loss: NaN where the model gives no number. seconds: how long it took. */
-void crs_report_validation(const crs_training *training, double loss, bool best, double seconds);
-void crs_report_save(const crs_training *training);
+void crs_report_validation(crs_training *training, double loss, bool best, double seconds);
+void crs_report_save(crs_training *training);
 /* Fills *error with CRS_STOPPED and why. */
 crs_status crs_report_stop(const crs_training *training, bool by_signal, crs_error *error);
 void crs_report_end(const crs_training *training);

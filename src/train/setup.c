@@ -103,10 +103,12 @@ static double memory_of_rank(const crs_comm *comm) {
 static crs_status plan_length(crs_training *t, const crs_checkpoint *checkpoint, crs_error *error) {
     if (crs_plan_length(&t->plan, t->settings, t->dataset.length[CRS_TRAIN], t->dataset.path, error) != CRS_OK)
         return error->status;
-    if (!t->resumed)
-        t->schedule_total = t->plan.total;
-    else
+    if (t->resumed) {
         t->step = checkpoint->step;
+        t->best_validation_loss = checkpoint->best_validation_loss;
+    } else {
+        t->schedule_total = t->plan.total;
+    }
     t->finished = t->resumed && t->step >= t->plan.total;
     return CRS_OK;
 }

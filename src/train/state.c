@@ -234,8 +234,6 @@ crs_status crs_state_restore(crs_training *t, const crs_checkpoint *c, const cha
         return error->status;
     if (window != c->step % t->plan.windows)
         return crs_fail(error, CRS_DATA, "%s: window %" PRId64 " is not that of step %" PRId64, path, window, c->step);
-    t->step = c->step;
-    t->best_validation_loss = c->best_validation_loss;
     memcpy(t->engine.state, (const float *)hidden->values + (size_t)t->plan.lanes.first_row * state,
            (size_t)t->plan.lanes.own_rows * state * sizeof(float));
     crs_model_refresh(t->model);

@@ -50,6 +50,7 @@ typedef struct crs_training {
     /* this invocation */
     double start, last_save, last_validation;              /* times, of crs_seconds */
     double step_seconds, save_seconds, validation_seconds; /* how long the longest of late took */
+    double told_validation, told_save;                     /* times when a person was told; 0: not yet */
     crs_error pending;                                     /* of this rank alone, and not yet told to the others */
     crs_metrics metrics;                                   /* rank 0 */
     crs_progress progress;                                 /* rank 0 */
@@ -65,7 +66,7 @@ void crs_training_close(crs_training *training); /* collective */
 
 /* The whole state as a checkpoint: at rank 0; elsewhere *checkpoint stays empty. Collective. */
 crs_status crs_state_capture(crs_training *training, crs_checkpoint *checkpoint, crs_error *error);
-/* The opposite; model, optimizer and engine exist. Local. */
+/* The opposite, for all but the step and the best validation loss; model, optimizer and engine exist. Local. */
 crs_status crs_state_restore(crs_training *training, const crs_checkpoint *checkpoint, const char *path,
                              crs_error *error);
 /* The integer of a scalar /run/NAME or /state/NAME. CRS_DATA where it is missing. */
