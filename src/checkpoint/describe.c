@@ -26,18 +26,26 @@ static const phrase meanings[] = {
     {"/optimizer/rmsprop/", "", "running mean of the squared gradient"},
     {"/optimizer/sgd/", "", "velocity: gradients summed, older ones less"},
     {"/optimizer/adagrad/", "", "sum of the squared gradients"},
-    {"/state/hidden", "", "carried state of each row of the batch: layer after layer"},
-    {"/history/", "", "what was measured on the way"},
+    {"/state/hidden", "",
+     "carried state, a row for each row of the batch: layer after layer, h and then c where there is one"},
+    {"/state/updates", "", "updates that the optimizer has made"},
+    {"/state/window", "", "window of the epoch that comes next, from 0: the position in the data"},
+    {"/state/refused_in_a_row", "", "steps refused just before, without one made in between"},
+    {"/run/schedule_total", "", "length of the schedule, fixed by the first run's end"},
+    {"/run/refused", "", "steps refused so far"},
+    {"/run/", "seconds", "time spent so far"},
+    {"/history/step", "", "when it was validated"},
+    {"/history/validation_loss", "", "on the validation split, at each of /history/step"},
+    {"/history/training_loss", "", "mean since the validation before, at each of /history/step"},
+    {"/history/mean_loss_sum", "", "of the steps since the last validation"},
+    {"/history/mean_loss_count", "", "steps since the last validation"},
 };
 
 static const phrase units[] = {
-    {"/config", "", ""},           {"/vocabulary", "", "character"},
-    {"/model/", "", "1"},          {"/optimizer/", "", "1"},
-    {"/", "loss", "nats a token"}, {"/", "seconds", "s"},
-    {"/", "step", "steps"},        {"/", "steps", "steps"},
-    {"/", "epoch", "epochs"},      {"/", "epochs", "epochs"},
-    {"/", "tokens", "tokens"},     {"/", "position", "tokens"},
-    {"/", "hidden", "1"},          {"/", "rate", "1"},
+    {"/config", "", ""},           {"/vocabulary", "", "character"},  {"/model/", "", "1"},
+    {"/optimizer/", "", "1"},      {"/state/hidden", "", "1"},        {"/state/window", "", "windows"},
+    {"/", "loss", "nats a token"}, {"/", "loss_sum", "nats a token"}, {"/", "seconds", "s"},
+    {"/", "step", "steps"},        {"/", "schedule_total", "steps"},
 };
 
 static const char *find(const phrase *table, size_t count, const char *path) {

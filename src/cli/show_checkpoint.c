@@ -183,28 +183,37 @@ static void print_figures(const crs_array *array, int width, size_t skip) {
         printf("  %11.5g  %11.5g  %11.5g  %11.5g\n", f.min, f.mean, f.max, f.std);
 }
 
-/* The four tables of a file, and the arrays that stand in each. */
+/* The tables of a file, and the arrays that stand in each; the last takes what none before it does. */
 static const struct {
     const char *title, *folder;
-} tables[] = {{"Parameters", "/model/"}, {"Optimizer", "/optimizer/"}, {"State", "/state/"}, {"History", "/history/"}};
+} tables[] = {
+    {"Parameters", "/model/"}, {"Optimizer", "/optimizer/"}, {"State", "/state/"},
+    {"Run", "/run/"},          {"History", "/history/"},     {"Others", "/"},
+};
 enum { TABLES = sizeof tables / sizeof *tables };
+
+static int table_of(const crs_array *array) {
+    int table = 0;
+    while (!is_below(array->path, tables[table].folder))
+        table++;
+    return table;
+}
 
 /* The first column is as wide in every table. */
 static int name_width(const crs_checkpoint *c) {
     int width = 0;
-    for (int i = 0; i < c->arrays; i++)
-        for (int t = 0; t < TABLES; t++) {
-            int length = (int)strlen(c->array[i].path) - (int)strlen(tables[t].folder);
-            if (is_below(c->array[i].path, tables[t].folder) && length > width)
-                width = length;
-        }
+    for (int i = 0; i < c->arrays; i++) {
+        const char *folder = tables[table_of(&c->array[i])].folder;
+        int length = (int)(strlen(c->array[i].path) - strlen(folder));
+        width = length > width ? length : width;
+    }
     return width;
 }
 
 static void print_table(const crs_checkpoint *c, int table, int width) {
     bool begun = false;
     for (int i = 0; i < c->arrays; i++) {
-        if (!is_below(c->array[i].path, tables[table].folder))
+        if (table_of(&c->array[i]) != table)
             continue;
         if (!begun)
             printf("\n%-*s  %16s  %11s  %11s  %11s  %11s\n", width + 2, tables[table].title, "shape", "min", "mean",
