@@ -50,7 +50,7 @@ void crs_progress_start(crs_progress *progress, int64_t step, int64_t total, int
                         crs_level level) {
     *progress = (crs_progress){.total = total,
                                .windows = windows,
-                               .unit = level == CRS_LEVEL_BYTE ? "bits a byte" : "bits a character",
+                               .unit = level == CRS_LEVEL_BYTE ? "bits/byte" : "bits/char",
                                .shown = crs_seconds(),
                                .interval = crs_is_terminal() ? live_interval : first_interval,
                                .step = step,

@@ -6,7 +6,7 @@
 
 typedef struct crs_progress {
     int64_t total, windows; /* steps of the run, of an epoch */
-    const char *unit;       /* "bits a character" */
+    const char *unit;       /* "bits/char" */
     double shown;           /* when the last line was */
     double interval;        /* seconds to the next */
     double loss, weight;    /* smoothed: a weighted sum and the sum of its weights */

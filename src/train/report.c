@@ -74,7 +74,7 @@ void crs_report_validation(crs_training *t, double loss, bool best, double secon
         return;
     }
     crs_note("epoch %" PRId64 ", step %s: validation loss %.4f (%.3f %s)%s, in %s", epoch,
-             crs_format_count(t->step, step), loss, loss / M_LN2, t->progress.unit ? t->progress.unit : "bits a token",
+             crs_format_count(t->step, step), loss, loss / M_LN2, t->progress.unit ? t->progress.unit : "bits/token",
              best ? ", the lowest so far" : "", crs_format_time(seconds, time));
 }
 
