@@ -69,7 +69,8 @@ static crs_object *append(crs_listing *listing, crs_error *error) {
                                              "the list of a checkpoint's data sets", error);
         if (!more)
             return NULL;
-        memcpy(more, listing->object, (size_t)count * sizeof *more);
+        if (count)
+            memcpy(more, listing->object, (size_t)count * sizeof *more);
         crs_free(&listing->object);
         listing->object = more;
     }
