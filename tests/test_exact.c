@@ -17,10 +17,10 @@ static const struct setting {
     bool baseline; /* small enough for it */
 } settings[] = {
     {65, 20, 33, 2, 13, 17, 2, 0.3f, true}, {20, 33, 50, 2, 50, 9, 3, 0.3f, true},
-    {30, 0, 100, 3, 5, 20, 1, 0.1f, false}, {90, 16, 330, 1, 26, 3, 4, 0.2f, false},
+    {30, 0, 100, 3, 5, 20, 1, 0.1f, false}, {90, 80, 240, 1, 26, 3, 4, 0.2f, false},
     {7, 7, 16, 1, 8, 200, 4, 0.5f, true},
 };
-enum { SETTINGS = 5 };
+enum { SETTINGS = 5, LARGE = 3 };
 
 /* The programs run at several numbers of ranks: each rank takes its share of the cases. */
 static bool my_turn(void) {
@@ -30,7 +30,9 @@ static bool my_turn(void) {
 
 static void create(nn_case *c, crs_cell cell, int setting) {
     const struct setting *s = &settings[setting];
-    crs_shape shape = {cell, s->vocabulary, s->embed, s->hidden, s->layers};
+    /* The plain cell has fewer weights: it takes more units to outgrow the cache. */
+    int hidden = setting == LARGE && cell == CRS_RNN ? 420 : s->hidden;
+    crs_shape shape = {cell, s->vocabulary, s->embed, hidden, s->layers};
     case_create(c, &shape, s->rows, s->steps, s->lane_rows, s->dropout, 40 + (uint64_t)setting);
 }
 
@@ -222,7 +224,8 @@ static void test_ranks(void) {
 
 /* The comparison above sees another mask: by global row, step or seed. */
 static void check_masks(const nn_case *c, const struct setting *s) {
-    (void)s;
+    if (!s->baseline)
+        return;
     run plain = whole(c);
     outcome one = train(&plain);
     for (int k = 0; k < 3; k++) {

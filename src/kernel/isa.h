@@ -91,14 +91,15 @@ enum { HALF = VL / 2 };
 typedef float hf __attribute__((vector_size(HALF * 4), may_alias));
 typedef double hd __attribute__((vector_size(HALF * 8), may_alias));
 typedef int64_t hi __attribute__((vector_size(HALF * 8), may_alias));
+typedef uint64_t hu __attribute__((vector_size(HALF * 8), may_alias)); /* for adding: a refused value may wrap a sum */
 
 /* sums[0..VL) += fixed(x[0..VL)), read from memory. */
 CRS_INLINE void add_fixed_vector(const float *x, int64_t *sums) {
     for (int part = 0; part < 2; part++) {
         hd wide = __builtin_convertvector(*(const hf *)(x + part * HALF), hd);
         const hd magic = 0x1.8p20 - (hd){0};
-        hi fixed = (hi)(wide + magic) - (hi)magic;
-        *(hi *)(sums + part * HALF) += fixed;
+        hu fixed = (hu)(wide + magic) - (hu)magic;
+        *(hu *)(sums + part * HALF) += fixed;
     }
 }
 
