@@ -1,0 +1,96 @@
+/* MPI: start and end, agreement, sums, broadcast, rows to rank 0 and back. */
+#include "config.h"
+
+#include <mpi.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "comm/comm.h"
+
+static void end_all(int status) { MPI_Abort(MPI_COMM_WORLD, status); }
+
+void crs_mpi_check(int code, const char *file, int line, const char *call) {
+    if (code == MPI_SUCCESS)
+        return;
+    char text[MPI_MAX_ERROR_STRING];
+    int length = 0;
+    MPI_Error_string(code, text, &length);
+    crs_panic(file, line, "%s: %.*s", call, length, text);
+}
+
+bool crs_comm_launched(void) {
+    static const char *const sizes[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE"};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        const char *size = getenv(sizes[i]);
+        if (size && strtol(size, NULL, 10) > 1)
+            return true;
+    }
+    const char *pmix = getenv("PMIX_RANK"), *tasks = getenv("SLURM_NTASKS");
+    return pmix && tasks && strtol(tasks, NULL, 10) > 1 && getenv("SLURM_STEP_ID");
+}
+
+crs_comm *crs_comm_open(int *argc, char ***argv) {
+    int started, provided;
+    CRS_MPI(MPI_Initialized(&started));
+    if (!started)
+        CRS_MPI(MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided));
+    crs_set_abort(end_all);
+    crs_comm *comm = crs_alloc(1, sizeof *comm, CRS_MEMORY_OTHER);
+    CRS_ASSERT(comm);
+    comm->owns_mpi = !started;
+    CRS_MPI(MPI_Comm_dup(MPI_COMM_WORLD, &comm->world));
+    CRS_MPI(MPI_Comm_set_errhandler(comm->world, MPI_ERRORS_RETURN));
+    CRS_MPI(MPI_Comm_rank(comm->world, &comm->rank));
+    CRS_MPI(MPI_Comm_size(comm->world, &comm->size));
+    MPI_Comm node;
+    CRS_MPI(MPI_Comm_split_type(comm->world, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node));
+    CRS_MPI(MPI_Comm_rank(node, &comm->node_rank));
+    CRS_MPI(MPI_Comm_size(node, &comm->node_size));
+    comm->node = node;
+    crs_comm_set_chunk(comm, 0);
+    crs_set_rank(comm->rank);
+    return comm;
+}
+
+void crs_comm_close(crs_comm **comm) {
+    crs_comm *c = *comm;
+    if (!c)
+        return;
+    const bool owns_mpi = c->owns_mpi;
+    CRS_MPI(MPI_Comm_free(&c->node));
+    CRS_MPI(MPI_Comm_free(&c->world));
+    crs_free(&c->floats);
+    crs_free(comm);
+    crs_set_abort(NULL);
+    if (owns_mpi)
+        CRS_MPI(MPI_Finalize());
+}
+
+int crs_comm_rank(const crs_comm *comm) { return comm->rank; }
+int crs_comm_size(const crs_comm *comm) { return comm->size; }
+int crs_comm_node_size(const crs_comm *comm) { return comm->node_size; }
+int crs_comm_node_rank(const crs_comm *comm) { return comm->node_rank; }
+double crs_comm_time(const crs_comm *comm) { return comm->seconds; }
+
+/* ---- agreement ---- */
+
+crs_status crs_comm_agree(crs_comm *comm, crs_error *error) {
+    if (comm->size == 1)
+        return error->status;
+    const double start = crs_seconds();
+    int mine = error->status == CRS_OK ? comm->size : comm->rank, first;
+    CRS_MPI(MPI_Allreduce(&mine, &first, 1, MPI_INT, MPI_MIN, comm->world));
+    if (first == comm->size) {
+        comm->seconds += crs_seconds() - start;
+        return CRS_OK;
+    }
+    crs_error said = *error;
+    CRS_MPI(MPI_Bcast(&said, sizeof said, MPI_BYTE, first, comm->world));
+    int same = error->status == said.status && strcmp(error->message, said.message) == 0, all;
+    CRS_MPI(MPI_Allreduce(&same, &all, 1, MPI_INT, MPI_MIN, comm->world));
+    *error = said;
+    if (!all && first > 0)
+        snprintf(error->message, sizeof error->message, "rank %d: %.1000s", first, said.message);
+    comm->seconds += crs_seconds() - start;
+    return error->status;
+}

@@ -1,0 +1,122 @@
+/* Sums over ranks, and bytes from rank to rank, of any length, in chunks. */
+#include "config.h"
+
+#include <string.h>
+
+#include "comm/comm.h"
+
+/* Large enough to fill a network, small enough for any count and for a buffer. */
+enum { CHUNK = 1 << 20 };
+
+void crs_comm_set_chunk(crs_comm *comm, size_t chunk) {
+    crs_free(&comm->floats);
+    comm->chunk = chunk ? chunk : CHUNK;
+}
+
+static size_t chunk_of(const crs_comm *comm, size_t left) { return left < comm->chunk ? left : comm->chunk; }
+
+/* Reduced at one rank and sent to all: MPI promises no more than that, and every rank needs the same bits. */
+static void sum_as_floats(crs_comm *comm, int64_t *values, size_t n) {
+    if (!comm->floats)
+        comm->floats = crs_alloc(comm->chunk, sizeof *comm->floats, CRS_MEMORY_GRADIENTS);
+    CRS_ASSERT(comm->floats);
+    for (size_t done = 0; done < n;) {
+        const size_t count = chunk_of(comm, n - done);
+        for (size_t i = 0; i < count; i++)
+            comm->floats[i] = (float)((double)values[done + i] * 0x1p-32);
+        void *from = comm->rank == 0 ? MPI_IN_PLACE : comm->floats;
+        CRS_MPI(MPI_Reduce(from, comm->floats, (int)count, MPI_FLOAT, MPI_SUM, 0, comm->world));
+        CRS_MPI(MPI_Bcast(comm->floats, (int)count, MPI_FLOAT, 0, comm->world));
+        for (size_t i = 0; i < count; i++)
+            values[done + i] = (int64_t)((double)comm->floats[i] * 0x1p32);
+        done += count;
+    }
+}
+
+void crs_comm_sum(crs_comm *comm, int64_t *values, size_t n) {
+    const double start = crs_seconds();
+    if (crs_fault("sum-float"))
+        sum_as_floats(comm, values, n);
+    else
+        for (size_t done = 0; comm->size > 1 && done < n; done += chunk_of(comm, n - done))
+            CRS_MPI(MPI_Allreduce(MPI_IN_PLACE, values + done, (int)chunk_of(comm, n - done), MPI_INT64_T, MPI_SUM,
+                                  comm->world));
+    comm->seconds += crs_seconds() - start;
+}
+
+void crs_comm_sum_float(crs_comm *comm, int64_t *values, size_t n) {
+    const double start = crs_seconds();
+    sum_as_floats(comm, values, n);
+    comm->seconds += crs_seconds() - start;
+}
+
+void crs_comm_broadcast(crs_comm *comm, void *bytes, size_t count) {
+    const double start = crs_seconds();
+    for (size_t done = 0; comm->size > 1 && done < count; done += chunk_of(comm, count - done))
+        CRS_MPI(MPI_Bcast((char *)bytes + done, (int)chunk_of(comm, count - done), MPI_BYTE, 0, comm->world));
+    comm->seconds += crs_seconds() - start;
+}
+
+/* ---- rows: rank 0 takes (or gives) each rank's in turn ---- */
+
+enum { TAG_ROWS = 1 };
+
+static void send(crs_comm *comm, const char *bytes, size_t count, int to) {
+    for (size_t done = 0; done < count; done += chunk_of(comm, count - done))
+        CRS_MPI(MPI_Send(bytes + done, (int)chunk_of(comm, count - done), MPI_BYTE, to, TAG_ROWS, comm->world));
+}
+
+static void receive(crs_comm *comm, char *bytes, size_t count, int from) {
+    for (size_t done = 0; done < count; done += chunk_of(comm, count - done))
+        CRS_MPI(MPI_Recv(bytes + done, (int)chunk_of(comm, count - done), MPI_BYTE, from, TAG_ROWS, comm->world,
+                         MPI_STATUS_IGNORE));
+}
+
+void crs_comm_gather(crs_comm *comm, const void *mine, void *all, const int *rows_of, size_t row_bytes) {
+    const double start = crs_seconds();
+    char *at = all;
+    if (comm->rank > 0)
+        send(comm, mine, (size_t)rows_of[comm->rank] * row_bytes, 0);
+    for (int r = 0; comm->rank == 0 && r < comm->size; r++) {
+        const size_t count = (size_t)rows_of[r] * row_bytes;
+        if (r == 0)
+            memcpy(at, mine, count);
+        else
+            receive(comm, at, count, r);
+        at += count;
+    }
+    comm->seconds += crs_seconds() - start;
+}
+
+void crs_comm_scatter(crs_comm *comm, const void *all, void *mine, const int *rows_of, size_t row_bytes) {
+    const double start = crs_seconds();
+    const char *at = all;
+    if (comm->rank > 0)
+        receive(comm, mine, (size_t)rows_of[comm->rank] * row_bytes, 0);
+    for (int r = 0; comm->rank == 0 && r < comm->size; r++) {
+        const size_t count = (size_t)rows_of[r] * row_bytes;
+        if (r == 0)
+            memcpy(mine, at, count);
+        else
+            send(comm, at, count, r);
+        at += count;
+    }
+    comm->seconds += crs_seconds() - start;
+}
+
+void crs_comm_barrier(crs_comm *comm) {
+    const double start = crs_seconds();
+    CRS_MPI(MPI_Barrier(comm->world));
+    comm->seconds += crs_seconds() - start;
+}
+
+static int64_t extreme(crs_comm *comm, int64_t value, MPI_Op op) {
+    const double start = crs_seconds();
+    int64_t result;
+    CRS_MPI(MPI_Allreduce(&value, &result, 1, MPI_INT64_T, op, comm->world));
+    comm->seconds += crs_seconds() - start;
+    return result;
+}
+
+int64_t crs_comm_min(crs_comm *comm, int64_t value) { return extreme(comm, value, MPI_MIN); }
+int64_t crs_comm_max(crs_comm *comm, int64_t value) { return extreme(comm, value, MPI_MAX); }
