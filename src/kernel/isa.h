@@ -73,16 +73,30 @@ CRS_INLINE vf exp_(vf x) {
     return select(gone, all(0.0f), fma_(power, q, power));
 }
 
-CRS_INLINE vf logistic(vf x) { return all(1.0f) / (all(1.0f) + exp_(-x)); }
+/* The logistic function is 1 / this: 1 + e^-x, with x held to +-30 so that products of three denominators are finite. */
+CRS_INLINE vf logistic_denominator(vf x) {
+    vf power, y = -x;
+    y = select(y > all(30.0f), all(30.0f), y);
+    y = select(y < all(-30.0f), all(-30.0f), y);
+    vf q = reduced_expm1(y, &power);
+    return all(1.0f) + fma_(power, q, power);
+}
 
 /* tanh |x| = e / (e + 2) with e = expm1(2 |x|), which keeps small x exact. */
-CRS_INLINE vf tanh_(vf x) {
-    const vi sign = (vi)all(-0.0f);
-    vf power, y = (vf)((vi)x & ~sign);
+CRS_INLINE vf tanh_numerator(vf x) {
+    vf power, y = (vf)((vi)x & ~(vi)all(-0.0f));
     y = select(y > all(10.0f), all(10.0f), y);
     vf q = reduced_expm1(y + y, &power);
-    vf e = fma_(power, q, power - all(1.0f));
-    return (vf)((vi)(e / (e + all(2.0f))) | ((vi)x & sign));
+    return fma_(power, q, power - all(1.0f));
+}
+
+CRS_INLINE vf with_sign(vf magnitude, vf sign) { return (vf)((vi)magnitude | ((vi)sign & (vi)all(-0.0f))); }
+
+CRS_INLINE vf logistic(vf x) { return all(1.0f) / logistic_denominator(x); }
+
+CRS_INLINE vf tanh_(vf x) {
+    vf e = tanh_numerator(x);
+    return with_sign(e / (e + all(2.0f)), x);
 }
 
 /* ---- fixed point: a float in steps of 2^-32 as an int64. Exact rounding by adding 1.5 * 2^20 in double, whose last place

@@ -18,17 +18,22 @@ CRS_INLINE void lstm_forward(const crs_cell_step *s, const bool peephole) {
                 zi = fma_(load(s->peephole + u), c, zi);
                 zf = fma_(load(s->peephole + s->peephole_row + u), c, zf);
             }
-            vf i = logistic(zi), f = logistic(zf), g = tanh_(load(z + 32));
+            /* One division gives i, f and g, another o and tanh c: dividing is the dear part. */
+            vf di = logistic_denominator(zi), df = logistic_denominator(zf), e = tanh_numerator(load(z + 32));
+            vf dg = e + all(2.0f), both = di * df, inverse = all(1.0f) / (both * dg);
+            vf i = inverse * (df * dg), f = inverse * (di * dg), g = with_sign(e * (inverse * both), load(z + 32));
             c = fma_(f, c, i * g);
             if (peephole)
                 zo = fma_(load(s->peephole + 2 * s->peephole_row + u), c, zo);
-            vf o = logistic(zo);
+            vf outer = logistic_denominator(zo), ec = tanh_numerator(c), dc = ec + all(2.0f);
+            inverse = all(1.0f) / (outer * dc);
+            vf o = inverse * dc, t = with_sign(ec * (inverse * outer), c);
             store(z, i);
             store(z + 16, f);
             store(z + 32, g);
             store(z + 48, o);
             store(s->c + r * s->row + u, c);
-            store(s->h + r * s->row + u, o * tanh_(c));
+            store(s->h + r * s->row + u, o * t);
         }
     }
 }
@@ -73,7 +78,8 @@ void CRS_ISA(crs_gru_forward)(const crs_cell_step *s) {
         float *gates = s->gates + row * s->gates_row;
         for (int u = 0; u < CRS_BLOCK; u += VL) {
             float *q = gates + u;
-            vf r = logistic(load(q + 16)), z = logistic(load(q + 32));
+            vf dr = logistic_denominator(load(q + 16)), dz = logistic_denominator(load(q + 32));
+            vf inverse = all(1.0f) / (dr * dz), r = inverse * dz, z = inverse * dr;
             vf n = tanh_(fma_(r, load(q + 48), load(q)));
             vf h = load(s->h_before + row * s->row + u);
             store(q, n);

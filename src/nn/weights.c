@@ -220,37 +220,51 @@ static void add_group_rest(const crs_pass *pass, const crs_worker *worker, const
         add_peephole(pass, p, l, group, panel, refused);
 }
 
-/* Tiles [first, end) of one operand and one group, all pieces: the group's sums stay in the cache from piece to piece. */
-static void layer_group(const crs_pass *pass, const crs_worker *worker, int l, int group, const columns *c, int first, int end,
-                        bool hidden, int64_t *refused) {
+/* Some tiles of one operand. */
+typedef struct range {
+    const columns *c;
+    int first, end;
+} range;
+
+/* A group's sums stay in the cache from piece to piece. */
+static void layer_group(const crs_pass *pass, const crs_worker *worker, int l, int group, const range *x, const range *h,
+                        int64_t *refused) {
     const crs_model *m = pass->model;
     const crs_layer *layer = &m->layers[l];
     const int pieces = pieces_of(pass), count = m->gates.flat ? crs_units(m, group) : CRS_GROUP;
-    const int used = hidden ? crs_h_columns(m, group) : crs_x_columns(m, group);
-    int64_t *sums = pass->sums + (hidden ? layer->sum_hh + crs_h_first(m, group) * m->shape.hidden
-                                         : layer->sum_ih + crs_x_first(m, group) * layer->inputs);
+    int64_t *x_sums = pass->sums + layer->sum_ih + crs_x_first(m, group) * layer->inputs;
+    int64_t *h_sums = pass->sums + layer->sum_hh + crs_h_first(m, group) * m->shape.hidden;
     for (int i = 0; i < pieces; i++) {
         const piece p = piece_of(pass, i);
         const float *panel = gather(pass, &p, crs_gates_at(m, pass->workspace->gates[l], pass->n, group, 0), m->gates.row,
                                     count, pass->workspace->panel[worker->thread]);
-        if (hidden && first == 0)
+        if (h->first == 0 && h->end > 0)
             add_group_rest(pass, worker, &p, pass->workspace->slots[i], l, group, panel, count, refused);
-        outer(pass, &p, c, first, end, panel + (hidden ? m->gates.h_slot : m->gates.x_slot) * p.n, used, sums, refused);
+        if (x->first < x->end)
+            outer(pass, &p, x->c, x->first, x->end, panel + m->gates.x_slot * p.n, crs_x_columns(m, group), x_sums, refused);
+        if (h->first < h->end)
+            outer(pass, &p, h->c, h->first, h->end, panel + m->gates.h_slot * p.n, crs_h_columns(m, group), h_sums, refused);
     }
 }
+
+/* Beyond this, the two operands' sums of a group don't stay in the second-level cache together. */
+enum { GROUP_SUMS = 512 << 10 };
+
+static int bounded(int n, int most) { return n < 0 ? 0 : n < most ? n : most; }
 
 static void layer_gradient(const crs_pass *pass, const crs_worker *worker, int l, const columns *x, const columns *h,
                            int64_t *refused) {
     const crs_model *m = pass->model;
     const int tiles = x->tiles + h->tiles, items = m->gates.groups * tiles;
     const int begin = crs_share(items, worker->thread, worker->threads), end = crs_share(items, worker->thread + 1, worker->threads);
+    const bool apart = (int64_t)(x->k + h->k) * CRS_GROUP * (int64_t)sizeof(int64_t) > GROUP_SUMS;
     for (int group = begin / tiles; group * tiles < end; group++) {
-        const int first = begin > group * tiles ? begin - group * tiles : 0;
-        const int last = end < (group + 1) * tiles ? end - group * tiles : tiles;
-        if (first < x->tiles)
-            layer_group(pass, worker, l, group, x, first, last < x->tiles ? last : x->tiles, false, refused);
-        if (last > x->tiles)
-            layer_group(pass, worker, l, group, h, first > x->tiles ? first - x->tiles : 0, last - x->tiles, true, refused);
+        const int first = begin - group * tiles, last = end - group * tiles;
+        const range none = {x, 0, 0}, of_x = {x, bounded(first, x->tiles), bounded(last, x->tiles)};
+        const range of_h = {h, bounded(first - x->tiles, h->tiles), bounded(last - x->tiles, h->tiles)};
+        if (apart && of_x.first < of_x.end)
+            layer_group(pass, worker, l, group, &of_x, &none, refused);
+        layer_group(pass, worker, l, group, apart ? &none : &of_x, &of_h, refused);
     }
     if (l == 0 && !m->layers[0].from_tokens)
         for (int i = 0; i < pieces_of(pass); i++) {
