@@ -150,7 +150,7 @@ static void test_pass_size_leaves_the_bits(void) {
             CU_ASSERT_STRING_EQUAL(all, some);
             CU_ASSERT_EQUAL(loss, other_loss);
         }
-        CU_ASSERT(loss > 0 && loss < 2.5);
+        CU_ASSERT(loss > 0 && loss < 2.65); /* of log(15) = 2.71 untrained */
     }
 }
 
