@@ -38,8 +38,7 @@ static void print_all(const crs_dataset *d, int64_t bytes) {
     }
     crs_show_line("digest", "%s", d->digest);
     crs_show_bytes(bytes, size);
-    crs_show_line("size", "%s, %d byte%s a token before compression", size, d->token_bytes,
-                  crs_show_plural(d->token_bytes));
+    crs_show_line("size", "%s, %d byte%s a token", size, d->token_bytes, crs_show_plural(d->token_bytes));
     printf("\n%-12s  %16s  %8s\n", "Splits", "tokens", "share");
     for (int s = 0; s < CRS_SPLITS; s++) {
         crs_show_grouped(d->length[s], number);
