@@ -15,28 +15,34 @@ typedef struct crs_dataset {
     crs_vocabulary vocabulary; /* owned */
     int64_t length[CRS_SPLITS];
     int token_bytes;           /* 1, 2 or 4 on the disk */
-    char hash[CRS_SPLITS][CRS_HASH_HEX]; /* as the file says */
+    char hash[CRS_SPLITS][CRS_HASH_HEX]; /* as the file says; empty where it says none */
     char digest[CRS_HASH_HEX]; /* of vocabulary and the three hashes: what `show --digest` prints as data */
-    int64_t file;              /* HDF5 handle */
+    int64_t file;              /* HDF5 handles: of the file, */
+    int64_t split[CRS_SPLITS]; /* of its splits */
 } crs_dataset;
 
-/* Opens and checks everything but the tokens. CRS_NO_INPUT: missing or unreadable; CRS_DATA: not HDF5, foreign, truncated, a version from
- * the future, wrong types. On failure *dataset is empty. */
+/* Opens and checks everything but the tokens (which are read only where the file states no hash of a split: the digest
+ * needs one). CRS_NO_INPUT: missing or unreadable; CRS_DATA: not HDF5, foreign, truncated, a version from the future,
+ * wrong types. On failure *dataset is empty. To be closed before MPI ends. */
 crs_status crs_dataset_open(crs_dataset *dataset, const char *path, crs_error *error);
 void crs_dataset_close(crs_dataset *dataset);
-/* Reads a split from end to end in constant memory and compares its hash and its greatest token (CRS_DATA). */
+/* Reads a split from end to end in constant memory and compares its hash (where the file states one) and its greatest
+ * token (CRS_DATA). */
 crs_status crs_dataset_verify(const crs_dataset *dataset, crs_split split, crs_error *error);
 /* tokens[offset .. offset + count) of a split; a token outside the vocabulary is CRS_DATA with its place. */
-crs_status crs_dataset_read(const crs_dataset *dataset, crs_split split, int64_t offset, int64_t count, uint32_t *tokens, crs_error *error);
+crs_status crs_dataset_read(const crs_dataset *dataset, crs_split split, int64_t offset, int64_t count,
+                            uint32_t *tokens, crs_error *error);
 
 /* Rows first_row .. first_row + rows - 1 of a split cut into streams: row b reads the tokens from b * stride on.
  * Reads ahead in pieces, so that most calls of crs_reader_window touch no file. */
 typedef struct crs_reader crs_reader;
-crs_status crs_reader_create(crs_reader **reader, const crs_dataset *dataset, crs_split split, int64_t stride, int64_t first_row, int rows,
-                             crs_error *error); /* borrows dataset */
+crs_status crs_reader_create(crs_reader **reader, const crs_dataset *dataset, crs_split split, int64_t stride,
+                             int64_t first_row, int rows, crs_error *error); /* borrows dataset */
 void crs_reader_free(crs_reader **reader);
-/* inputs[t][row] = tokens[(first_row + row) * stride + offset + t], targets one further; [steps][rows], the caller's memory. */
-crs_status crs_reader_window(crs_reader *reader, int64_t offset, int steps, uint32_t *inputs, uint32_t *targets, crs_error *error);
+/* inputs[t][row] = tokens[(first_row + row) * stride + offset + t], targets one further; [steps][rows], the caller's
+ * memory. offset + steps <= stride. */
+crs_status crs_reader_window(crs_reader *reader, int64_t offset, int steps, uint32_t *inputs, uint32_t *targets,
+                             crs_error *error);
 
 typedef struct crs_pack {
     const char *output;       /* DATA.h5; written under a temporary name, flushed, renamed */

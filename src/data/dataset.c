@@ -1,0 +1,183 @@
+/* Opening, checking and reading data sets of tokens. */
+#include "config.h"
+
+#include "data/characters.h"
+#include "data/dataset.h"
+#include "data/tokens.h"
+
+#include <string.h>
+
+enum { SOURCE_MAX = 8192, SCAN_BYTES = 1 << 20, READ_BYTES = 1 << 15 };
+
+static crs_status read_level(crs_dataset *dataset, crs_error *error) {
+    char level[16];
+    crs_status status = CRS_OK;
+    hid_t file = (hid_t)dataset->file;
+    crs_h5_text(file, "level", level, sizeof level);
+    if (strcmp(level, crs_level_name(CRS_LEVEL_CHAR)) == 0)
+        status = crs_vocabulary_read(file, dataset->path, &dataset->vocabulary, error);
+    else if (strcmp(level, crs_level_name(CRS_LEVEL_BYTE)) == 0)
+        status = crs_vocabulary_create(&dataset->vocabulary, CRS_LEVEL_BYTE, NULL, 0, error);
+    else
+        status =
+            crs_fail(error, CRS_DATA, "%s: its root has no attribute `level` of `char` or `byte`%s%s; pack it again",
+                     dataset->path, *level ? ", but " : "", level);
+    return status;
+}
+
+/* What it was packed from; as others may have written it, nothing in it may drive a terminal. */
+static crs_status read_source(crs_dataset *dataset, crs_error *error) {
+    char text[SOURCE_MAX];
+    crs_found found = crs_h5_text((hid_t)dataset->file, "source", text, sizeof text);
+    if (found == CRS_WRONG)
+        return crs_fail(error, CRS_DATA, "%s: its attribute `source` is no text; leave it out, or make it one",
+                        dataset->path);
+    dataset->source = crs_copy_text(found == CRS_FOUND ? text : "unknown");
+    if (!dataset->source)
+        return crs_fail(error, CRS_INTERNAL, "out of memory");
+    for (unsigned char *c = (unsigned char *)dataset->source; *c; c++)
+        if (*c < ' ' || *c == 0x7f)
+            *c = '?';
+    return CRS_OK;
+}
+
+static hid_t memory_type(int token_bytes) {
+    return token_bytes == 1 ? H5T_STD_U8LE : token_bytes == 2 ? H5T_STD_U16LE : H5T_STD_U32LE;
+}
+
+/* Reads with this many bytes a token, and checks against the vocabulary. */
+static crs_status read_packed(const crs_dataset *dataset, crs_split split, int64_t offset, int64_t count,
+                              int token_bytes, void *packed, crs_error *error) {
+    CRS_ASSERT(offset >= 0 && count >= 0 && offset <= dataset->length[split] &&
+               count <= dataset->length[split] - offset);
+    if (count == 0)
+        return CRS_OK;
+    hsize_t start = (hsize_t)offset, size = (hsize_t)count;
+    hid_t set = (hid_t)dataset->split[split], space = H5Dget_space(set), memory = H5Screate_simple(1, &size, NULL);
+    bool good = H5Sselect_hyperslab(space, H5S_SELECT_SET, &start, NULL, &size, NULL) >= 0 &&
+                H5Dread(set, memory_type(token_bytes), memory, space, H5P_DEFAULT, packed) >= 0;
+    crs_h5_close(&memory);
+    crs_h5_close(&space);
+    if (!good)
+        return crs_fail(error, CRS_DATA, "%s: /%s can't be read at token %lld: the file is damaged; pack it again",
+                        dataset->path, crs_split_name(split), (long long)offset);
+    size_t outside = crs_tokens_outside(packed, token_bytes, (size_t)count, dataset->vocabulary.count);
+    if (outside == (size_t)count)
+        return CRS_OK;
+    uint32_t token;
+    crs_tokens_widen((const char *)packed + outside * (size_t)token_bytes, token_bytes, 1, &token);
+    return crs_fail(
+        error, CRS_DATA,
+        "%s: /%s has the token %u at %lld, outside its vocabulary of %u: the file is damaged; pack it again",
+        dataset->path, crs_split_name(split), token, (long long)offset + (long long)outside, dataset->vocabulary.count);
+}
+
+crs_status crs_dataset_read_packed(const crs_dataset *dataset, crs_split split, int64_t offset, int64_t count,
+                                   void *packed, crs_error *error) {
+    return read_packed(dataset, split, offset, count, dataset->token_bytes, packed, error);
+}
+
+/* The hash of a split, from its tokens as stored. */
+static crs_status scan_split(const crs_dataset *dataset, crs_split split, char hex[CRS_HASH_HEX], crs_error *error) {
+    crs_status status = CRS_OK;
+    int token_bytes = crs_split_bytes(dataset, split);
+    crs_hash *hash = NULL;
+    void *block = crs_alloc_or_fail(SCAN_BYTES, 1, CRS_MEMORY_DATA, "reading a data set", error);
+    if (!block)
+        return error->status;
+    hash = crs_hash_new();
+    if (!hash) {
+        status = crs_fail(error, CRS_INTERNAL, "out of memory for a hash");
+        goto out;
+    }
+    int64_t length = dataset->length[split], most = SCAN_BYTES / token_bytes;
+    for (int64_t offset = 0; offset < length && !status; offset += most) {
+        int64_t count = length - offset < most ? length - offset : most;
+        status = read_packed(dataset, split, offset, count, token_bytes, block, error);
+        if (!status)
+            crs_hash_add(hash, block, (size_t)count * (size_t)token_bytes);
+    }
+    crs_hash_text(hash, hex);
+out:
+    crs_hash_free(&hash);
+    crs_free(&block);
+    return status;
+}
+
+static crs_status make_digest(crs_dataset *dataset, crs_error *error) {
+    const char *level = crs_level_name(dataset->vocabulary.level);
+    crs_status status = CRS_OK;
+    crs_hash *hash = crs_hash_new();
+    if (!hash)
+        return crs_fail(error, CRS_INTERNAL, "out of memory for a hash");
+    crs_hash_add(hash, level, strlen(level));
+    crs_vocabulary_hash(&dataset->vocabulary, hash);
+    for (crs_split split = 0; split < CRS_SPLITS && !status; split++) {
+        char hex[CRS_HASH_HEX];
+        memcpy(hex, dataset->hash[split], sizeof hex);
+        if (!*hex)
+            status = scan_split(dataset, split, hex, error);
+        crs_hash_add(hash, hex, CRS_HASH_HEX - 1);
+    }
+    crs_hash_text(hash, dataset->digest);
+    crs_hash_free(&hash);
+    return status;
+}
+
+crs_status crs_dataset_open(crs_dataset *dataset, const char *path, crs_error *error) {
+    memset(dataset, 0, sizeof *dataset);
+    hid_t file = crs_h5_open(path, error);
+    if (file < 0)
+        return error->status;
+    dataset->file = file;
+    dataset->path = crs_copy_text(path);
+    crs_status status = dataset->path ? crs_h5_check_format(file, path, "carousel/tokens", error)
+                                      : crs_fail(error, CRS_INTERNAL, "out of memory");
+    if (!status)
+        status = read_level(dataset, error);
+    if (!status)
+        status = read_source(dataset, error);
+    for (crs_split split = 0; split < CRS_SPLITS && !status; split++)
+        status = crs_split_open(dataset, split, error);
+    if (!status)
+        status = make_digest(dataset, error);
+    if (status)
+        crs_dataset_close(dataset);
+    return status;
+}
+
+void crs_dataset_close(crs_dataset *dataset) {
+    for (int split = 0; split < CRS_SPLITS; split++) {
+        hid_t set = (hid_t)dataset->split[split];
+        crs_h5_close(&set);
+    }
+    hid_t file = (hid_t)dataset->file;
+    crs_h5_close(&file);
+    crs_vocabulary_free(&dataset->vocabulary);
+    crs_free(&dataset->source);
+    crs_free(&dataset->path);
+    memset(dataset, 0, sizeof *dataset);
+}
+
+crs_status crs_dataset_verify(const crs_dataset *dataset, crs_split split, crs_error *error) {
+    char hex[CRS_HASH_HEX];
+    crs_status status = scan_split(dataset, split, hex, error);
+    if (!status && dataset->hash[split][0] && strcmp(hex, dataset->hash[split]) != 0)
+        status = crs_fail(error, CRS_DATA, "%s: /%s is damaged: its hash is %s, and %s was stated; pack it again",
+                          dataset->path, crs_split_name(split), hex, dataset->hash[split]);
+    return status;
+}
+
+crs_status crs_dataset_read(const crs_dataset *dataset, crs_split split, int64_t offset, int64_t count,
+                            uint32_t *tokens, crs_error *error) {
+    uint32_t piece[READ_BYTES / sizeof(uint32_t)];
+    int64_t most = READ_BYTES / dataset->token_bytes;
+    crs_status status = CRS_OK;
+    for (int64_t done = 0; done < count && !status; done += most) {
+        int64_t part = count - done < most ? count - done : most;
+        status = crs_dataset_read_packed(dataset, split, offset + done, part, piece, error);
+        if (!status)
+            crs_tokens_widen(piece, dataset->token_bytes, (size_t)part, tokens + done);
+    }
+    return status;
+}

@@ -1,0 +1,423 @@
+/* Text into a data set, in two passes: the first checks, counts and finds the vocabulary, the second writes tokens. */
+#include "config.h"
+
+#include "data/pack.h"
+
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+#include "data/characters.h"
+
+enum { UNICODE = 0x110000, CHARACTERS = 8192, SOURCE_MAX = 4096, REPORT_BYTES = 16 << 20 };
+
+typedef struct packing {
+    const crs_pack *pack;
+    const crs_pack_tuning *tuning;
+    crs_output output;
+    crs_source *source;   /* [pack->inputs], owned */
+    unsigned char *bytes; /* owned, [read_bytes + 3] */
+    uint32_t *characters; /* owned, [CHARACTERS] */
+    /* By code point (level byte: byte): token + 1; 0 for what is unknown or was not met. While the first pass makes a
+     * vocabulary: 1 where met. Owned. */
+    uint32_t *token_of;
+    crs_vocabulary vocabulary;
+    bool made;                     /* the vocabulary comes from the text itself */
+    crs_hash *hash;                /* owned */
+    crs_writer *writer;            /* owned; NULL in the first pass */
+    int64_t known, dropped;        /* characters, in this pass */
+    int64_t total, done, reported; /* bytes of both passes: expected, read, and read when it was last said */
+} packing;
+
+/* ---- shares ---- */
+
+/* n times share, rounded down; but where it is a whole number up to the rounding of the share, of a sum of two shares
+ * and of the product, that number. */
+static int64_t take_share(int64_t n, double share) {
+    double exact = (double)n * share, nearest = round(exact);
+    return (int64_t)(fabs(exact - nearest) <= exact * 4 * DBL_EPSILON ? nearest : floor(exact));
+}
+
+void crs_split_lengths(const double share[CRS_SPLITS], int64_t n, int64_t length[CRS_SPLITS]) {
+    int64_t first = take_share(n, share[CRS_TRAIN]);
+    int64_t second = take_share(n, share[CRS_TRAIN] + share[CRS_VALIDATION]);
+    if (second > n || share[CRS_TEST] == 0)
+        second = n;
+    if (first > second || share[CRS_VALIDATION] + share[CRS_TEST] == 0)
+        first = second;
+    length[CRS_TRAIN] = first;
+    length[CRS_VALIDATION] = second - first;
+    length[CRS_TEST] = n - second;
+}
+
+static crs_status check_request(const crs_pack *pack, crs_error *error) {
+    double sum = 0;
+    bool good = true;
+    int standard_inputs = 0;
+    for (int split = 0; split < CRS_SPLITS; split++) {
+        good = good && pack->split[split] >= 0;
+        sum += pack->split[split];
+    }
+    if (!good || !(fabs(sum - 1) <= 1e-9))
+        return crs_fail(
+            error, CRS_USAGE,
+            "--split=%g,%g,%g: the shares of train, validation and test must be 0 or more and add up to 1, as "
+            "in --split=0.9,0.05,0.05",
+            pack->split[0], pack->split[1], pack->split[2]);
+    for (int i = 0; i < pack->inputs; i++)
+        standard_inputs += strcmp(pack->input[i], "-") == 0;
+    if (pack->inputs < 1)
+        return crs_fail(error, CRS_USAGE, "nothing to pack: give text files, or - for standard input");
+    if (standard_inputs > 1)
+        return crs_fail(error, CRS_USAGE, "-: standard input can be read only once; give - once");
+    if (pack->vocabulary && pack->level == CRS_LEVEL_BYTE)
+        return crs_fail(
+            error, CRS_USAGE,
+            "--vocabulary=%s: it contradicts --level=byte, where tokens are the bytes; leave out one of them",
+            pack->vocabulary);
+    if (pack->drop_unknown && !pack->vocabulary)
+        return crs_fail(error, CRS_USAGE,
+                        "--unknown=drop: nothing is unknown to a vocabulary made of the text itself; give "
+                        "--vocabulary=OTHER.h5 with it");
+    return CRS_OK;
+}
+
+/* ---- one pass over the inputs ---- */
+
+static void show_progress(packing *p, size_t bytes) {
+    char line[64];
+    p->done += (int64_t)bytes;
+    if (p->done - p->reported < REPORT_BYTES || p->total <= 0)
+        return;
+    p->reported = p->done;
+    double percent = 100.0 * (double)p->done / (double)p->total;
+    snprintf(line, sizeof line, "packing: %.0f %%", percent < 100 ? percent : 100);
+    crs_live(line);
+}
+
+/* First pass: counts characters. Returns how many were taken: less than count where one is unknown and not to be
+ * dropped. */
+static size_t count_characters(packing *p, size_t count) {
+    size_t known = 0;
+    if (p->made) {
+        for (size_t i = 0; i < count; i++)
+            p->token_of[p->characters[i]] = 1;
+        p->known += (int64_t)count;
+        return count;
+    }
+    for (size_t i = 0; i < count; i++) {
+        bool is_known = p->token_of[p->characters[i]] != 0;
+        if (!is_known && !p->pack->drop_unknown)
+            return i;
+        known += is_known;
+    }
+    p->known += (int64_t)known;
+    p->dropped += (int64_t)(count - known);
+    return count;
+}
+
+/* Second pass: characters become tokens, in place. Returns how many tokens; *strange where one is unexpectedly unknown.
+ */
+static size_t make_tokens(const packing *p, size_t count, bool *strange) {
+    uint32_t *tokens = p->characters;
+    size_t known = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t token = p->token_of[tokens[i]];
+        tokens[known] = token - 1;
+        known += token != 0;
+    }
+    *strange = known < count && !p->pack->drop_unknown;
+    return known;
+}
+
+static crs_status write_characters(packing *p, const crs_source *source, size_t count, crs_error *error) {
+    bool strange, fits = true;
+    size_t tokens = make_tokens(p, count, &strange);
+    if (strange)
+        return crs_source_changed(source, error);
+    crs_status status = crs_writer_add(p->writer, p->characters, tokens, &fits, error);
+    return status || fits ? status : crs_source_changed(source, error);
+}
+
+/* place: of the first of these characters in the source; bytes: theirs. */
+static crs_status fail_unknown(const packing *p, const crs_source *source, int64_t place, const unsigned char *bytes,
+                               size_t count, size_t index, crs_error *error) {
+    char name[32];
+    size_t skip = 0;
+    uint32_t code_point = 0;
+    for (size_t i = 0; i < index; i++)
+        skip += (size_t)crs_utf8_decode(bytes + skip, count - skip, &code_point);
+    crs_utf8_name(p->characters[index], name);
+    return crs_fail(error, CRS_DATA,
+                    "%s: the character %s at byte %lld is not in the vocabulary of %s; --unknown=drop would drop such "
+                    "characters",
+                    crs_source_name(source), name, (long long)(place + (int64_t)skip), p->pack->vocabulary);
+}
+
+/* Bytes as characters of level byte. */
+static crs_decoded take_bytes(const unsigned char *bytes, size_t count, uint32_t *characters, size_t room,
+                              size_t *found, size_t *used) {
+    size_t n = count < room ? count : room;
+    for (size_t i = 0; i < n; i++)
+        characters[i] = bytes[i];
+    *found = *used = n;
+    return CRS_DECODED_ALL;
+}
+
+static crs_status fail_invalid(const crs_source *source, int64_t place, unsigned char byte, crs_error *error) {
+    return crs_fail(
+        error, CRS_DATA,
+        "%s: byte %lld (0x%02x) is not valid UTF-8; convert the text (iconv -t UTF-8), or pack with --level=byte",
+        crs_source_name(source), (long long)place, byte);
+}
+
+/* Takes all whole characters of bytes[0..count), which stand at `place` of the source. *used: the bytes taken. */
+static crs_status take_block(packing *p, const crs_source *source, int64_t place, size_t count, size_t *used,
+                             crs_error *error) {
+    crs_status status = CRS_OK;
+    crs_decoded result = CRS_DECODED_ALL;
+    *used = 0;
+    while (*used < count && result == CRS_DECODED_ALL && !status) {
+        const unsigned char *bytes = p->bytes + *used;
+        size_t found, part, left = count - *used;
+        result = (p->pack->level == CRS_LEVEL_BYTE ? take_bytes : crs_decode)(bytes, left, p->characters, CHARACTERS,
+                                                                              &found, &part);
+        int64_t here = place + (int64_t)*used;
+        if (p->writer) {
+            status = write_characters(p, source, found, error);
+        } else {
+            size_t taken = count_characters(p, found);
+            if (taken < found)
+                status = fail_unknown(p, source, here, bytes, left, taken, error);
+        }
+        *used += part;
+        if (!status && result == CRS_DECODED_INVALID)
+            status = p->writer ? crs_source_changed(source, error)
+                               : fail_invalid(source, here + (int64_t)part, bytes[part], error);
+    }
+    return status;
+}
+
+/* All of one source. *size: its bytes; p->hash: of them. */
+static crs_status take_source(packing *p, const crs_source *source, int descriptor, int64_t *size, crs_error *error) {
+    size_t kept = 0, used = 0; /* bytes kept: the beginning of a character */
+    crs_hash_reset(p->hash);
+    for (*size = 0;;) {
+        ssize_t got = crs_source_read(source, descriptor, p->bytes + kept, p->tuning->read_bytes, error);
+        if (got < 0)
+            return error->status;
+        if (got == 0)
+            break;
+        crs_hash_add(p->hash, p->bytes + kept, (size_t)got);
+        size_t count = kept + (size_t)got;
+        crs_status status = take_block(p, source, *size - (int64_t)kept, count, &used, error);
+        if (status)
+            return status;
+        *size += got;
+        kept = count - used;
+        memmove(p->bytes, p->bytes + used, kept);
+        show_progress(p, (size_t)got);
+    }
+    if (kept == 0)
+        return CRS_OK;
+    if (p->writer)
+        return crs_source_changed(source, error);
+    return crs_fail(
+        error, CRS_DATA,
+        "%s: byte %lld (0x%02x) begins a character of UTF-8 that the end of the file cuts off; mend the text, or "
+        "pack with --level=byte",
+        crs_source_name(source), (long long)(*size - (int64_t)kept), p->bytes[0]);
+}
+
+static crs_status take_all(packing *p, crs_error *error) {
+    crs_status status = CRS_OK;
+    p->known = p->dropped = 0;
+    for (int i = 0; i < p->pack->inputs && !status; i++) {
+        crs_source *source = &p->source[i];
+        char hex[CRS_HASH_HEX];
+        int64_t size = 0;
+        int descriptor = crs_source_begin(source, error);
+        if (descriptor < 0)
+            return error->status;
+        status = take_source(p, source, descriptor, &size, error);
+        crs_source_end(source, descriptor);
+        crs_hash_text(p->hash, hex);
+        if (!status && p->writer && (size != source->size || strcmp(hex, source->hash) != 0))
+            status = crs_source_changed(source, error);
+        source->size = size;
+        memcpy(source->hash, hex, sizeof hex);
+    }
+    return status;
+}
+
+/* ---- from the first pass to the second ---- */
+
+/* Tokens for what the first pass met, in ascending order. */
+static crs_status make_vocabulary(packing *p, crs_error *error) {
+    uint32_t count = 0;
+    for (uint32_t code_point = 0; code_point < UNICODE; code_point++)
+        if (p->token_of[code_point])
+            p->token_of[code_point] = ++count;
+    uint32_t *code_points = crs_alloc_or_fail(count, sizeof *code_points, CRS_MEMORY_DATA, "a vocabulary", error);
+    if (!code_points)
+        return error->status;
+    for (uint32_t code_point = 0; code_point < UNICODE; code_point++)
+        if (p->token_of[code_point])
+            code_points[p->token_of[code_point] - 1] = code_point;
+    crs_status status = crs_vocabulary_create(&p->vocabulary, CRS_LEVEL_CHAR, code_points, count, error);
+    crs_free(&code_points);
+    return status;
+}
+
+/* What is known before any text is read. */
+static crs_status prepare_vocabulary(packing *p, crs_error *error) {
+    const crs_pack *pack = p->pack;
+    crs_status status = CRS_OK;
+    p->made = pack->level == CRS_LEVEL_CHAR && !pack->vocabulary;
+    if (pack->level == CRS_LEVEL_BYTE)
+        status = crs_vocabulary_create(&p->vocabulary, CRS_LEVEL_BYTE, NULL, 0, error);
+    else if (pack->vocabulary)
+        status = crs_vocabulary_load(pack->vocabulary, &p->vocabulary, error);
+    for (uint32_t token = 0; token < p->vocabulary.count && !status; token++)
+        p->token_of[p->vocabulary.code_points ? p->vocabulary.code_points[token] : token] = token + 1;
+    return status;
+}
+
+/* The names of the inputs for the attribute `source`; those past SOURCE_MAX bytes are counted. */
+static void describe_sources(const packing *p, char text[SOURCE_MAX + 64]) {
+    size_t length = 0;
+    int named = 0;
+    for (; named < p->pack->inputs; named++) {
+        const char *name = crs_source_name(&p->source[named]);
+        if (length + strlen(name) + 2 > SOURCE_MAX)
+            break;
+        length += (size_t)sprintf(text + length, "%s%s", named ? ", " : "", name);
+    }
+    if (named < p->pack->inputs)
+        length += (size_t)sprintf(text + length, "%s%d files%s", named ? " and " : "", p->pack->inputs - named,
+                                  named ? " more" : "");
+    /* File names may be any bytes, the attribute is UTF-8. */
+    for (size_t i = 0; i < length;) {
+        uint32_t code_point = 0;
+        int step = crs_utf8_decode((unsigned char *)text + i, length - i, &code_point);
+        if (step < 1 || code_point < ' ' || code_point == 0x7f)
+            text[i] = '?';
+        i += step < 1 ? 1 : (size_t)step;
+    }
+}
+
+/* Reads back what was written, before it takes its place: HDF5 is known to lose chunks without a word. */
+static crs_status check_output(const packing *p, crs_error *error) {
+    crs_dataset dataset;
+    crs_error inner = {0};
+    crs_status status = crs_dataset_open(&dataset, p->output.temporary, &inner);
+    if (!status) {
+        for (crs_split split = 0; split < CRS_SPLITS && !status; split++)
+            status = crs_dataset_verify(&dataset, split, &inner);
+        crs_dataset_close(&dataset);
+    }
+    if (!status)
+        return CRS_OK;
+    return crs_fail(error, status == CRS_INTERNAL ? status : CRS_CREATE,
+                    "%s: what was written does not read back as it should (is the disk sound?): %s", p->output.name,
+                    inner.message);
+}
+
+static crs_status write_tokens(packing *p, crs_packed *packed, crs_error *error) {
+    char source[SOURCE_MAX + 64];
+    bool whole = false;
+    int64_t tokens = p->known;
+    describe_sources(p, source);
+    crs_writer_plan plan = {.vocabulary = &p->vocabulary, .source = source, .chunk_bytes = p->tuning->chunk_bytes};
+    crs_split_lengths(p->pack->split, tokens, plan.length);
+    crs_status status = crs_writer_open(&p->writer, &p->output, &plan, error);
+    if (!status)
+        status = take_all(p, error);
+    if (!status)
+        status = crs_writer_finish(p->writer, &whole, error);
+    /* Every source hashed as before, so that what comes out is as long as it was counted. */
+    CRS_ASSERT(status || whole);
+    if (!status)
+        status = check_output(p, error);
+    packed->tokens = tokens;
+    packed->vocabulary = p->vocabulary.count;
+    memcpy(packed->length, plan.length, sizeof packed->length);
+    return status;
+}
+
+static crs_status run_passes(packing *p, crs_packed *packed, crs_error *error) {
+    crs_status status = take_all(p, error);
+    if (status)
+        return status;
+    packed->dropped = p->dropped;
+    for (int i = 0; i < p->pack->inputs; i++)
+        packed->bytes += p->source[i].size;
+    p->total = 2 * packed->bytes;
+    if (p->known == 0 && p->dropped > 0)
+        return crs_fail(error, CRS_DATA,
+                        "nothing to pack: none of the text's %lld characters is in the vocabulary of %s",
+                        (long long)p->dropped, p->pack->vocabulary);
+    if (p->known == 0)
+        return crs_fail(error, CRS_DATA, "%s%s: nothing to pack: there is no text in it",
+                        crs_source_name(&p->source[0]), p->pack->inputs > 1 ? " and the other inputs" : "");
+    if (p->made)
+        status = make_vocabulary(p, error);
+    if (!status && p->tuning->between)
+        p->tuning->between(p->tuning->context);
+    return status ? status : write_tokens(p, packed, error);
+}
+
+/* Everything but the passes: room, the output's temporary file, the inputs. */
+static crs_status open_all(packing *p, crs_error *error) {
+    const crs_pack *pack = p->pack;
+    crs_status status = CRS_OK;
+    p->source = crs_alloc_or_fail((size_t)pack->inputs, sizeof *p->source, CRS_MEMORY_DATA, "the inputs", error);
+    p->bytes = crs_alloc_or_fail(p->tuning->read_bytes + 3, 1, CRS_MEMORY_DATA, "reading text", error);
+    p->characters = crs_alloc_or_fail(CHARACTERS, sizeof *p->characters, CRS_MEMORY_DATA, "reading text", error);
+    p->token_of = crs_alloc_or_fail(UNICODE, sizeof *p->token_of, CRS_MEMORY_DATA, "a vocabulary", error);
+    p->hash = crs_hash_new();
+    if (!p->source || !p->bytes || !p->characters || !p->token_of || !p->hash)
+        return crs_fail(error, CRS_INTERNAL, "out of memory for packing");
+    for (int i = 0; i < pack->inputs; i++)
+        p->source[i].spool = -1;
+    status = prepare_vocabulary(p, error);
+    if (!status)
+        status = crs_output_open(&p->output, pack->output, error);
+    for (int i = 0; i < pack->inputs && !status; i++) {
+        status = crs_source_open(&p->source[i], pack->input[i], &p->output, error);
+        p->total += 2 * p->source[i].size;
+    }
+    return status;
+}
+
+crs_status crs_pack_text_tuned(const crs_pack *pack, const crs_pack_tuning *tuning, crs_packed *packed,
+                               crs_error *error) {
+    packing p = {.pack = pack, .tuning = tuning};
+    double start = crs_seconds();
+    memset(packed, 0, sizeof *packed);
+    crs_status status = check_request(pack, error);
+    if (!status)
+        status = open_all(&p, error);
+    if (!status)
+        status = run_passes(&p, packed, error);
+    crs_writer_free(&p.writer);
+    if (!status)
+        status = crs_output_finish(&p.output, error);
+    for (int i = 0; i < pack->inputs && p.source; i++)
+        crs_source_close(&p.source[i]);
+    crs_output_discard(&p.output);
+    crs_hash_free(&p.hash);
+    crs_vocabulary_free(&p.vocabulary);
+    crs_free(&p.token_of);
+    crs_free(&p.characters);
+    crs_free(&p.bytes);
+    crs_free(&p.source);
+    crs_live("");
+    packed->seconds = crs_seconds() - start;
+    return status;
+}
+
+crs_status crs_pack_text(const crs_pack *pack, crs_packed *packed, crs_error *error) {
+    static const crs_pack_tuning tuning = {.read_bytes = 256 << 10, .chunk_bytes = 256 << 10};
+    return crs_pack_text_tuned(pack, &tuning, packed, error);
+}

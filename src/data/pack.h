@@ -1,0 +1,101 @@
+/* What the parts of packing share. */
+#ifndef CAROUSEL_DATA_PACK_H
+#define CAROUSEL_DATA_PACK_H
+
+#include <sys/types.h>
+
+#include "carousel/data.h"
+#include "data/h5.h"
+
+/* ---- the whole, with what tests turn ---- */
+
+typedef struct crs_pack_tuning {
+    size_t read_bytes;              /* read at once; at least 1 */
+    size_t chunk_bytes;             /* of a chunk of the data sets; at least 4 */
+    void (*between)(void *context); /* called between the two passes; may be NULL */
+    void *context;
+} crs_pack_tuning;
+
+/* crs_pack_text is this with tuning of its own. */
+crs_status crs_pack_text_tuned(const crs_pack *pack, const crs_pack_tuning *tuning, crs_packed *packed,
+                               crs_error *error);
+
+/* The lengths of consecutive pieces with these shares of n: where a share times n is a whole number but for the
+ * rounding of doubles, it is that number; else it is rounded down. */
+void crs_split_lengths(const double share[CRS_SPLITS], int64_t n, int64_t length[CRS_SPLITS]);
+
+/* ---- UTF-8 (decode.c) ---- */
+
+typedef enum crs_decoded { CRS_DECODED_ALL, CRS_DECODED_PART, CRS_DECODED_INVALID } crs_decoded;
+
+/* Decodes whole characters of bytes[0..count) into at most `room` (> 0) code points: *found of them from *used bytes.
+ * ALL: nothing is left, or room is full; PART: what is left is the beginning of a character; INVALID: it begins with
+ * none. */
+crs_decoded crs_decode(const unsigned char *bytes, size_t count, uint32_t *code_points, size_t room, size_t *found,
+                       size_t *used);
+
+/* ---- the output (output.c): a temporary file beside it, which takes its place in the end ---- */
+
+typedef struct crs_output {
+    const char *name; /* as the user says it; borrowed */
+    char *path;       /* owned: where it leads (links followed) */
+    char *folder;     /* owned */
+    char *temporary;  /* owned; NULL while there is none */
+} crs_output;
+
+/* Creates the temporary file (CRS_CREATE). It is removed by crs_output_discard, and by SIGINT, SIGTERM and SIGHUP. */
+crs_status crs_output_open(crs_output *output, const char *name, crs_error *error);
+/* Flushes the closed temporary file to the disk and gives it its name. */
+crs_status crs_output_finish(crs_output *output, crs_error *error);
+/* Removes the temporary file, if there is one still, and frees. */
+void crs_output_discard(crs_output *output);
+/* CRS_CREATE: FILE can't be written, with the reason of errno where it has one. */
+crs_status crs_output_fail(const crs_output *output, int reason, crs_error *error);
+/* Whether this is the file that output would replace. */
+bool crs_output_is(const crs_output *output, dev_t device, ino_t inode);
+
+/* ---- the inputs (source.c): each is read twice, and must be the same both times ---- */
+
+typedef struct crs_source {
+    const char *input;       /* as the user says it; borrowed */
+    int spool;               /* a descriptor to read from where it can't be opened twice, or -1 */
+    off_t start;             /* of spool */
+    int64_t size;            /* bytes: first an estimate, after the first pass the count */
+    char hash[CRS_HASH_HEX]; /* of the first pass */
+} crs_source;
+
+/* "standard input", or the file's name. */
+const char *crs_source_name(const crs_source *source);
+/* Checks that it can be read, is no folder, is not the output; copies what can't be read twice to a file beside the
+ * output (or in $TMPDIR) that has no name. */
+crs_status crs_source_open(crs_source *source, const char *input, const crs_output *output, crs_error *error);
+void crs_source_close(crs_source *source);
+/* A descriptor at its beginning, or -1 with *error; to be closed by crs_source_end. */
+int crs_source_begin(const crs_source *source, crs_error *error);
+void crs_source_end(const crs_source *source, int descriptor);
+/* read(), whole unless the end comes; -1 with *error. */
+ssize_t crs_source_read(const crs_source *source, int descriptor, void *bytes, size_t count, crs_error *error);
+/* CRS_DATA: it is not what it was in the first pass. */
+crs_status crs_source_changed(const crs_source *source, crs_error *error);
+
+/* ---- the HDF5 file (writer.c) ---- */
+
+typedef struct crs_writer crs_writer;
+
+typedef struct crs_writer_plan {
+    const crs_vocabulary *vocabulary; /* borrowed until crs_writer_close */
+    const char *source;
+    int64_t length[CRS_SPLITS];
+    size_t chunk_bytes;
+} crs_writer_plan;
+
+/* Makes the data sets in output->temporary (CRS_CREATE). output is borrowed. */
+crs_status crs_writer_open(crs_writer **writer, const crs_output *output, const crs_writer_plan *plan,
+                           crs_error *error);
+/* Appends tokens; false in *fits where there are more than planned. */
+crs_status crs_writer_add(crs_writer *writer, const uint32_t *tokens, size_t count, bool *fits, crs_error *error);
+/* Writes what is left, and closes the file. False in *whole where tokens are missing. */
+crs_status crs_writer_finish(crs_writer *writer, bool *whole, crs_error *error);
+void crs_writer_free(crs_writer **writer); /* closes it, if it is open still */
+
+#endif

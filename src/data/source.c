@@ -1,0 +1,165 @@
+/* The texts that are packed. */
+#include "config.h"
+
+#include "data/pack.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { COPY_BYTES = 1 << 20 };
+
+static bool is_standard_input(const char *input) {
+    return strcmp(input, "-") == 0;
+}
+
+const char *crs_source_name(const crs_source *source) {
+    return is_standard_input(source->input) ? "standard input" : source->input;
+}
+
+static crs_status fail_reading(const crs_source *source, int reason, crs_error *error) {
+    return crs_fail(error, CRS_NO_INPUT, "%s: it can't be read: %s", crs_source_name(source), strerror(reason));
+}
+
+ssize_t crs_source_read(const crs_source *source, int descriptor, void *bytes, size_t count, crs_error *error) {
+    size_t done = 0;
+    while (done < count) {
+        ssize_t got = read(descriptor, (char *)bytes + done, count - done);
+        if (got == 0)
+            break;
+        if (got < 0 && errno != EINTR) {
+            fail_reading(source, errno, error);
+            return -1;
+        }
+        done += got > 0 ? (size_t)got : 0;
+    }
+    return (ssize_t)done;
+}
+
+/* A file without a name, in $TMPDIR or else beside the output; -1 with errno. */
+static int open_spool(const crs_output *output, const char **folder) {
+    const char *wish = getenv("TMPDIR");
+    *folder = wish && *wish ? wish : output->folder;
+    size_t size = strlen(*folder) + 32;
+    char *path = crs_alloc(size, 1, CRS_MEMORY_OTHER);
+    if (!path) {
+        errno = ENOMEM;
+        return -1;
+    }
+    snprintf(path, size, "%s/.carousel-XXXXXX", *folder);
+    int descriptor = mkostemp(path, O_CLOEXEC);
+    if (descriptor >= 0)
+        unlink(path);
+    crs_free(&path);
+    return descriptor;
+}
+
+/* Writes it all; 0 or errno. */
+static int write_all(int descriptor, const char *bytes, size_t count) {
+    while (count > 0) {
+        ssize_t put = write(descriptor, bytes, count);
+        if (put < 0 && errno != EINTR)
+            return errno;
+        if (put > 0) {
+            bytes += put;
+            count -= (size_t)put;
+        }
+    }
+    return 0;
+}
+
+/* Copies all of `from` to a file that can be read again. */
+static crs_status spool(crs_source *source, int from, const crs_output *output, crs_error *error) {
+    const char *folder;
+    crs_status status = CRS_OK;
+    char *bytes = crs_alloc_or_fail(COPY_BYTES, 1, CRS_MEMORY_DATA, "copying the input", error);
+    if (!bytes)
+        return error->status;
+    int reason = 0, to = open_spool(output, &folder);
+    if (to < 0)
+        reason = errno;
+    while (!reason) {
+        ssize_t got = crs_source_read(source, from, bytes, COPY_BYTES, error);
+        if (got < 0)
+            status = error->status;
+        if (got <= 0)
+            break;
+        reason = write_all(to, bytes, (size_t)got);
+        source->size += got;
+    }
+    if (reason)
+        status = crs_fail(error, CRS_CREATE,
+                          "%s: a temporary copy of %s, which is read twice, can't be written there: %s; set TMPDIR to "
+                          "a folder with room",
+                          folder, crs_source_name(source), strerror(reason));
+    if (status && to >= 0)
+        close(to);
+    else
+        source->spool = to;
+    crs_free(&bytes);
+    return status;
+}
+
+/* What is known of an open input before it is read. */
+static crs_status examine(crs_source *source, int descriptor, const crs_output *output, bool *regular,
+                          crs_error *error) {
+    struct stat about;
+    const char *name = crs_source_name(source);
+    if (fstat(descriptor, &about))
+        return fail_reading(source, errno, error);
+    if (S_ISDIR(about.st_mode))
+        return crs_fail(error, CRS_NO_INPUT, "%s: it is a folder; give the text files in it", name);
+    *regular = S_ISREG(about.st_mode);
+    if (*regular && crs_output_is(output, about.st_dev, about.st_ino))
+        return crs_fail(error, CRS_USAGE, "%s: it is an input and the output; choose another name with -o", name);
+    source->size = *regular ? about.st_size : 0;
+    return CRS_OK;
+}
+
+crs_status crs_source_open(crs_source *source, const char *input, const crs_output *output, crs_error *error) {
+    bool regular = false;
+    *source = (crs_source){.input = input, .spool = -1};
+    bool standard = is_standard_input(input);
+    int descriptor = standard ? STDIN_FILENO : open(input, O_RDONLY | O_CLOEXEC);
+    if (descriptor < 0)
+        return crs_fail(error, CRS_NO_INPUT, "%s: %s", input, strerror(errno));
+    crs_status status = examine(source, descriptor, output, &regular, error);
+    if (!status && !regular)
+        status = spool(source, descriptor, output, error);
+    if (!status && regular && standard) {
+        source->spool = descriptor;
+        source->start = lseek(descriptor, 0, SEEK_CUR);
+    }
+    if (!standard)
+        close(descriptor);
+    return status;
+}
+
+void crs_source_close(crs_source *source) {
+    if (source->spool > STDIN_FILENO)
+        close(source->spool);
+    source->spool = -1;
+}
+
+int crs_source_begin(const crs_source *source, crs_error *error) {
+    int descriptor = source->spool >= 0 ? source->spool : open(source->input, O_RDONLY | O_CLOEXEC);
+    if (descriptor < 0 || (source->spool >= 0 && lseek(descriptor, source->start, SEEK_SET) < 0)) {
+        fail_reading(source, errno, error);
+        return -1;
+    }
+    posix_fadvise(descriptor, 0, 0, POSIX_FADV_SEQUENTIAL);
+    return descriptor;
+}
+
+void crs_source_end(const crs_source *source, int descriptor) {
+    if (descriptor >= 0 && descriptor != source->spool)
+        close(descriptor);
+}
+
+crs_status crs_source_changed(const crs_source *source, crs_error *error) {
+    return crs_fail(error, CRS_DATA, "%s: it changed while it was being packed; pack it again when it rests",
+                    crs_source_name(source));
+}
