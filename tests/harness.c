@@ -29,13 +29,21 @@ static int test_count, tests_done;
 static int rank, size;
 static char folder[PATH_SIZE - 256];
 
-int harness_rank(void) { return rank; }
+int harness_rank(void) {
+    return rank;
+}
 
-int harness_size(void) { return size; }
+int harness_size(void) {
+    return size;
+}
 
-void harness_barrier(void) { MPI_Barrier(MPI_COMM_WORLD); }
+void harness_barrier(void) {
+    MPI_Barrier(MPI_COMM_WORLD);
+}
 
-const char *harness_dir(void) { return folder; }
+const char *harness_dir(void) {
+    return folder;
+}
 
 static const char *join_path(const char *directory, const char *name) {
     static char paths[PATHS][PATH_SIZE];
@@ -46,7 +54,9 @@ static const char *join_path(const char *directory, const char *name) {
     return path;
 }
 
-const char *harness_path(const char *name) { return join_path(folder, name); }
+const char *harness_path(const char *name) {
+    return join_path(folder, name);
+}
 
 const char *harness_source(const char *name) {
     const char *srcdir = getenv("srcdir");

@@ -1,6 +1,7 @@
 # What the shell tests and the driver of the CUnit programs share; sourced, not run. Bash.
 #
-# From `make check`, or set by hand: CAROUSEL and CAROUSEL_FAULTS (the programs), MPIRUN (the launcher), srcdir (the source tree).
+# From `make check`, or set by hand: CAROUSEL and CAROUSEL_FAULTS (the programs), MPIRUN (the launcher), srcdir (the
+# source tree).
 # TEST_TIMEOUT: seconds after which one start of the launcher is a hang (300). KEEP=1 keeps the temporary folder.
 #
 # A test starts with `. "$srcdir/tests/lib.sh"`, works in "$WORK" (a private folder, removed at the end), and ends
@@ -9,11 +10,11 @@
 set -u
 exec < /dev/null
 
-: "${MPIRUN:=mpirun}"
 : "${TEST_TIMEOUT:=300}"
 : "${srcdir:=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)}"
 srcdir=$(cd "$srcdir" && pwd)
-export srcdir MPIRUN
+export srcdir
+. "$srcdir/scripts/mpi.sh"
 
 WORK=$(mktemp -d "${TMPDIR:-/tmp}/carousel-XXXXXX") || exit 99
 export TMPDIR=$WORK
@@ -32,15 +33,8 @@ export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}" OMP_WAIT_POLICY=passive
 export LC_ALL=C.UTF-8
 # Open MPI's leaks are not ours (room base counts our own); a sanitizer's finding ends the program.
 export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=0}" UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1}"
-# Shared memory by reading the other process needs a right that containers withhold.
-export OMPI_MCA_btl_vader_single_copy_mechanism="${OMPI_MCA_btl_vader_single_copy_mechanism:-none}"
 export OMPI_MCA_mpi_yield_when_idle=1
-if [ "$(id -u)" -eq 0 ]; then
-    export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-fi
-
-launcher_flags=()
-if "$MPIRUN" --version 2>&1 | grep -q 'Open MPI\|OpenRTE'; then
+if is_open_mpi; then
     launcher_flags=(--oversubscribe --bind-to none --timeout "$TEST_TIMEOUT")
 fi
 
@@ -110,7 +104,8 @@ expect() {
 }
 
 # refused STATUS NAME WORDS COMMAND...: it ends with this status, writes nothing to standard output, and exactly one
-# line `carousel: ...` to standard error, in which each blank-separated one of WORDS stands. What the launcher itself adds is passed over.
+# line `carousel: ...` to standard error, in which each blank-separated one of WORDS stands. What the launcher itself
+# adds is passed over.
 refused() {
     local wanted=$1 name=$2 words=$3 word lines
     shift 3
