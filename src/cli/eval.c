@@ -1,0 +1,149 @@
+/* carousel eval: a checkpoint's loss on a split of a data set. */
+#include "config.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+
+#include "cli/cli.h"
+
+enum { OPTION_SPLIT, OPTION_STREAMS, OPTION_THREADS, OPTION_JSON, OPTIONS };
+
+static const crs_cli_option options[OPTIONS] = {
+    [OPTION_SPLIT] = {0, "split", "NAME", "train, validation or test (test)"},
+    [OPTION_STREAMS] = {0, "streams", "N",
+                        "read the split as N contiguous pieces, each from a zero state, shared out over ranks and threads (1)"},
+    [OPTION_THREADS] = {0, "threads", "N", "threads of a rank (the cores it may run on)"},
+    [OPTION_JSON] = {0, "json", NULL, "print one JSON object"},
+};
+
+static const char *const operands[] = {"CHECKPOINT", "DATA.h5"};
+
+typedef struct request {
+    int split;
+    int64_t streams, threads;
+    bool json;
+} request;
+
+static crs_status take(void *context, int option, const crs_typed *typed, crs_error *error) {
+    static const char *const splits[] = {"train", "validation", "test", NULL};
+    request *r = context;
+    if (option == OPTION_SPLIT)
+        return crs_typed_choice(typed, splits, &r->split, error);
+    if (option == OPTION_STREAMS)
+        return crs_typed_whole(typed, 1, INT32_MAX, &r->streams, error);
+    if (option == OPTION_THREADS)
+        return crs_typed_whole(typed, 1, 1024, &r->threads, error);
+    r->json = true;
+    return CRS_OK;
+}
+
+static const crs_cli eval_cli = {
+    .name = "eval",
+    .usage = "[OPTION]... CHECKPOINT DATA.h5",
+    .about = "Measure a checkpoint on a split of a data set: the mean loss of its predictions.\n"
+             "The same number at any number of ranks and threads.",
+    .more = "Examples:\n"
+            "  carousel eval run/best.h5 shakespeare.h5\n"
+            "  mpirun -n 4 carousel eval --streams=64 --split=validation run/best.h5 shakespeare.h5\n",
+    .operands = operands,
+    .operands_least = 2,
+    .operands_most = 2,
+    .options = options,
+    .options_count = OPTIONS,
+    .take = take,
+};
+
+const crs_cli *crs_eval_cli(void) { return &eval_cli; }
+
+static crs_status refuse_other(const crs_vocabulary *model, const crs_dataset *data, const char *checkpoint, crs_error *error) {
+    const crs_vocabulary *theirs = &data->vocabulary;
+    if (model->level != theirs->level)
+        return crs_fail(error, CRS_DATA, "%s is of level %s, %s of level %s: pack the data with --vocabulary=%s", checkpoint,
+                        crs_level_name(model->level), data->path, crs_level_name(theirs->level), checkpoint);
+    uint32_t token = 0;
+    while (token < model->count && token < theirs->count && model->code_points[token] == theirs->code_points[token])
+        token++;
+    char mine[32] = "none", other[32] = "none";
+    if (token < model->count)
+        crs_utf8_name(model->code_points[token], mine);
+    if (token < theirs->count)
+        crs_utf8_name(theirs->code_points[token], other);
+    return crs_fail(error, CRS_DATA,
+                    "the vocabulary of %s (%" PRIu32 ") is not that of %s (%" PRIu32 "): token %" PRIu32
+                    " is %s in the one and %s in the other; pack the data with --vocabulary=%s",
+                    checkpoint, model->count, data->path, theirs->count, token, mine, other, checkpoint);
+}
+
+static crs_status check(const crs_vocabulary *vocabulary, const crs_dataset *data, const char *checkpoint, const request *r,
+                        crs_error *error) {
+    const char *name = crs_split_name((crs_split)r->split);
+    const int64_t length = data->length[r->split];
+    if (!crs_vocabulary_equal(vocabulary, &data->vocabulary))
+        return refuse_other(vocabulary, data, checkpoint, error);
+    if (length < 2)
+        return crs_fail(error, CRS_DATA, "%s: its split %s has %" PRId64 " tokens, and 2 are the least: give another --split", data->path,
+                        name, length);
+    if (r->streams > length - 1)
+        return crs_fail(error, CRS_CONFIG, "--streams=%" PRId64 " is more than the %" PRId64 " predictions of the split %s; at most --streams=%" PRId64,
+                        r->streams, length - 1, name, length - 1);
+    return CRS_OK;
+}
+
+static void print_json(const request *r, const crs_evaluation *e) {
+    json_t *object = json_pack("{s:s, s:I, s:f, s:f, s:f}", "split", crs_split_name((crs_split)r->split), "tokens", (json_int_t)e->tokens,
+                               "nats_per_token", e->nats_per_token, "bits_per_token", e->bits_per_token, "perplexity", e->perplexity);
+    CRS_ASSERT(object);
+    json_dumpf(object, stdout, JSON_REAL_PRECISION(17));
+    putchar('\n');
+    json_decref(object);
+}
+
+static void print(const request *r, const crs_evaluation *e, crs_level level) {
+    if (r->json) {
+        print_json(r, e);
+        return;
+    }
+    const char *unit = level == CRS_LEVEL_BYTE ? "byte" : "character";
+    printf("split        %s\n", crs_split_name((crs_split)r->split));
+    printf("predictions  %" PRId64 "\n", e->tokens);
+    printf("nats         %.6f a %s\n", e->nats_per_token, unit);
+    printf("bits         %.6f a %s\n", e->bits_per_token, unit);
+    printf("perplexity   %.4f\n", e->perplexity);
+    crs_note("%.1f s, %.0f tokens/s", e->seconds, e->seconds > 0 ? (double)e->tokens / e->seconds : 0.0);
+}
+
+static crs_status evaluate(crs_comm *comm, const request *r, const char *checkpoint, const char *data, crs_error *error) {
+    const crs_kernels *kernels;
+    crs_model *model = NULL;
+    crs_vocabulary vocabulary = {0};
+    crs_dataset dataset = {0};
+    crs_evaluation evaluation;
+    const int threads = r->threads > 0 ? (int)r->threads : crs_comm_threads(comm);
+    if (crs_choose_kernels(comm, &kernels, error) ||
+        crs_model_load_all(comm, checkpoint, kernels, threads, &model, &vocabulary, error))
+        goto out;
+    if (crs_dataset_open(&dataset, data, error) == CRS_OK && check(&vocabulary, &dataset, checkpoint, r, error) == CRS_OK &&
+        crs_comm_rank(comm) == 0)
+        crs_dataset_verify(&dataset, (crs_split)r->split, error);
+    if (crs_comm_agree(comm, error) ||
+        crs_evaluate(comm, model, &dataset, (crs_split)r->split, r->streams, &evaluation, error))
+        goto out;
+    if (crs_comm_rank(comm) == 0) {
+        print(r, &evaluation, dataset.vocabulary.level);
+        crs_output_flush(error);
+    }
+    crs_comm_agree(comm, error);
+out:
+    crs_dataset_close(&dataset);
+    crs_vocabulary_free(&vocabulary);
+    crs_model_free(&model);
+    return error->status;
+}
+
+crs_status crs_command_eval(crs_comm *comm, int argc, char **argv, crs_error *error) {
+    request r = {.split = CRS_TEST, .streams = 1};
+    crs_cli_arguments arguments;
+    if (crs_cli_parse(&eval_cli, argc, argv, &r, &arguments, error) || arguments.help)
+        return error->status;
+    return evaluate(comm, &r, arguments.operand[0], arguments.operand[1], error);
+}

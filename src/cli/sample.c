@@ -1,0 +1,105 @@
+/* carousel sample: text from a checkpoint. */
+#include "config.h"
+
+#include <inttypes.h>
+#include <unistd.h>
+
+#include "carousel/generate.h"
+#include "cli/cli.h"
+
+enum {
+    OPTION_PRIME,
+    OPTION_LENGTH,
+    OPTION_TEMPERATURE,
+    OPTION_TOP_K,
+    OPTION_TOP_P,
+    OPTION_SEED,
+    OPTION_COUNT,
+    OPTION_THREADS,
+    OPTIONS
+};
+
+static const crs_cli_option options[OPTIONS] = {
+    [OPTION_PRIME] = {0, "prime", "TEXT", "what the text begins with (nothing)"},
+    [OPTION_LENGTH] = {0, "length", "N", "characters after it (500)"},
+    [OPTION_TEMPERATURE] = {0, "temperature", "F", "below 1: safer, above 1: wilder; 0: always the likeliest (1)"},
+    [OPTION_TOP_K] = {0, "top-k", "N", "choose among the N likeliest (all)"},
+    [OPTION_TOP_P] = {0, "top-p", "F", "choose among the likeliest that make this probability (1)"},
+    [OPTION_SEED] = {0, "seed", "N", "the same seed gives the same text on every machine (1)"},
+    [OPTION_COUNT] = {0, "count", "N", "texts (1)"},
+    [OPTION_THREADS] = {0, "threads", "N", "threads (1)"},
+};
+
+static const char *const operands[] = {"CHECKPOINT"};
+
+typedef struct request {
+    crs_sampling sampling;
+    int64_t threads;
+} request;
+
+static crs_status take(void *context, int option, const crs_typed *typed, crs_error *error) {
+    request *r = context;
+    crs_sampling *s = &r->sampling;
+    const crs_range temperature = {.low = 0, .high = 1e6}, share = {.low = 0, .high = 1, .above_low = true};
+    switch (option) {
+    case OPTION_PRIME:
+        s->prime = typed->value;
+        return CRS_OK;
+    case OPTION_LENGTH:
+        return crs_typed_whole(typed, 0, INT64_C(1000000000000), &s->length, error);
+    case OPTION_TEMPERATURE:
+        return crs_typed_real(typed, &temperature, &s->temperature, error);
+    case OPTION_TOP_K:
+        return crs_typed_whole(typed, 1, INT32_MAX, &s->top_k, error);
+    case OPTION_TOP_P:
+        return crs_typed_real(typed, &share, &s->top_p, error);
+    case OPTION_SEED:
+        return crs_typed_seed(typed, &s->seed, error);
+    case OPTION_COUNT:
+        return crs_typed_whole(typed, 1, INT32_MAX, &s->count, error);
+    default:
+        return crs_typed_whole(typed, 1, 1024, &r->threads, error);
+    }
+}
+
+static const crs_cli sample_cli = {
+    .name = "sample",
+    .usage = "[OPTION]... CHECKPOINT",
+    .about = "Write text with a trained network, character by character.",
+    .more = "Examples:\n"
+            "  carousel sample run/best.h5 --prime='KING' --length=2000 --temperature=0.8\n"
+            "  carousel sample run/best.h5 --count=3 --seed=7\n",
+    .operands = operands,
+    .operands_least = 1,
+    .operands_most = 1,
+    .options = options,
+    .options_count = OPTIONS,
+    .take = take,
+};
+
+/* A person sees each character as it is made. */
+static crs_status print(void *context, const char *bytes, size_t count, crs_error *error) {
+    const bool *at_once = context;
+    if (fwrite(bytes, 1, count, stdout) != count || *at_once)
+        return crs_output_flush(error);
+    return CRS_OK;
+}
+
+crs_status crs_command_sample(int argc, char **argv, crs_error *error) {
+    request r = {.sampling = {.prime = "", .length = 500, .temperature = 1, .top_p = 1, .seed = 1, .count = 1}, .threads = 1};
+    crs_cli_arguments arguments;
+    const crs_kernels *kernels;
+    crs_model *model = NULL;
+    crs_vocabulary vocabulary = {0};
+    bool at_once = isatty(STDOUT_FILENO) == 1;
+    if (crs_cli_parse(&sample_cli, argc, argv, &r, &arguments, error) || arguments.help)
+        return error->status;
+    if (crs_choose_kernels(NULL, &kernels, error))
+        return error->status;
+    if (crs_model_load(arguments.operand[0], kernels, (int)r.threads, &model, &vocabulary, error) == CRS_OK &&
+        crs_sample(model, &vocabulary, &r.sampling, print, &at_once, error) == CRS_OK)
+        crs_output_flush(error);
+    crs_vocabulary_free(&vocabulary);
+    crs_model_free(&model);
+    return error->status;
+}

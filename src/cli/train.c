@@ -1,0 +1,73 @@
+/* carousel train. */
+#include "config.h"
+
+#include <string.h>
+
+#include "cli/cli.h"
+
+enum { OPTIONS_MOST = 64 };
+
+static crs_cli_option options[OPTIONS_MOST];
+static const char *const operands[] = {"DATA.h5"};
+
+static crs_status take(void *context, int option, const crs_typed *typed, crs_error *error) {
+    return crs_settings_set(context, option, typed->value, typed->where, typed->status, error);
+}
+
+static crs_cli train_cli = {
+    .name = "train",
+    .usage = "[OPTION]... DATA.h5 -o RUN",
+    .about = "Train a network on a data set; checkpoints go to the folder RUN. The same command,\n"
+             "run again, goes on where the last one stopped. Defaults stand in parentheses.",
+    .more = "Examples:\n"
+            "  carousel train shakespeare.h5 -o run\n"
+            "  mpirun -n 8 carousel train shakespeare.h5 -o run --hidden=512 --dropout=0.3\n"
+            "  mpirun -n 8 carousel train shakespeare.h5 -o run --stop-after=1h30m\n",
+    .operands = operands,
+    .operands_least = 1,
+    .operands_most = 1,
+    .options = options,
+    .take = take,
+};
+
+const crs_cli *crs_train_cli(void) {
+    train_cli.options_count = crs_options_count;
+    for (int i = 0; i < crs_options_count; i++) {
+        const crs_option *o = &crs_options[i];
+        options[i] = (crs_cli_option){strcmp(o->name, "output") == 0 ? 'o' : 0, o->name, o->argument, o->help};
+    }
+    return &train_cli;
+}
+
+static crs_status take_operand(crs_config *config, const char *path, crs_error *error) {
+    if (strlen(path) >= sizeof config->data)
+        return crs_fail(error, CRS_USAGE, "the name of the data set is too long: %zu bytes", strlen(path));
+    snprintf(config->data, sizeof config->data, "%s", path);
+    return CRS_OK;
+}
+
+crs_status crs_command_train(crs_comm *comm, int argc, char **argv, crs_error *error) {
+    crs_cli_arguments arguments;
+    crs_settings *settings = crs_alloc_or_fail(1, sizeof *settings, CRS_MEMORY_OTHER, "the settings", error);
+    if (!settings)
+        return error->status;
+    crs_settings_default(settings);
+    if (crs_cli_parse(crs_train_cli(), argc, argv, settings, &arguments, error) || arguments.help)
+        goto out;
+    if (take_operand(&settings->config, arguments.operand[0], error))
+        goto out;
+    if (settings->config.config_file[0])
+        crs_settings_read_file(settings, settings->config.config_file, error);
+    if (crs_comm_agree(comm, error))
+        goto out;
+    if (!settings->config.output[0]) {
+        crs_fail(error, CRS_USAGE, "-o is missing: the folder of the run; usage: carousel train %s", train_cli.usage);
+        goto out;
+    }
+    if (crs_settings_check(settings, error))
+        goto out;
+    crs_train(comm, settings, error);
+out:
+    crs_free(&settings);
+    return error->status;
+}
