@@ -41,7 +41,8 @@ crs_status crs_fail(crs_error *error, crs_status status, const char *format, ...
 
 /* Tier one. Prints `carousel: rank R: FILE:LINE: message` and ends every rank by the hook (abort() without one). */
 _Noreturn void crs_panic(const char *file, int line, const char *format, ...) __attribute__((format(printf, 3, 4)));
-#define CRS_ASSERT(condition) ((condition) ? (void)0 : crs_panic(__FILE__, __LINE__, "broken invariant: %s", #condition))
+#define CRS_ASSERT(condition) \
+    ((condition) ? (void)0 : crs_panic(__FILE__, __LINE__, "broken invariant: %s", #condition))
 
 /* What ends every rank; room comm sets it to MPI_Abort. May be NULL. */
 void crs_set_abort(void (*hook)(int status));
@@ -83,25 +84,25 @@ typedef enum crs_purpose {
     CRS_MEMORY_PURPOSES,
 } crs_purpose;
 
-/* count * size bytes, zeroed, aligned to 64; NULL where the product overflows or memory is out (count or size of 0 gives
- * a valid empty block). Owned by the caller. */
+/* count * size bytes, zeroed, aligned to 64; NULL where the product overflows or memory is out (count or size of 0
+ * gives a valid empty block). Owned by the caller. */
 void *crs_alloc(size_t count, size_t size, crs_purpose purpose);
 /* As crs_alloc; where it fails, *error says how much was wanted and for what (CRS_INTERNAL). */
 void *crs_alloc_or_fail(size_t count, size_t size, crs_purpose purpose, const char *what, crs_error *error);
 /* Frees *pointer and sets it to NULL; a NULL *pointer is fine. `crs_free(&p)` with any pointer type. */
-#define crs_free(address)                                                                                                                  \
-    do {                                                                                                                                   \
-        crs_free_block(*(address));                                                                                                        \
-        *(address) = NULL;                                                                                                                 \
+#define crs_free(address)           \
+    do {                            \
+        crs_free_block(*(address)); \
+        *(address) = NULL;          \
     } while (0)
 void crs_free_block(void *block);
 /* A copy of text; owned by the caller, freed with crs_free. NULL when out of memory. */
 char *crs_copy_text(const char *text);
 
-int64_t crs_memory_blocks(void);                  /* blocks allocated and not freed; 0 at exit */
-int64_t crs_memory_bytes(crs_purpose purpose);    /* now */
-int64_t crs_memory_peak(crs_purpose purpose);     /* the most there were */
-int64_t crs_memory_allocations(void);             /* calls of crs_alloc so far: a warm step makes none */
+int64_t crs_memory_blocks(void);               /* blocks allocated and not freed; 0 at exit */
+int64_t crs_memory_bytes(crs_purpose purpose); /* now */
+int64_t crs_memory_peak(crs_purpose purpose);  /* the most there were */
+int64_t crs_memory_allocations(void);          /* calls of crs_alloc so far: a warm step makes none */
 const char *crs_purpose_name(crs_purpose purpose);
 /* For tests: the n-th allocation from now on fails (1: the next); 0 turns it off. */
 void crs_memory_fail_at(int64_t n);
@@ -119,14 +120,16 @@ typedef enum crs_draw {
 /* out[4] = Philox(counter = a, b, c, d; key = seed, draw). */
 void crs_random(uint64_t seed, crs_draw draw, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t out[4]);
 /* The top 53 bits of a draw as a double in [0, 1). */
-static inline double crs_unit_double(uint64_t bits) { return (double)(bits >> 11) * 0x1p-53; }
+static inline double crs_unit_double(uint64_t bits) {
+    return (double)(bits >> 11) * 0x1p-53;
+}
 
 /* ---- scalar functions with the same bits everywhere ---------------------------------------------------
  *
  * Only +, -, *, / and fused multiply-adds in a fixed order, so that no libm's version shows. */
-double crs_log(double x);         /* natural logarithm, within 2 ulp, x > 0 and finite */
-double crs_exp(double x);         /* within 2 ulp for |x| < 700 */
-double crs_cospi(double x);       /* cos(pi x), 0 <= x <= 1, absolute error below 1e-15 */
+double crs_log(double x);               /* natural logarithm, within 2 ulp, x > 0 and finite */
+double crs_exp(double x);               /* within 2 ulp for |x| < 700 */
+double crs_cospi(double x);             /* cos(pi x), 0 <= x <= 1, absolute error below 1e-15 */
 double crs_power(double x, uint64_t n); /* x^n by repeated squaring */
 
 /* ---- hashes -------------------------------------------------------------------------------------------
@@ -145,7 +148,8 @@ void crs_hash_bytes(const void *bytes, size_t count, char hex[CRS_HASH_HEX]);
 /* ---- text and vocabularies ----------------------------------------------------------------------------*/
 
 /* Reads one code point of valid UTF-8 (no surrogates, no overlong forms, at most U+10FFFF) from bytes[0..count).
- * Returns its length in bytes (1 to 4), 0 where the bytes are a valid but incomplete beginning, -1 where they are invalid. */
+ * Returns its length in bytes (1 to 4), 0 where the bytes are a valid but incomplete beginning, -1 where they are
+ * invalid. */
 int crs_utf8_decode(const unsigned char *bytes, size_t count, uint32_t *code_point);
 /* Writes 1 to 4 bytes, no terminating zero. Returns the length. */
 int crs_utf8_encode(uint32_t code_point, char out[4]);
@@ -168,7 +172,8 @@ typedef struct crs_vocabulary {
 
 /* Copies code_points. Refuses (CRS_DATA) an empty or repeating list, or one with values that are no code points. Level
  * byte: code_points and count are not looked at. What was refused needs no crs_vocabulary_free. */
-crs_status crs_vocabulary_create(crs_vocabulary *vocabulary, crs_level level, const uint32_t *code_points, uint32_t count, crs_error *error);
+crs_status crs_vocabulary_create(crs_vocabulary *vocabulary, crs_level level, const uint32_t *code_points,
+                                 uint32_t count, crs_error *error);
 void crs_vocabulary_free(crs_vocabulary *vocabulary);
 bool crs_vocabulary_equal(const crs_vocabulary *a, const crs_vocabulary *b);
 /* The token of a code point (level byte: of a byte), or -1. */
@@ -176,8 +181,8 @@ int64_t crs_vocabulary_token(const crs_vocabulary *vocabulary, uint32_t code_poi
 
 /* ---- faults -------------------------------------------------------------------------------------------
  *
- * In the test build alone (-DCRS_FAULTS), CAROUSEL_FAULT=NAME makes one thing go wrong on purpose, so that a test can show
- * that it would be noticed; the names stand where they are asked for. Elsewhere it is the constant false. */
+ * In the test build alone (-DCRS_FAULTS), CAROUSEL_FAULT=NAME makes one thing go wrong on purpose, so that a test can
+ * show that it would be noticed; the names stand where they are asked for. Elsewhere it is the constant false. */
 #ifdef CRS_FAULTS
 bool crs_fault(const char *name);
 #else

@@ -1,10 +1,12 @@
-/* The state of a run as one HDF5 file. Format: docs/formats.md. Local: rank 0 writes and reads; room train shares out. */
+/* The state of a run as one HDF5 file. Format: docs/formats.md.
+ * Local: rank 0 writes and reads; room train shares out. */
 #ifndef CAROUSEL_CHECKPOINT_H
 #define CAROUSEL_CHECKPOINT_H
 
 #include "carousel/base.h"
 
-/* A named array. Paths are full: "/model/layers/0/weight_ih", "/optimizer/adam/first_moment/output/bias", "/state/hidden". */
+/* A named array. Paths are full: "/model/layers/0/weight_ih", "/optimizer/adam/first_moment/output/bias",
+ * "/state/hidden". */
 typedef enum crs_type { CRS_F32, CRS_F64, CRS_I64, CRS_U64 } crs_type;
 
 typedef struct crs_array {
@@ -31,24 +33,25 @@ typedef struct crs_checkpoint {
 void crs_checkpoint_free(crs_checkpoint *checkpoint);
 /* Adds an array with room for its values (zeroed), and returns it, or NULL with *error. The path is a new one. What was
  * returned before may have moved; the values have not. */
-crs_array *crs_checkpoint_add(crs_checkpoint *checkpoint, const char *path, crs_type type, int rank, const int64_t *dims, crs_error *error);
+crs_array *crs_checkpoint_add(crs_checkpoint *checkpoint, const char *path, crs_type type, int rank,
+                              const int64_t *dims, crs_error *error);
 /* The array of that path, or NULL. */
 crs_array *crs_checkpoint_find(const crs_checkpoint *checkpoint, const char *path);
 int64_t crs_array_size(const crs_array *array); /* elements */
 
-/* Writes path atomically: a temporary name beside it, closed, flushed to the disk, read back and checked, renamed, the folder
- * flushed. On failure (CRS_CREATE) nothing of that name has changed and the temporary file is gone. */
+/* Writes path atomically: a temporary name beside it, closed, flushed to the disk, read back and checked, renamed, the
+ * folder flushed. On failure (CRS_CREATE) nothing of that name has changed and the temporary file is gone. */
 crs_status crs_checkpoint_write(const char *path, const crs_checkpoint *checkpoint, crs_error *error);
-/* Reads all and checks every hash, that floats of /model are finite, and that shapes fit the attributes. CRS_NO_INPUT, CRS_DATA; on failure
- * *checkpoint is empty. */
+/* Reads all and checks every hash, that floats of /model are finite, and that shapes fit the attributes. CRS_NO_INPUT,
+ * CRS_DATA; on failure *checkpoint is empty. */
 crs_status crs_checkpoint_read(const char *path, crs_checkpoint *checkpoint, crs_error *error);
 
-/* XXH3-128 over the parameters, and over parameters, optimizer, step, position, carried hidden state: each array's path,
- * shape and bytes, in the order of the paths. */
+/* XXH3-128 over the parameters, and over parameters, optimizer, step, position, carried hidden state: each array's
+ * path, shape and bytes, in the order of the paths. */
 void crs_checkpoint_digests(const crs_checkpoint *checkpoint, char parameters[CRS_HASH_HEX], char state[CRS_HASH_HEX]);
 
-/* What a file of this project says that it is: "carousel/checkpoint" or "carousel/tokens". CRS_NO_INPUT; CRS_DATA where it says
- * neither. */
+/* What a file of this project says that it is: "carousel/checkpoint" or "carousel/tokens". CRS_NO_INPUT; CRS_DATA where
+ * it says neither. */
 crs_status crs_file_format(const char *path, char format[32], crs_error *error);
 
 /* ---- a run's folder ---- */
@@ -56,9 +59,11 @@ crs_status crs_file_format(const char *path, char format[32], crs_error *error);
 /* Writes RUN/step-NNNNNNNN.h5, then makes RUN/last.h5 (and best.h5 where best) a hard link to it, or a copy, each by a
  * temporary name and a rename; then removes the oldest step files beyond keep. Creates RUN. */
 crs_status crs_run_save(const char *run, const crs_checkpoint *checkpoint, bool best, int keep, crs_error *error);
-/* The newest good checkpoint of RUN. Each damaged one that it passes over is said with crs_warn. *found is false where RUN
- * holds none at all (or does not exist); CRS_DATA where there are some and none is whole. path: of the file read. */
-crs_status crs_run_load(const char *run, bool *found, crs_checkpoint *checkpoint, char *path, size_t path_size, crs_error *error);
+/* The newest good checkpoint of RUN. Each damaged one that it passes over is said with crs_warn. *found is false where
+ * RUN holds none at all (or does not exist); CRS_DATA where there are some and none is whole.
+ * path: of the file read. */
+crs_status crs_run_load(const char *run, bool *found, crs_checkpoint *checkpoint, char *path, size_t path_size,
+                        crs_error *error);
 /* Moves RUN to RUN.old, RUN.old-2, ... (the first free name), told in moved. */
 crs_status crs_run_move_aside(const char *run, char *moved, size_t moved_size, crs_error *error);
 

@@ -23,28 +23,29 @@ int crs_comm_node_size(const crs_comm *comm);
 int crs_comm_node_rank(const crs_comm *comm);
 /* Seconds this rank has spent waiting for and talking to others since the start. Local. */
 double crs_comm_time(const crs_comm *comm);
-/* How many threads this rank should run: the cores it may run on (hwloc; the binding of the process), divided by the ranks
- * that may run on the same ones; at least 1. Collective. */
+/* How many threads this rank should run: the cores it may run on (hwloc; the binding of the process), divided by the
+ * ranks that may run on the same ones; at least 1. Collective. */
 int crs_comm_threads(crs_comm *comm);
 
 /* Collective. Every rank gives its own error (status CRS_OK where all is well) and gets, in *error and as the returned
- * status, the one of the lowest rank that has one; "rank R: " stands before its message where the ranks' messages differ. The only way in which
- * ranks decide to go on, stop, or fail. */
+ * status, the one of the lowest rank that has one; "rank R: " stands before its message where the ranks' messages
+ * differ. The only way in which ranks decide to go on, stop, or fail. */
 crs_status crs_comm_agree(crs_comm *comm, crs_error *error);
 /* Collective: the lowest / highest of all ranks' values. */
 int64_t crs_comm_min(crs_comm *comm, int64_t value);
 int64_t crs_comm_max(crs_comm *comm, int64_t value);
 
-/* Collective: values[n] become the sums over ranks. Integer addition: the same bits for any number and order of ranks. Any n. */
+/* Collective: values[n] become the sums over ranks. Integer addition: the same bits for any number and order of ranks.
+ * Any n. */
 void crs_comm_sum(crs_comm *comm, int64_t *values, size_t n);
-/* Collective: as crs_comm_sum, but each value travels as a float (half the bytes): --reduce=float. Gives up the same bits at
- * other numbers of ranks, but every rank gets the same. */
+/* Collective: as crs_comm_sum, but each value travels as a float (half the bytes): --reduce=float. Gives up the same
+ * bits at other numbers of ranks, but every rank gets the same. */
 void crs_comm_sum_float(crs_comm *comm, int64_t *values, size_t n);
 
 /* Collective: rank 0's bytes for everyone. Any count. */
 void crs_comm_broadcast(crs_comm *comm, void *bytes, size_t count);
-/* Collective: rows_of[r] neighbouring rows of row_bytes from each rank r (in the order of ranks) to all[] at rank 0 (NULL
- * elsewhere), and back. mine: this rank's. */
+/* Collective: rows_of[r] neighbouring rows of row_bytes from each rank r (in the order of ranks) to all[] at rank 0
+ * (NULL elsewhere), and back. mine: this rank's. */
 void crs_comm_gather(crs_comm *comm, const void *mine, void *all, const int *rows_of, size_t row_bytes);
 void crs_comm_scatter(crs_comm *comm, const void *all, void *mine, const int *rows_of, size_t row_bytes);
 void crs_comm_barrier(crs_comm *comm); /* collective */
@@ -53,15 +54,16 @@ void crs_comm_barrier(crs_comm *comm); /* collective */
 typedef struct crs_lanes {
     int batch;     /* rows over all ranks */
     int lane_rows; /* nominal rows a lane: min(ceil(256 / window), floor(batch / 8)), at least 1, or --lane */
-    int lanes;     /* ceil(batch / lane_rows); lane l has the rows floor(l batch / lanes) .. floor((l+1) batch / lanes) */
+    int lanes; /* ceil(batch / lane_rows); lane l has the rows floor(l batch / lanes) .. floor((l+1) batch / lanes) */
     int first_lane, own_lanes; /* this rank's: lanes floor(r lanes / ranks) .. floor((r+1) lanes / ranks) */
     int first_row, own_rows;
     double efficiency; /* mean rows a rank / most rows a rank */
 } crs_lanes;
 
-/* lane: --lane, or 0 for the default. Refuses (CRS_CONFIG) more ranks than lanes, naming the --batch or --lane that would do. */
+/* lane: --lane, or 0 for the default. Refuses (CRS_CONFIG) more ranks than lanes, naming the --batch or --lane that
+ * would do. */
 crs_status crs_lanes_plan(crs_lanes *lanes, int batch, int window, int lane, int rank, int ranks, crs_error *error);
-int crs_lane_start(const crs_lanes *lanes, int lane);            /* first global row; lane = lanes gives batch */
+int crs_lane_start(const crs_lanes *lanes, int lane);                 /* first global row; lane = lanes gives batch */
 void crs_lanes_rows(const crs_lanes *lanes, int ranks, int *rows_of); /* rows_of[ranks]: rows of each rank */
 
 #endif

@@ -14,11 +14,11 @@ typedef struct crs_dataset {
     char *source;              /* owned: what it was packed from */
     crs_vocabulary vocabulary; /* owned */
     int64_t length[CRS_SPLITS];
-    int token_bytes;           /* 1, 2 or 4 on the disk */
+    int token_bytes;                     /* 1, 2 or 4 on the disk */
     char hash[CRS_SPLITS][CRS_HASH_HEX]; /* as the file says; empty where it says none */
-    char digest[CRS_HASH_HEX]; /* of vocabulary and the three hashes: what `show --digest` prints as data */
-    int64_t file;              /* HDF5 handles: of the file, */
-    int64_t split[CRS_SPLITS]; /* of its splits */
+    char digest[CRS_HASH_HEX];           /* of vocabulary and the three hashes: what `show --digest` prints as data */
+    int64_t file;                        /* HDF5 handles: of the file, */
+    int64_t split[CRS_SPLITS];           /* of its splits */
 } crs_dataset;
 
 /* Opens and checks everything but the tokens (which are read only where the file states no hash of a split: the digest
@@ -45,7 +45,7 @@ crs_status crs_reader_window(crs_reader *reader, int64_t offset, int steps, uint
                              crs_error *error);
 
 typedef struct crs_pack {
-    const char *output;       /* DATA.h5; written under a temporary name, flushed, renamed */
+    const char *output; /* DATA.h5; written under a temporary name, flushed, renamed */
     int inputs;
     const char *const *input; /* [inputs] file names, "-" for standard input */
     crs_level level;

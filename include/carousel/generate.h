@@ -11,14 +11,16 @@ typedef struct crs_sampling {
     int64_t top_k;      /* 0: all */
     double top_p;       /* 1: all */
     uint64_t seed;
-    int64_t count;      /* texts; text k differs from text 0 by its random numbers alone */
+    int64_t count; /* texts; text k differs from text 0 by its random numbers alone */
 } crs_sampling;
 
 /* Takes finished characters (whole UTF-8), as they are made; a status other than CRS_OK ends the sampling. */
 typedef crs_status (*crs_sink)(void *context, const char *bytes, size_t count, crs_error *error);
 
-/* For each text: the prime, length characters, a newline. A prime character that the vocabulary lacks is CRS_DATA and shows it. */
-crs_status crs_sample(crs_model *model, const crs_vocabulary *vocabulary, const crs_sampling *sampling, crs_sink sink, void *context, crs_error *error);
+/* For each text: the prime, length characters, a newline. A prime character that the vocabulary lacks is CRS_DATA and
+ * shows it. */
+crs_status crs_sample(crs_model *model, const crs_vocabulary *vocabulary, const crs_sampling *sampling, crs_sink sink,
+                      void *context, crs_error *error);
 
 /* One choice from logits[count] (not changed) with a draw u in [0, 1): softmax at this temperature in double, tokens by
  * falling probability (ties: the lower token first), cut by top_k and top_p. scratch: [count] of crs_candidate. */
@@ -26,6 +28,7 @@ typedef struct crs_candidate {
     double probability;
     uint32_t token;
 } crs_candidate;
-uint32_t crs_choose(const float *logits, uint32_t count, double temperature, int64_t top_k, double top_p, double u, crs_candidate *scratch);
+uint32_t crs_choose(const float *logits, uint32_t count, double temperature, int64_t top_k, double top_p, double u,
+                    crs_candidate *scratch);
 
 #endif

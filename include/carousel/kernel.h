@@ -21,22 +21,23 @@ typedef enum crs_optimizer { CRS_ADAM, CRS_RMSPROP, CRS_SGD, CRS_ADAGRAD, CRS_OP
 /* One elementwise update of n values (n a multiple of 16). The gradient of element i is gradient[i] * scale.
  * Formulas as PyTorch's: Adam (Kingma & Ba 2015) with decoupled weight decay (Loshchilov & Hutter 2019), which all
  * optimizers share: w -= rate * weight_decay * w first. first and second: the moments, NULL where unused
- * (adam: both; rmsprop: second = average of squares; sgd: first = momentum, NULL for plain; adagrad: second = sum of squares). */
+ * (adam: both; rmsprop: second = average of squares; sgd: first = momentum, NULL for plain; adagrad: second = sum of
+ * squares). */
 typedef struct crs_update {
     crs_optimizer optimizer;
     size_t n;
     float *values, *first, *second;
     const float *gradient;
     float scale, rate, weight_decay;
-    float beta1, beta2, epsilon; /* sgd: beta1 is the momentum; rmsprop: beta2 is the decay */
+    float beta1, beta2, epsilon;    /* sgd: beta1 is the momentum; rmsprop: beta2 is the decay */
     float correction1, correction2; /* adam: 1 - beta^t */
 } crs_update;
 
 typedef struct crs_kernels crs_kernels; /* the table of one instruction set; private to kernel and nn but for: */
 
-const char *crs_isa_name(crs_isa isa);  /* "baseline", "v3", "v4" */
-bool crs_isa_here(crs_isa isa);         /* whether this processor has it */
-crs_isa crs_isa_best(void);             /* the best this processor has */
+const char *crs_isa_name(crs_isa isa); /* "baseline", "v3", "v4" */
+bool crs_isa_here(crs_isa isa);        /* whether this processor has it */
+crs_isa crs_isa_best(void);            /* the best this processor has */
 /* CAROUSEL_ISA where set (CRS_USAGE with the list of those there are, for an unknown name or what this processor
  * lacks), the best otherwise. */
 crs_status crs_isa_choose(crs_isa *isa, crs_error *error);

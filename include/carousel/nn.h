@@ -7,7 +7,8 @@
  *   rnn       h' = tanh(W x + U h + b)
  *
  * Local. A model uses its own OpenMP threads; call from one thread. Every result has the same bits for any number of
- * threads, any instruction set, and any set of rows beside a row. Memory is owned by the model or workspace unless stated. */
+ * threads, any instruction set, and any set of rows beside a row. Memory is owned by the model or workspace unless
+ * stated. */
 #ifndef CAROUSEL_NN_H
 #define CAROUSEL_NN_H
 
@@ -24,8 +25,8 @@ typedef struct crs_shape {
 const char *crs_cell_name(crs_cell cell);
 int crs_cell_gates(crs_cell cell); /* 4, 4, 3, 1 */
 
-/* A parameter tensor as files have it: name below /model ("layers/0/weight_ih"), row-major dims as in interface of files,
- * gates in the order i f g o (gru: r z n). */
+/* A parameter tensor as files have it: name below /model ("layers/0/weight_ih"), row-major dims as in interface of
+ * files, gates in the order i f g o (gru: r z n). */
 typedef struct crs_tensor {
     char name[40];
     int rank;        /* 1 or 2 */
@@ -35,12 +36,14 @@ typedef struct crs_tensor {
 typedef struct crs_model crs_model;
 
 /* Refuses (CRS_CONFIG) sizes below 1 (embed: below 0) or whose memory would overflow. Parameters are zero. */
-crs_status crs_model_create(crs_model **model, const crs_shape *shape, const crs_kernels *kernels, int threads, crs_error *error);
+crs_status crs_model_create(crs_model **model, const crs_shape *shape, const crs_kernels *kernels, int threads,
+                            crs_error *error);
 void crs_model_free(crs_model **model);
 const crs_shape *crs_model_shape(const crs_model *model);
 
-/* Weights uniform in +-1/sqrt(H) (embedding: uniform in +-sqrt(3), variance 1), drawn by tensor and index (CRS_DRAW_PARAMETER);
- * lstm, peephole: biases 0 but forget_bias for the forget gates; peepholes as weights. Calls crs_model_refresh. */
+/* Weights uniform in +-1/sqrt(H) (embedding: uniform in +-sqrt(3), variance 1), drawn by tensor and index
+ * (CRS_DRAW_PARAMETER); lstm, peephole: biases 0 but forget_bias for the forget gates; peepholes as weights. Calls
+ * crs_model_refresh. */
 void crs_model_initialize(crs_model *model, uint64_t seed, float forget_bias);
 
 /* Arenas: the parameters, a gradient and each moment are flat arrays of crs_model_arena() floats in the same (blocked,
@@ -65,10 +68,13 @@ double crs_model_norm(const crs_model *model, const float *arena);
 size_t crs_model_state(const crs_model *model); /* floats a row */
 int crs_cell_parts(crs_cell cell);              /* 2, 2, 1, 1 */
 
-/* Activations of at most rows x steps. A workspace for training needs about steps * rows * H * (gates + 3) floats a layer. */
+/* Activations of at most rows x steps. A workspace for training needs about steps * rows * H * (gates + 3) floats a
+ * layer. */
 typedef struct crs_workspace crs_workspace;
-enum { CRS_FORWARD = 0, CRS_TRAINING = 1, CRS_DROPOUT = 2 }; /* what it is for; | CRS_DROPOUT where batches have dropout > 0 */
-crs_status crs_workspace_create(crs_workspace **workspace, const crs_model *model, int rows, int steps, int uses, crs_error *error);
+/* What it is for; | CRS_DROPOUT where batches have dropout > 0. */
+enum { CRS_FORWARD = 0, CRS_TRAINING = 1, CRS_DROPOUT = 2 };
+crs_status crs_workspace_create(crs_workspace **workspace, const crs_model *model, int rows, int steps, int uses,
+                                crs_error *error);
 void crs_workspace_free(crs_workspace **workspace);
 
 typedef struct crs_batch {
@@ -77,19 +83,19 @@ typedef struct crs_batch {
     const uint32_t *targets; /* [steps][rows] */
     float *state;            /* [rows][crs_model_state], read at the start, written at the end */
     /* the rest for training alone */
-    int lanes;               /* neighbouring groups of rows, each summed by itself */
-    const int *lane_starts;  /* [lanes + 1], rows of this batch */
-    int lane_rows;           /* the nominal rows a lane, from the configuration: it shapes the sums */
-    float dropout;           /* between layers and before the output; 0 for none */
-    uint64_t seed, step;     /* key the dropout masks ... */
-    int64_t first_row;       /* ... with the global row of row 0 */
+    int lanes;              /* neighbouring groups of rows, each summed by itself */
+    const int *lane_starts; /* [lanes + 1], rows of this batch */
+    int lane_rows;          /* the nominal rows a lane, from the configuration: it shapes the sums */
+    float dropout;          /* between layers and before the output; 0 for none */
+    uint64_t seed, step;    /* key the dropout masks ... */
+    int64_t first_row;      /* ... with the global row of row 0 */
 } crs_batch;
 
-/* Exact sums: 64-bit fixed point with step 2^-32, so that adding them in any order gives the same bits. One flat array of
- * crs_model_sums() int64: the gradient of the summed loss (not yet divided by the number of targets), then: */
+/* Exact sums: 64-bit fixed point with step 2^-32, so that adding them in any order gives the same bits. One flat array
+ * of crs_model_sums() int64: the gradient of the summed loss (not yet divided by the number of targets), then: */
 enum { CRS_SUM_LOSS, CRS_SUM_TARGETS, CRS_SUM_REFUSED, CRS_SUM_TRAILER };
-/* loss: nats in steps of 2^-32; targets: how many; refused: contributions that were out of range or not finite. The trailer
- * stands at sums[crs_model_sums() - CRS_SUM_TRAILER]. */
+/* loss: nats in steps of 2^-32; targets: how many; refused: contributions that were out of range or not finite. The
+ * trailer stands at sums[crs_model_sums() - CRS_SUM_TRAILER]. */
 size_t crs_model_sums(const crs_model *model);
 #define CRS_SUM_STEP 0x1p-32
 /* How many contributions one step can make to one element; more than 4,095 are to be refused. */
@@ -100,7 +106,8 @@ void crs_model_train(crs_model *model, crs_workspace *workspace, const crs_batch
 /* Forward and loss; adds to trailer[CRS_SUM_TRAILER]. No dropout. */
 void crs_model_evaluate(crs_model *model, crs_workspace *workspace, const crs_batch *batch, int64_t *trailer);
 /* One step without targets, for generation: inputs[rows]; logits[rows][V] are written, in the caller's memory. */
-void crs_model_step(crs_model *model, crs_workspace *workspace, int rows, const uint32_t *inputs, float *state, float *logits);
+void crs_model_step(crs_model *model, crs_workspace *workspace, int rows, const uint32_t *inputs, float *state,
+                    float *logits);
 
 /* From the total of all ranks' sums to the gradient of the mean loss, in arena order. */
 void crs_model_gradient(crs_model *model, const int64_t *sums, float *gradient);

@@ -35,7 +35,8 @@ typedef struct crs_optim {
     int64_t updates;                /* made so far: Adam's t */
     int moments;                    /* 0 to 2 */
     float *moment[CRS_MOMENTS_MAX]; /* [n] each, owned */
-    const char *moment_name[CRS_MOMENTS_MAX]; /* as in files: "first_moment", "second_moment", "momentum", "sum_of_squares" */
+    /* as in files: "first_moment", "second_moment", "momentum", "sum_of_squares" */
+    const char *moment_name[CRS_MOMENTS_MAX];
 } crs_optim;
 
 /* beta1, beta2, epsilon below 0 stand for the optimizer's own default (PyTorch's). */
@@ -44,6 +45,7 @@ void crs_optim_free(crs_optim *optim);
 /* The factor that brings a gradient of this norm to at most clip; 1 where clip is 0 or the norm is below it. */
 double crs_clip_scale(double norm, double clip);
 /* One update of values[n] by gradient[n] * scale at this rate; uses `threads` threads. */
-void crs_optim_update(crs_optim *optim, const crs_kernels *kernels, float *values, const float *gradient, double scale, double rate, int threads);
+void crs_optim_update(crs_optim *optim, const crs_kernels *kernels, float *values, const float *gradient, double scale,
+                      double rate, int threads);
 
 #endif

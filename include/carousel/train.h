@@ -8,8 +8,8 @@
 #include "carousel/nn.h"
 #include "carousel/optim.h"
 
-/* ---- configuration: one table of options serves the command line, INI files, /config of checkpoints, --help, and the check of
- * a resumed run. Local. ---- */
+/* ---- configuration: one table of options serves the command line, INI files, /config of checkpoints, --help, and the
+ * check of a resumed run. Local. ---- */
 
 typedef enum crs_reduce { CRS_REDUCE_INT64, CRS_REDUCE_FLOAT } crs_reduce;
 
@@ -78,7 +78,8 @@ int crs_option_find(const char *name); /* index, or -1 */
 /* The closest option name to a mistyped one, or NULL. */
 const char *crs_option_suggest(const char *name);
 /* where: "--hidden" as typed, or "FILE:LINE: hidden"; status: CRS_USAGE or CRS_CONFIG. */
-crs_status crs_settings_set(crs_settings *settings, int option, const char *value, const char *where, crs_status status, crs_error *error);
+crs_status crs_settings_set(crs_settings *settings, int option, const char *value, const char *where, crs_status status,
+                            crs_error *error);
 /* Reads an INI file (no sections); what the command line gave (given) wins. CRS_NO_INPUT, CRS_CONFIG. */
 crs_status crs_settings_read_file(crs_settings *settings, const char *path, crs_error *error);
 /* What contradicts itself: epochs with steps, decay options without --schedule=step, ... (CRS_CONFIG). */
@@ -87,8 +88,8 @@ crs_status crs_settings_check(const crs_settings *settings, crs_error *error);
 char *crs_config_text(const crs_config *config);
 /* From /config of a checkpoint. Unknown keys are CRS_DATA. */
 crs_status crs_config_parse(crs_config *config, const char *text, const char *path, crs_error *error);
-/* Lets a run be resumed: takes every fixed option not given from recorded; a given one that differs is CRS_CONFIG with its
- * name and both values. */
+/* Lets a run be resumed: takes every fixed option not given from recorded; a given one that differs is CRS_CONFIG with
+ * its name and both values. */
 crs_status crs_settings_resume(crs_settings *settings, const crs_config *recorded, const char *run, crs_error *error);
 void crs_option_text(const crs_config *config, int option, char *out, size_t size); /* the value as one would type it */
 /* "90", "30m", "1h30m", "2.5h" in seconds; false where it is not a time. */
@@ -102,7 +103,8 @@ typedef struct crs_typed {
     crs_status status; /* of a value that won't do: CRS_USAGE, CRS_CONFIG or CRS_DATA */
 } crs_typed;
 
-/* Each takes the whole value and nothing but it (no spaces, no other base, nan or inf), leaves *out as it was on failure, and says what would do. */
+/* Each takes the whole value and nothing but it (no spaces, no other base, nan or inf), leaves *out as it was on
+ * failure, and says what would do. */
 crs_status crs_typed_whole(const crs_typed *typed, int64_t low, int64_t high, int64_t *out, crs_error *error);
 crs_status crs_typed_seed(const crs_typed *typed, uint64_t *out, crs_error *error);
 
@@ -118,7 +120,8 @@ const char *crs_name_suggest(const char *name, const char *const *names, int cou
 
 /* ---- the run. Collective: every rank calls with the same settings and gets the same status. ---- */
 
-/* Trains to the end, or to a signal or --stop-after (CRS_STOPPED). Resumes where the run's folder holds a checkpoint. */
+/* Trains to the end, or to a signal or --stop-after (CRS_STOPPED).
+ * Resumes where the run's folder holds a checkpoint. */
 crs_status crs_train(crs_comm *comm, crs_settings *settings, crs_error *error);
 
 typedef struct crs_evaluation {
@@ -127,16 +130,16 @@ typedef struct crs_evaluation {
     double seconds;
 } crs_evaluation;
 
-/* Row b of `streams` reads the tokens from b * S on, S = floor((n - 1) / streams), each from a zero state; streams are shared out over
- * ranks. The same number at any number of ranks and threads. max_tokens 0: all. */
+/* Row b of `streams` reads the tokens from b * S on, S = floor((n - 1) / streams), each from a zero state; streams are
+ * shared out over ranks. The same number at any number of ranks and threads. max_tokens 0: all. */
 crs_status crs_evaluate(crs_comm *comm, crs_model *model, const crs_dataset *dataset, crs_split split, int64_t streams,
                         crs_evaluation *evaluation, crs_error *error);
 
 /* The model of a checkpoint file, its parameters in place; the vocabulary goes to *vocabulary. Local. */
-crs_status crs_model_load(const char *path, const crs_kernels *kernels, int threads, crs_model **model, crs_vocabulary *vocabulary,
-                          crs_error *error);
+crs_status crs_model_load(const char *path, const crs_kernels *kernels, int threads, crs_model **model,
+                          crs_vocabulary *vocabulary, crs_error *error);
 /* As above, read by rank 0 alone and sent to the others. Collective. */
-crs_status crs_model_load_all(crs_comm *comm, const char *path, const crs_kernels *kernels, int threads, crs_model **model,
-                              crs_vocabulary *vocabulary, crs_error *error);
+crs_status crs_model_load_all(crs_comm *comm, const char *path, const crs_kernels *kernels, int threads,
+                              crs_model **model, crs_vocabulary *vocabulary, crs_error *error);
 
 #endif
