@@ -314,6 +314,35 @@ static void test_gradient_long(void) {
     }
 }
 
+/* A probability at which the word of one unit (first layer and time) is the threshold itself, and fits a float. */
+static float threshold_of_unit(uint64_t seed, uint64_t step, int rows, int hidden) {
+    for (int k = 0; k < rows * hidden; k++) {
+        uint64_t out[4], unit = (uint64_t)(k % hidden);
+        crs_random(seed, CRS_DRAW_DROPOUT, step, (uint64_t)(k / hidden), 0, unit / 8, out);
+        uint32_t word = (uint32_t)(out[unit % 8 / 2] >> (unit % 2 * 32));
+        if (word < 1 << 24 && word > 1 << 16)
+            return (float)word * 0x1p-32f;
+    }
+    return 0;
+}
+
+/* That unit is kept. */
+static void test_gradient_threshold(void) {
+    const int rows = 13, hidden = 100;
+    const uint64_t seed = 700;
+    crs_shape shape = {CRS_LSTM, 20, 5, hidden, 1};
+    float dropout = threshold_of_unit(seed, 3, rows, hidden);
+    CU_ASSERT(dropout > 0);
+    ref_batch at = {.dropout = (double)dropout, .seed = seed, .step = 3}, above = at;
+    above.dropout = (double)dropout + 0x1p-32;
+    int differ = 0;
+    for (int k = 0; k < rows * hidden; k++)
+        differ +=
+            (ref_mask(&at, k / hidden, 0, 0, k % hidden) > 0) != (ref_mask(&above, k / hidden, 0, 0, k % hidden) > 0);
+    CU_ASSERT_EQUAL(differ, 1);
+    check_case(&shape, rows, 1, 2, dropout, seed);
+}
+
 /* Panels that do not fit the cache: input products apart from recurrent ones, products in parts. */
 static void test_gradient_wide(void) {
     for (int cell = 0; cell < CRS_CELLS; cell++)
@@ -328,10 +357,11 @@ int main(int argc, char **argv) {
     static const harness_test reference[] = {HARNESS_TEST(test_reference_masks), HARNESS_TEST(test_reference_lstm),
                                              HARNESS_TEST(test_reference_gru),   HARNESS_TEST(test_reference_peephole),
                                              HARNESS_TEST(test_reference_rnn),   HARNESS_END};
-    static const harness_test gradient[] = {HARNESS_TEST(test_gradient_lstm),   HARNESS_TEST(test_gradient_peephole),
-                                            HARNESS_TEST(test_gradient_gru),    HARNESS_TEST(test_gradient_rnn),
-                                            HARNESS_TEST(test_gradient_inputs), HARNESS_TEST(test_gradient_long),
-                                            HARNESS_TEST(test_gradient_wide),   HARNESS_END};
+    static const harness_test gradient[] = {
+        HARNESS_TEST(test_gradient_lstm), HARNESS_TEST(test_gradient_peephole),  HARNESS_TEST(test_gradient_gru),
+        HARNESS_TEST(test_gradient_rnn),  HARNESS_TEST(test_gradient_inputs),    HARNESS_TEST(test_gradient_long),
+        HARNESS_TEST(test_gradient_wide), HARNESS_TEST(test_gradient_threshold), HARNESS_END,
+    };
     harness_add("reference", reference);
     harness_add("gradient", gradient);
     return harness_run(argc, argv);

@@ -467,6 +467,40 @@ static void test_refused_nan(void) {
     }
 }
 
+/* A refused step leaves nothing behind in a workspace: the next one with good values has the bits of a first one. */
+static void test_refused_forgotten(void) {
+    for (int cell = 0; cell < CRS_CELLS; cell++) {
+        crs_shape shape = {(crs_cell)cell, 9, cell % 2 == 0 ? 4 : 12, 18, 2};
+        nn_case c;
+        case_create(&c, &shape, 5, 6, 2, 0.2f, 8);
+        crs_model *model = case_model(&c, best(), 1), *spoilt = case_model(&c, best(), 1);
+        crs_workspace *workspace = case_workspace(&c, model), *used = case_workspace(&c, spoilt);
+        int64_t *first = sums_of(model), *second = sums_of(model);
+        float *state = case_state(&c);
+        crs_batch batch = case_batch(&c, state);
+        crs_model_train(model, workspace, &batch, first);
+        size_t bytes = crs_model_arena(model) * sizeof(float);
+        memset(crs_model_parameters(spoilt), 0xff, bytes); /* NaN, in the padding too */
+        crs_model_refresh(spoilt);
+        memcpy(state, c.state, case_state_size(&c) * sizeof *state);
+        crs_model_train(spoilt, used, &batch, second);
+        memcpy(crs_model_parameters(spoilt), crs_model_parameters(model), bytes);
+        crs_model_refresh(spoilt);
+        memcpy(state, c.state, case_state_size(&c) * sizeof *state);
+        memset(second, 0, crs_model_sums(model) * sizeof *second);
+        crs_model_train(spoilt, used, &batch, second);
+        CU_ASSERT_EQUAL(memcmp(first, second, crs_model_sums(model) * sizeof *first), 0);
+        crs_free(&state);
+        crs_free(&first);
+        crs_free(&second);
+        crs_workspace_free(&workspace);
+        crs_workspace_free(&used);
+        crs_model_free(&model);
+        crs_model_free(&spoilt);
+        case_free(&c);
+    }
+}
+
 /* ---- evaluation, generation ---------------------------------------------------------------------------*/
 
 /* Evaluation gives training's loss and state, bit for bit, where there is no dropout; and knows of none itself. */
@@ -582,14 +616,23 @@ static void test_no_allocation(void) {
 }
 
 int main(int argc, char **argv) {
-    static const harness_test tests[] = {HARNESS_TEST(test_cells),         HARNESS_TEST(test_refused_shapes),
-                                         HARNESS_TEST(test_out_of_memory), HARNESS_TEST(test_round_trip),
-                                         HARNESS_TEST(test_padding),       HARNESS_TEST(test_initial),
-                                         HARNESS_TEST(test_initial_same),  HARNESS_TEST(test_norm),
-                                         HARNESS_TEST(test_refused_range), HARNESS_TEST(test_refused_loss),
-                                         HARNESS_TEST(test_refused_nan),   HARNESS_TEST(test_contributions),
-                                         HARNESS_TEST(test_evaluate),      HARNESS_TEST(test_step),
-                                         HARNESS_TEST(test_no_allocation), HARNESS_END};
+    static const harness_test tests[] = {HARNESS_TEST(test_cells),
+                                         HARNESS_TEST(test_refused_shapes),
+                                         HARNESS_TEST(test_out_of_memory),
+                                         HARNESS_TEST(test_round_trip),
+                                         HARNESS_TEST(test_padding),
+                                         HARNESS_TEST(test_initial),
+                                         HARNESS_TEST(test_initial_same),
+                                         HARNESS_TEST(test_norm),
+                                         HARNESS_TEST(test_refused_range),
+                                         HARNESS_TEST(test_refused_loss),
+                                         HARNESS_TEST(test_refused_nan),
+                                         HARNESS_TEST(test_refused_forgotten),
+                                         HARNESS_TEST(test_contributions),
+                                         HARNESS_TEST(test_evaluate),
+                                         HARNESS_TEST(test_step),
+                                         HARNESS_TEST(test_no_allocation),
+                                         HARNESS_END};
     harness_add("nn", tests);
     return harness_run(argc, argv);
 }
