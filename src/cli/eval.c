@@ -10,8 +10,9 @@ enum { OPTION_SPLIT, OPTION_STREAMS, OPTION_THREADS, OPTION_JSON, OPTIONS };
 
 static const crs_cli_option options[OPTIONS] = {
     [OPTION_SPLIT] = {0, "split", "NAME", "train, validation or test (test)"},
-    [OPTION_STREAMS] = {0, "streams", "N",
-                        "read the split as N contiguous pieces, each from a zero state, shared out over ranks and threads (1)"},
+    [OPTION_STREAMS] =
+        {0, "streams", "N",
+         "read the split as N contiguous pieces, each from a zero state, shared out over ranks and threads (1)"},
     [OPTION_THREADS] = {0, "threads", "N", "threads of a rank (the cores it may run on)"},
     [OPTION_JSON] = {0, "json", NULL, "print one JSON object"},
 };
@@ -53,13 +54,17 @@ static const crs_cli eval_cli = {
     .take = take,
 };
 
-const crs_cli *crs_eval_cli(void) { return &eval_cli; }
+const crs_cli *crs_eval_cli(void) {
+    return &eval_cli;
+}
 
-static crs_status refuse_other(const crs_vocabulary *model, const crs_dataset *data, const char *checkpoint, crs_error *error) {
+static crs_status refuse_other(const crs_vocabulary *model, const crs_dataset *data, const char *checkpoint,
+                               crs_error *error) {
     const crs_vocabulary *theirs = &data->vocabulary;
     if (model->level != theirs->level)
-        return crs_fail(error, CRS_DATA, "%s is of level %s, %s of level %s: pack the data with --vocabulary=%s", checkpoint,
-                        crs_level_name(model->level), data->path, crs_level_name(theirs->level), checkpoint);
+        return crs_fail(error, CRS_DATA, "%s is of level %s, %s of level %s: pack the data with --vocabulary=%s",
+                        checkpoint, crs_level_name(model->level), data->path, crs_level_name(theirs->level),
+                        checkpoint);
     uint32_t token = 0;
     while (token < model->count && token < theirs->count && model->code_points[token] == theirs->code_points[token])
         token++;
@@ -74,24 +79,28 @@ static crs_status refuse_other(const crs_vocabulary *model, const crs_dataset *d
                     checkpoint, model->count, data->path, theirs->count, token, mine, other, checkpoint);
 }
 
-static crs_status check(const crs_vocabulary *vocabulary, const crs_dataset *data, const char *checkpoint, const request *r,
-                        crs_error *error) {
+static crs_status check(const crs_vocabulary *vocabulary, const crs_dataset *data, const char *checkpoint,
+                        const request *r, crs_error *error) {
     const char *name = crs_split_name((crs_split)r->split);
     const int64_t length = data->length[r->split];
     if (!crs_vocabulary_equal(vocabulary, &data->vocabulary))
         return refuse_other(vocabulary, data, checkpoint, error);
     if (length < 2)
-        return crs_fail(error, CRS_DATA, "%s: its split %s has %" PRId64 " tokens, and 2 are the least: give another --split", data->path,
-                        name, length);
+        return crs_fail(error, CRS_DATA,
+                        "%s: its split %s has %" PRId64 " tokens, and 2 are the least: give another --split",
+                        data->path, name, length);
     if (r->streams > length - 1)
-        return crs_fail(error, CRS_CONFIG, "--streams=%" PRId64 " is more than the %" PRId64 " predictions of the split %s; at most --streams=%" PRId64,
+        return crs_fail(error, CRS_CONFIG,
+                        "--streams=%" PRId64 " is more than the %" PRId64
+                        " predictions of the split %s; at most --streams=%" PRId64,
                         r->streams, length - 1, name, length - 1);
     return CRS_OK;
 }
 
 static void print_json(const request *r, const crs_evaluation *e) {
-    json_t *object = json_pack("{s:s, s:I, s:f, s:f, s:f}", "split", crs_split_name((crs_split)r->split), "tokens", (json_int_t)e->tokens,
-                               "nats_per_token", e->nats_per_token, "bits_per_token", e->bits_per_token, "perplexity", e->perplexity);
+    json_t *object = json_pack("{s:s, s:I, s:f, s:f, s:f}", "split", crs_split_name((crs_split)r->split), "tokens",
+                               (json_int_t)e->tokens, "nats_per_token", e->nats_per_token, "bits_per_token",
+                               e->bits_per_token, "perplexity", e->perplexity);
     CRS_ASSERT(object);
     json_dumpf(object, stdout, JSON_REAL_PRECISION(17));
     putchar('\n');
@@ -112,7 +121,8 @@ static void print(const request *r, const crs_evaluation *e, crs_level level) {
     crs_note("%.1f s, %.0f tokens/s", e->seconds, e->seconds > 0 ? (double)e->tokens / e->seconds : 0.0);
 }
 
-static crs_status evaluate(crs_comm *comm, const request *r, const char *checkpoint, const char *data, crs_error *error) {
+static crs_status evaluate(crs_comm *comm, const request *r, const char *checkpoint, const char *data,
+                           crs_error *error) {
     const crs_kernels *kernels;
     crs_model *model = NULL;
     crs_vocabulary vocabulary = {0};
@@ -122,8 +132,8 @@ static crs_status evaluate(crs_comm *comm, const request *r, const char *checkpo
     if (crs_choose_kernels(comm, &kernels, error) ||
         crs_model_load_all(comm, checkpoint, kernels, threads, &model, &vocabulary, error))
         goto out;
-    if (crs_dataset_open(&dataset, data, error) == CRS_OK && check(&vocabulary, &dataset, checkpoint, r, error) == CRS_OK &&
-        crs_comm_rank(comm) == 0)
+    if (crs_dataset_open(&dataset, data, error) == CRS_OK &&
+        check(&vocabulary, &dataset, checkpoint, r, error) == CRS_OK && crs_comm_rank(comm) == 0)
         crs_dataset_verify(&dataset, (crs_split)r->split, error);
     if (crs_comm_agree(comm, error) ||
         crs_evaluate(comm, model, &dataset, (crs_split)r->split, r->streams, &evaluation, error))

@@ -60,10 +60,12 @@ static bool answer(int argc, char **argv, crs_error *error) {
     }
     if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
         puts(PACKAGE_STRING);
-    } else if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || (strcmp(argv[1], "help") == 0 && argc < 3)) {
+    } else if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+               (strcmp(argv[1], "help") == 0 && argc < 3)) {
         print_help();
     } else if (strcmp(argv[1], "help") != 0 && argv[1][0] == '-') {
-        crs_fail(error, CRS_USAGE, "unknown option %.60s before the command; 'carousel --help' tells the usage", argv[1]);
+        crs_fail(error, CRS_USAGE, "unknown option %.60s before the command; 'carousel --help' tells the usage",
+                 argv[1]);
         return true;
     } else {
         return false;

@@ -30,7 +30,8 @@ static void fill(table *t, const crs_cli *cli) {
     CRS_ASSERT(cli->options_count <= OPTIONS_MOST);
     for (int i = 0; i < cli->options_count; i++) {
         const crs_cli_option *o = &cli->options[i];
-        t->options[n++] = (struct option){o->name, o->argument ? required_argument : no_argument, NULL, VALUE_FIRST + i};
+        t->options[n++] =
+            (struct option){o->name, o->argument ? required_argument : no_argument, NULL, VALUE_FIRST + i};
         if (o->letter) {
             *letter++ = o->letter;
             if (o->argument)
@@ -79,7 +80,8 @@ static crs_status refuse_unknown(const crs_cli *cli, const table *t, const char 
     for (; t->options[count].name; count++) {
         names[count] = t->options[count].name;
         if (strncmp(names[count], name, strlen(name)) == 0 && length < sizeof list - 40) {
-            length += (size_t)snprintf(list + length, sizeof list - length, "%s--%s", fitting ? ", " : "", names[count]);
+            length +=
+                (size_t)snprintf(list + length, sizeof list - length, "%s--%s", fitting ? ", " : "", names[count]);
             fitting++;
         }
     }
@@ -100,8 +102,8 @@ static crs_status refuse(const crs_cli *cli, const table *t, int got, char **arg
     typed_name(cli, optopt, name, sizeof name);
     if (got == ':') {
         const crs_cli_option *o = &cli->options[value_of(cli, optopt) - VALUE_FIRST];
-        return crs_fail(error, CRS_USAGE, "%s: a value is missing; write %s%s%s", name, name, o->letter == optopt ? " " : "=",
-                        o->argument);
+        return crs_fail(error, CRS_USAGE, "%s: a value is missing; write %s%s%s", name, name,
+                        o->letter == optopt ? " " : "=", o->argument);
     }
     if (known)
         return crs_fail(error, CRS_USAGE, "%s takes no value; write %s alone", name, name);
@@ -122,8 +124,8 @@ static crs_status take(const crs_cli *cli, int got, void *context, crs_error *er
 
 static crs_status check_operands(const crs_cli *cli, const crs_cli_arguments *arguments, crs_error *error) {
     if (arguments->count < cli->operands_least)
-        return crs_fail(error, CRS_USAGE, "%s is missing; usage: carousel %s %s", cli->operands[arguments->count], cli->name,
-                        cli->usage);
+        return crs_fail(error, CRS_USAGE, "%s is missing; usage: carousel %s %s", cli->operands[arguments->count],
+                        cli->name, cli->usage);
     if (arguments->count > cli->operands_most)
         return crs_fail(error, CRS_USAGE, "'%.200s' is one argument too many; usage: carousel %s %s",
                         arguments->operand[cli->operands_most], cli->name, cli->usage);
@@ -201,8 +203,8 @@ static void print_wrapped(const char *text, int column) {
 
 static void print_option(char letter, const char *name, const char *argument, const char *help) {
     char text[80];
-    const int column = snprintf(text, sizeof text, letter ? "  -%c, --%s%s%s" : "  %c   --%s%s%s", letter ? letter : ' ', name,
-                                argument ? "=" : "", argument ? argument : "");
+    const int column = snprintf(text, sizeof text, letter ? "  -%c, --%s%s%s" : "  %c   --%s%s%s",
+                                letter ? letter : ' ', name, argument ? "=" : "", argument ? argument : "");
     fputs(text, stdout);
     print_wrapped(help, column);
 }

@@ -12,8 +12,10 @@ enum { OPTION_OUTPUT, OPTION_LEVEL, OPTION_SPLIT, OPTION_VOCABULARY, OPTION_UNKN
 
 static const crs_cli_option options[OPTIONS] = {
     [OPTION_OUTPUT] = {'o', "output", "DATA.h5", "the data set to write"},
-    [OPTION_LEVEL] = {0, "level", "LEVEL", "char: a token a Unicode code point of valid UTF-8; byte: a token a byte (char)"},
-    [OPTION_SPLIT] = {0, "split", "A,B,C", "shares for training, validation and test, consecutive pieces (0.9,0.05,0.05)"},
+    [OPTION_LEVEL] = {0, "level", "LEVEL",
+                      "char: a token a Unicode code point of valid UTF-8; byte: a token a byte (char)"},
+    [OPTION_SPLIT] = {0, "split", "A,B,C",
+                      "shares for training, validation and test, consecutive pieces (0.9,0.05,0.05)"},
     [OPTION_VOCABULARY] = {0, "vocabulary", "OTHER.h5", "use the vocabulary of this data set or checkpoint"},
     [OPTION_UNKNOWN] = {0, "unknown", "WHAT",
                         "with --vocabulary: error, or drop characters it lacks and count them (error)"},
@@ -33,14 +35,15 @@ static crs_status take_split(const crs_typed *typed, double split[CRS_SPLITS], c
         const crs_range range = {.low = 0, .high = 1};
         crs_error ours = {0};
         if (crs_typed_real(&part, &range, &shares[i], &ours) || (at[length] == ',') != (i < CRS_SPLITS - 1))
-            return crs_fail(error, typed->status, "%s: '%.60s' won't do; give three shares from 0 to 1, as 0.9,0.05,0.05",
-                            typed->where, typed->value);
+            return crs_fail(error, typed->status,
+                            "%s: '%.60s' won't do; give three shares from 0 to 1, as 0.9,0.05,0.05", typed->where,
+                            typed->value);
         sum += shares[i];
         at += length + 1;
     }
     if (sum < 1 - 1e-9 || sum > 1 + 1e-9)
-        return crs_fail(error, typed->status, "%s: the shares of %.60s make %g; they must make 1, as 0.9,0.05,0.05", typed->where,
-                        typed->value, sum);
+        return crs_fail(error, typed->status, "%s: the shares of %.60s make %g; they must make 1, as 0.9,0.05,0.05",
+                        typed->where, typed->value, sum);
     memcpy(split, shares, sizeof shares);
     return CRS_OK;
 }
@@ -86,8 +89,9 @@ static const crs_cli pack_cli = {
 
 static void tell(const crs_pack *pack, const crs_packed *packed) {
     const double megabytes = (double)packed->bytes / 1e6;
-    crs_note("%s: %" PRId64 " tokens of %" PRIu32 " kinds, from %" PRId64 " bytes at %.0f MB/s", pack->output, packed->tokens,
-             packed->vocabulary, packed->bytes, packed->seconds > 0 ? megabytes / packed->seconds : 0.0);
+    crs_note("%s: %" PRId64 " tokens of %" PRIu32 " kinds, from %" PRId64 " bytes at %.0f MB/s", pack->output,
+             packed->tokens, packed->vocabulary, packed->bytes,
+             packed->seconds > 0 ? megabytes / packed->seconds : 0.0);
     if (packed->dropped > 0)
         crs_note("dropped: %" PRId64 " characters that the vocabulary lacks", packed->dropped);
     crs_note("splits: train %" PRId64 ", validation %" PRId64 ", test %" PRId64, packed->length[CRS_TRAIN],
@@ -102,9 +106,11 @@ crs_status crs_command_pack(int argc, char **argv, crs_error *error) {
     if (crs_cli_parse(&pack_cli, argc, argv, &pack, &arguments, error) || arguments.help)
         return error->status;
     if (strcmp(arguments.operand[0], "text") != 0)
-        return crs_fail(error, CRS_USAGE, "pack knows no '%.60s'; usage: carousel pack %s", arguments.operand[0], pack_cli.usage);
+        return crs_fail(error, CRS_USAGE, "pack knows no '%.60s'; usage: carousel pack %s", arguments.operand[0],
+                        pack_cli.usage);
     if (!pack.output)
-        return crs_fail(error, CRS_USAGE, "-o is missing: the data set to write; usage: carousel pack %s", pack_cli.usage);
+        return crs_fail(error, CRS_USAGE, "-o is missing: the data set to write; usage: carousel pack %s",
+                        pack_cli.usage);
     if (pack.drop_unknown && !pack.vocabulary)
         return crs_fail(error, CRS_USAGE, "--unknown=drop goes with --vocabulary: without it nothing is unknown");
     pack.inputs = arguments.count - 1;

@@ -86,7 +86,8 @@ static crs_status print(void *context, const char *bytes, size_t count, crs_erro
 }
 
 crs_status crs_command_sample(int argc, char **argv, crs_error *error) {
-    request r = {.sampling = {.prime = "", .length = 500, .temperature = 1, .top_p = 1, .seed = 1, .count = 1}, .threads = 1};
+    request r = {.sampling = {.prime = "", .length = 500, .temperature = 1, .top_p = 1, .seed = 1, .count = 1},
+                 .threads = 1};
     crs_cli_arguments arguments;
     const crs_kernels *kernels;
     crs_model *model = NULL;

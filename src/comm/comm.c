@@ -7,7 +7,9 @@
 
 #include "comm/comm.h"
 
-static void end_all(int status) { MPI_Abort(MPI_COMM_WORLD, status); }
+static void end_all(int status) {
+    MPI_Abort(MPI_COMM_WORLD, status);
+}
 
 void crs_mpi_check(int code, const char *file, int line, const char *call) {
     if (code == MPI_SUCCESS)
@@ -66,11 +68,21 @@ void crs_comm_close(crs_comm **comm) {
         CRS_MPI(MPI_Finalize());
 }
 
-int crs_comm_rank(const crs_comm *comm) { return comm->rank; }
-int crs_comm_size(const crs_comm *comm) { return comm->size; }
-int crs_comm_node_size(const crs_comm *comm) { return comm->node_size; }
-int crs_comm_node_rank(const crs_comm *comm) { return comm->node_rank; }
-double crs_comm_time(const crs_comm *comm) { return comm->seconds; }
+int crs_comm_rank(const crs_comm *comm) {
+    return comm->rank;
+}
+int crs_comm_size(const crs_comm *comm) {
+    return comm->size;
+}
+int crs_comm_node_size(const crs_comm *comm) {
+    return comm->node_size;
+}
+int crs_comm_node_rank(const crs_comm *comm) {
+    return comm->node_rank;
+}
+double crs_comm_time(const crs_comm *comm) {
+    return comm->seconds;
+}
 
 /* ---- agreement ---- */
 

@@ -13,7 +13,9 @@ void crs_comm_set_chunk(crs_comm *comm, size_t chunk) {
     comm->chunk = chunk ? chunk : CHUNK;
 }
 
-static size_t chunk_of(const crs_comm *comm, size_t left) { return left < comm->chunk ? left : comm->chunk; }
+static size_t chunk_of(const crs_comm *comm, size_t left) {
+    return left < comm->chunk ? left : comm->chunk;
+}
 
 /* Reduced at one rank and sent to all: MPI promises no more than that, and every rank needs the same bits. */
 static void sum_as_floats(crs_comm *comm, int64_t *values, size_t n) {
@@ -118,5 +120,9 @@ static int64_t extreme(crs_comm *comm, int64_t value, MPI_Op op) {
     return result;
 }
 
-int64_t crs_comm_min(crs_comm *comm, int64_t value) { return extreme(comm, value, MPI_MIN); }
-int64_t crs_comm_max(crs_comm *comm, int64_t value) { return extreme(comm, value, MPI_MAX); }
+int64_t crs_comm_min(crs_comm *comm, int64_t value) {
+    return extreme(comm, value, MPI_MIN);
+}
+int64_t crs_comm_max(crs_comm *comm, int64_t value) {
+    return extreme(comm, value, MPI_MAX);
+}

@@ -3,7 +3,9 @@
 
 #include "carousel/comm.h"
 
-static int share(int n, int part, int parts) { return (int)((int64_t)n * part / parts); }
+static int share(int n, int part, int parts) {
+    return (int)((int64_t)n * part / parts);
+}
 
 static int default_rows(int batch, int window) {
     const int wanted = (256 + window - 1) / window, most = batch / 8;
@@ -13,7 +15,8 @@ static int default_rows(int batch, int window) {
 
 static crs_status too_many_ranks(const crs_lanes *l, int window, int lane, int ranks, crs_error *error) {
     if (ranks > l->batch)
-        return crs_fail(error, CRS_CONFIG, "%d ranks are more than the %d rows of --batch=%d; at most %d ranks, or --batch=%d would do",
+        return crs_fail(error, CRS_CONFIG,
+                        "%d ranks are more than the %d rows of --batch=%d; at most %d ranks, or --batch=%d would do",
                         ranks, l->batch, l->batch, l->batch, ranks);
     int rows = l->batch / ranks;
     while (rows > 1 && (l->batch + rows - 1) / rows < ranks)
@@ -23,18 +26,19 @@ static crs_status too_many_ranks(const crs_lanes *l, int window, int lane, int r
         batch++;
     if (lane > 0)
         batch = (ranks - 1) * lane + 1;
-    return crs_fail(error, CRS_CONFIG,
-                    "%d ranks are more than the %d lanes of --batch=%d (%d rows each); at most %d ranks, or --lane=%d, or "
-                    "--batch=%d would do",
-                    ranks, l->lanes, l->batch, l->lane_rows, l->lanes, rows, batch);
+    return crs_fail(
+        error, CRS_CONFIG,
+        "%d ranks are more than the %d lanes of --batch=%d (%d rows each); at most %d ranks, or --lane=%d, or "
+        "--batch=%d would do",
+        ranks, l->lanes, l->batch, l->lane_rows, l->lanes, rows, batch);
 }
 
 crs_status crs_lanes_plan(crs_lanes *lanes, int batch, int window, int lane, int rank, int ranks, crs_error *error) {
     crs_lanes *l = lanes;
     *l = (crs_lanes){.batch = batch, .lane_rows = lane > 0 ? lane : default_rows(batch, window)};
     if (l->lane_rows > batch)
-        return crs_fail(error, CRS_CONFIG, "--lane=%d is more than the %d rows of --batch=%d; at most --lane=%d", lane, batch,
-                        batch, batch);
+        return crs_fail(error, CRS_CONFIG, "--lane=%d is more than the %d rows of --batch=%d; at most --lane=%d", lane,
+                        batch, batch, batch);
     l->lanes = (batch + l->lane_rows - 1) / l->lane_rows;
     if (ranks > l->lanes)
         return too_many_ranks(l, window, lane, ranks, error);
@@ -44,16 +48,20 @@ crs_status crs_lanes_plan(crs_lanes *lanes, int batch, int window, int lane, int
     l->own_rows = crs_lane_start(l, l->first_lane + l->own_lanes) - l->first_row;
     int most = 0;
     for (int r = 0; r < ranks; r++) {
-        const int rows = crs_lane_start(l, share(l->lanes, r + 1, ranks)) - crs_lane_start(l, share(l->lanes, r, ranks));
+        const int rows =
+            crs_lane_start(l, share(l->lanes, r + 1, ranks)) - crs_lane_start(l, share(l->lanes, r, ranks));
         most = rows > most ? rows : most;
     }
     l->efficiency = (double)batch / ranks / most;
     return CRS_OK;
 }
 
-int crs_lane_start(const crs_lanes *lanes, int lane) { return share(lanes->batch, lane, lanes->lanes); }
+int crs_lane_start(const crs_lanes *lanes, int lane) {
+    return share(lanes->batch, lane, lanes->lanes);
+}
 
 void crs_lanes_rows(const crs_lanes *lanes, int ranks, int *rows_of) {
     for (int r = 0; r < ranks; r++)
-        rows_of[r] = crs_lane_start(lanes, share(lanes->lanes, r + 1, ranks)) - crs_lane_start(lanes, share(lanes->lanes, r, ranks));
+        rows_of[r] = crs_lane_start(lanes, share(lanes->lanes, r + 1, ranks)) -
+                     crs_lane_start(lanes, share(lanes->lanes, r, ranks));
 }

@@ -21,7 +21,8 @@ static uint32_t likeliest(const float *logits, uint32_t count) {
 }
 
 /* How many of the sorted candidates are left, and the sum of their probabilities (not yet divided by `total`). */
-static uint32_t cut(const crs_candidate *sorted, uint32_t count, int64_t top_k, double top_p, double total, double *sum) {
+static uint32_t cut(const crs_candidate *sorted, uint32_t count, int64_t top_k, double top_p, double total,
+                    double *sum) {
     const uint32_t most = top_k > 0 && top_k < (int64_t)count ? (uint32_t)top_k : count;
     uint32_t left = 0;
     *sum = 0;

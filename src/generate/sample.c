@@ -23,8 +23,8 @@ typedef struct sampler {
 
 /* ---- the prime ---- */
 
-static crs_status prime_token(const sampler *s, const unsigned char *at, size_t left, size_t offset, size_t *length, uint32_t *token,
-                              crs_error *error) {
+static crs_status prime_token(const sampler *s, const unsigned char *at, size_t left, size_t offset, size_t *length,
+                              uint32_t *token, crs_error *error) {
     uint32_t code_point = *at;
     *length = 1;
     if (s->vocabulary->level == CRS_LEVEL_CHAR) {
@@ -105,8 +105,8 @@ static crs_status write_text(sampler *s, int64_t number, crs_error *error) {
         uint64_t draw[4];
         crs_model_step(s->model, s->workspace, 1, &token, s->state, s->logits);
         crs_random(g->seed, CRS_DRAW_SAMPLE, (uint64_t)number, position, 0, 0, draw);
-        token = crs_choose(s->logits, s->vocabulary->count, g->temperature, g->top_k, g->top_p, crs_unit_double(draw[0]),
-                           s->candidates);
+        token = crs_choose(s->logits, s->vocabulary->count, g->temperature, g->top_k, g->top_p,
+                           crs_unit_double(draw[0]), s->candidates);
         if (print_token(s, token, &made, error))
             return error->status;
     }

@@ -14,7 +14,9 @@ static const crs_kernels *const tables[CRS_ISA_COUNT] = {&crs_kernels_baseline, 
 static const crs_kernels *const tables[CRS_ISA_COUNT] = {&crs_kernels_baseline, NULL, NULL};
 #endif
 
-const char *crs_isa_name(crs_isa isa) { return names[isa]; }
+const char *crs_isa_name(crs_isa isa) {
+    return names[isa];
+}
 
 bool crs_isa_here(crs_isa isa) {
 #ifdef __x86_64__
@@ -55,6 +57,10 @@ crs_status crs_isa_choose(crs_isa *isa, crs_error *error) {
     return crs_fail(error, CRS_USAGE, "CAROUSEL_ISA=%s: no such instruction set; this processor has: %s", wanted, list);
 }
 
-const crs_kernels *crs_kernels_of(crs_isa isa) { return tables[isa]; }
+const crs_kernels *crs_kernels_of(crs_isa isa) {
+    return tables[isa];
+}
 
-void crs_kernel_update(const crs_kernels *kernels, const crs_update *update) { kernels->update(update); }
+void crs_kernel_update(const crs_kernels *kernels, const crs_update *update) {
+    kernels->update(update);
+}

@@ -33,9 +33,15 @@ typedef int32_t vi __attribute__((vector_size(VL * 4), may_alias));
 typedef uint32_t vu __attribute__((vector_size(VL * 4), may_alias));
 
 /* Broadcast: subtracting zero is free, adding it is an addition (-0). */
-CRS_INLINE vf all(float x) { return x - (vf){0}; }
-CRS_INLINE vf load(const float *p) { return *(const vf *)p; }
-CRS_INLINE void store(float *p, vf x) { *(vf *)p = x; }
+CRS_INLINE vf all(float x) {
+    return x - (vf){0};
+}
+CRS_INLINE vf load(const float *p) {
+    return *(const vf *)p;
+}
+CRS_INLINE void store(float *p, vf x) {
+    *(vf *)p = x;
+}
 
 /* a * b + c rounded once; gcc makes one instruction of the loop where there is one, and the same bits where not. */
 CRS_INLINE vf fma_(vf a, vf b, vf c) {
@@ -46,7 +52,9 @@ CRS_INLINE vf fma_(vf a, vf b, vf c) {
     return r;
 }
 
-CRS_INLINE vf select(vi mask, vf a, vf b) { return (vf)((mask & (vi)a) | (~mask & (vi)b)); }
+CRS_INLINE vf select(vi mask, vf a, vf b) {
+    return (vf)((mask & (vi)a) | (~mask & (vi)b));
+}
 
 /* 2^n * e^r = e^x with n an integer and |r| <= ln 2 / 2. *power: 2^n; returns e^r - 1. Coefficients: a least-maximum fit of
  * (e^r - 1 - r) / r^2, error 3e-9. x within [-87, 88]; a NaN stays one. */
@@ -90,9 +98,13 @@ CRS_INLINE vf tanh_numerator(vf x) {
     return fma_(power, q, power - all(1.0f));
 }
 
-CRS_INLINE vf with_sign(vf magnitude, vf sign) { return (vf)((vi)magnitude | ((vi)sign & (vi)all(-0.0f))); }
+CRS_INLINE vf with_sign(vf magnitude, vf sign) {
+    return (vf)((vi)magnitude | ((vi)sign & (vi)all(-0.0f)));
+}
 
-CRS_INLINE vf logistic(vf x) { return all(1.0f) / logistic_denominator(x); }
+CRS_INLINE vf logistic(vf x) {
+    return all(1.0f) / logistic_denominator(x);
+}
 
 CRS_INLINE vf tanh_(vf x) {
     vf e = tanh_numerator(x);
@@ -135,7 +147,7 @@ void CRS_ISA(crs_outer)(const crs_outer *p);
 void CRS_ISA(crs_add_fixed)(const float *values, size_t n, int64_t *sums, int64_t *refused);
 void CRS_ISA(crs_column_sums)(const float *b, ptrdiff_t b_row, int n, int columns, float *out);
 void CRS_ISA(crs_scatter_rows)(const float *b, ptrdiff_t b_row, int n, int columns, const int *index, float *out,
-                         ptrdiff_t out_row);
+                               ptrdiff_t out_row);
 void CRS_ISA(crs_dot_rows)(const float *a, ptrdiff_t a_row, const float *b, ptrdiff_t b_row, int n, float *out);
 void CRS_ISA(crs_from_fixed)(const int64_t *sums, size_t n, double factor, float *out);
 void CRS_ISA(crs_lstm_forward)(const crs_cell_step *s);

@@ -4,8 +4,12 @@
 #include "isa.h"
 
 /* Derivatives from the outputs: s' = s (1 - s), tanh' = 1 - t^2. */
-CRS_INLINE vf logistic_slope(vf s) { return s * (all(1.0f) - s); }
-CRS_INLINE vf tanh_slope(vf t) { return fma_(-t, t, all(1.0f)); }
+CRS_INLINE vf logistic_slope(vf s) {
+    return s * (all(1.0f) - s);
+}
+CRS_INLINE vf tanh_slope(vf t) {
+    return fma_(-t, t, all(1.0f));
+}
 
 CRS_INLINE void lstm_forward(const crs_cell_step *s, const bool peephole) {
     for (int r = 0; r < s->rows; r++) {
@@ -67,10 +71,18 @@ CRS_INLINE void lstm_backward(const crs_cell_step *s, const bool peephole) {
     }
 }
 
-void CRS_ISA(crs_lstm_forward)(const crs_cell_step *s) { lstm_forward(s, false); }
-void CRS_ISA(crs_lstm_backward)(const crs_cell_step *s) { lstm_backward(s, false); }
-void CRS_ISA(crs_peephole_forward)(const crs_cell_step *s) { lstm_forward(s, true); }
-void CRS_ISA(crs_peephole_backward)(const crs_cell_step *s) { lstm_backward(s, true); }
+void CRS_ISA(crs_lstm_forward)(const crs_cell_step *s) {
+    lstm_forward(s, false);
+}
+void CRS_ISA(crs_lstm_backward)(const crs_cell_step *s) {
+    lstm_backward(s, false);
+}
+void CRS_ISA(crs_peephole_forward)(const crs_cell_step *s) {
+    lstm_forward(s, true);
+}
+void CRS_ISA(crs_peephole_backward)(const crs_cell_step *s) {
+    lstm_backward(s, true);
+}
 
 /* Slots: n (its input part), r, z, and U h + b' of n, which the backward pass needs. */
 void CRS_ISA(crs_gru_forward)(const crs_cell_step *s) {

@@ -87,7 +87,7 @@ void CRS_ISA(crs_column_sums)(const float *b, ptrdiff_t b_row, int n, int column
 }
 
 void CRS_ISA(crs_scatter_rows)(const float *b, ptrdiff_t b_row, int n, int columns, const int *index, float *out,
-                         ptrdiff_t out_row) {
+                               ptrdiff_t out_row) {
     for (int i = 0; i < n; i++) {
         float *to = out + index[i] * out_row;
         for (int j = 0; j < columns; j += VL)

@@ -9,7 +9,8 @@ static const float zeros[CRS_GROUP] __attribute__((aligned(64)));
 
 crs_chain crs_chain_of_gates(const crs_model *m, const float *gates, int rows, ptrdiff_t n, bool hidden) {
     if (m->gates.flat)
-        return (crs_chain){.a = gates + n * m->gates.row, .a_row = m->gates.row, .segments = 1, .segment = m->hidden_padded};
+        return (crs_chain){
+            .a = gates + n * m->gates.row, .a_row = m->gates.row, .segments = 1, .segment = m->hidden_padded};
     return (crs_chain){.a = gates + n * CRS_GROUP + (hidden ? m->gates.h_slot : m->gates.x_slot),
                        .a_row = CRS_GROUP,
                        .a_segment = crs_group_rows(rows) * CRS_GROUP,
@@ -96,7 +97,8 @@ static void backward_time(const crs_pass *pass, const crs_worker *worker, int l,
     const crs_model *m = pass->model;
     const int rows = worker->end_row - worker->first_row, member = worker->member, size = worker->team_size;
     const ptrdiff_t n = (ptrdiff_t)t * pass->batch->rows + worker->first_row;
-    for (int group = crs_share(m->gates.groups, member, size); group < crs_share(m->gates.groups, member + 1, size); group++)
+    for (int group = crs_share(m->gates.groups, member, size); group < crs_share(m->gates.groups, member + 1, size);
+         group++)
         step(pass, l, group, t, worker->first_row, rows, dh);
     if (size > 1) {
 #pragma omp barrier

@@ -36,14 +36,23 @@ static crs_chain input_chain(const crs_pass *pass, int l, int group, ptrdiff_t n
     const int columns = crs_x_columns(pass->model, group);
     int length;
     const float *x = crs_layer_input(pass, l, &length);
-    return (crs_chain){x + n * length, length, 0, 1, layer->inputs,
-                       pass->model->parameters + layer->weight_ih + crs_x_first(pass->model, group) * layer->inputs, columns};
+    return (crs_chain){x + n * length,
+                       length,
+                       0,
+                       1,
+                       layer->inputs,
+                       pass->model->parameters + layer->weight_ih + crs_x_first(pass->model, group) * layer->inputs,
+                       columns};
 }
 
 static crs_chain hidden_chain(const crs_pass *pass, int l, int group, ptrdiff_t n) {
     const crs_model *m = pass->model;
     const crs_layer *layer = &m->layers[l];
-    return (crs_chain){pass->workspace->h[l] + n * m->hidden_padded, m->hidden_padded, 0, 1, m->shape.hidden,
+    return (crs_chain){pass->workspace->h[l] + n * m->hidden_padded,
+                       m->hidden_padded,
+                       0,
+                       1,
+                       m->shape.hidden,
                        m->parameters + layer->weight_hh + crs_h_first(m, group) * m->shape.hidden,
                        crs_h_columns(m, group)};
 }

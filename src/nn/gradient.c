@@ -79,12 +79,14 @@ void crs_model_gradient(crs_model *m, const int64_t *sums, float *gradient) {
     if (m->layers[0].from_tokens)
         gradient_from_table(m, sums, factor, gradient);
     else
-        convert(m, sums + m->sum_embedding, (size_t)s->vocabulary * (size_t)crs_pad(s->embed), factor, gradient + m->embedding);
+        convert(m, sums + m->sum_embedding, (size_t)s->vocabulary * (size_t)crs_pad(s->embed), factor,
+                gradient + m->embedding);
     for (int l = 0; l < s->layers; l++) {
         const crs_layer *layer = &m->layers[l];
         convert(m, sums + layer->sum_hh, hidden * (size_t)crs_h_all(m), factor, gradient + layer->weight_hh);
         if (!layer->from_tokens) {
-            convert(m, sums + layer->sum_ih, (size_t)layer->inputs * (size_t)crs_x_all(m), factor, gradient + layer->weight_ih);
+            convert(m, sums + layer->sum_ih, (size_t)layer->inputs * (size_t)crs_x_all(m), factor,
+                    gradient + layer->weight_ih);
             convert(m, sums + layer->sum_bias_ih, (size_t)crs_x_all(m), factor, gradient + layer->bias_ih);
             if (s->cell == CRS_GRU)
                 convert(m, sums + layer->sum_bias_hh, (size_t)crs_h_all(m), factor, gradient + layer->bias_hh);

@@ -8,14 +8,18 @@
 
 static const char *const cell_names[CRS_CELLS] = {"lstm", "peephole", "gru", "rnn"};
 
-const char *crs_cell_name(crs_cell cell) { return cell_names[cell]; }
+const char *crs_cell_name(crs_cell cell) {
+    return cell_names[cell];
+}
 
 int crs_cell_gates(crs_cell cell) {
     static const int gates[CRS_CELLS] = {4, 4, 3, 1};
     return gates[cell];
 }
 
-int crs_cell_parts(crs_cell cell) { return crs_has_c(cell) ? 2 : 1; }
+int crs_cell_parts(crs_cell cell) {
+    return crs_has_c(cell) ? 2 : 1;
+}
 
 static void set_gates(crs_model *m) {
     crs_gates *g = &m->gates;
@@ -72,7 +76,8 @@ static bool add_gate_tensor(crs_model *m, int layer, const char *what, size_t of
     return true;
 }
 
-static bool add_rows_tensor(crs_model *m, const char *name, int rank, int rows, int columns, int row_length, size_t offset) {
+static bool add_rows_tensor(crs_model *m, const char *name, int rank, int rows, int columns, int row_length,
+                            size_t offset) {
     size_t *base = add_tensor(m, name, rank, rows, columns, 1);
     for (int j = 0; base && j < rows; j++)
         base[j] = offset + (size_t)j * (size_t)row_length;
@@ -139,7 +144,8 @@ static size_t take(size_t *end, size_t count) {
 static void lay_out(crs_model *m) {
     const crs_shape *s = &m->shape;
     const size_t hidden = (size_t)m->hidden_padded, x_all = (size_t)crs_x_all(m), h_all = (size_t)crs_h_all(m);
-    const size_t v = (size_t)s->vocabulary, e = (size_t)crs_pad(s->embed), v_padded = (size_t)m->vocabulary_groups.padded;
+    const size_t v = (size_t)s->vocabulary, e = (size_t)crs_pad(s->embed),
+                 v_padded = (size_t)m->vocabulary_groups.padded;
     const bool table = m->layers[0].from_tokens;
     size_t arena = 0, sums = 0;
     if (s->embed > 0) {
@@ -181,9 +187,10 @@ static void lay_out(crs_model *m) {
 static crs_status check_shape(const crs_shape *s, crs_error *error) {
     const int most = 1 << 20;
     if (s->vocabulary < 1 || s->hidden < 1 || s->layers < 1 || s->embed < 0)
-        return crs_fail(error, CRS_CONFIG,
-                        "a model of %d tokens, --hidden=%d, --layers=%d, --embed=%d: each must be at least 1 (embed: 0)",
-                        s->vocabulary, s->hidden, s->layers, s->embed);
+        return crs_fail(
+            error, CRS_CONFIG,
+            "a model of %d tokens, --hidden=%d, --layers=%d, --embed=%d: each must be at least 1 (embed: 0)",
+            s->vocabulary, s->hidden, s->layers, s->embed);
     if (s->hidden > most || s->embed > most || s->layers > 4096 || s->vocabulary > 1 << 24)
         return crs_fail(error, CRS_CONFIG,
                         "a model of %d tokens, --hidden=%d, --layers=%d, --embed=%d is larger than this program can "
@@ -212,7 +219,8 @@ static bool allocate_derived(crs_model *m) {
     for (int l = 0; l < s->layers && good; l++) {
         crs_layer *layer = &m->layers[l];
         layer->start = crs_alloc(crs_gates_size(m, 1), sizeof(float), CRS_MEMORY_PACKED);
-        layer->transposed_hh = crs_alloc((size_t)m->hidden_padded * (size_t)crs_h_all(m), sizeof(float), CRS_MEMORY_PACKED);
+        layer->transposed_hh =
+            crs_alloc((size_t)m->hidden_padded * (size_t)crs_h_all(m), sizeof(float), CRS_MEMORY_PACKED);
         good = layer->start && layer->transposed_hh;
         if (good && (l > 0 || s->embed > 0)) {
             layer->transposed_ih =
@@ -220,7 +228,8 @@ static bool allocate_derived(crs_model *m) {
             good = layer->transposed_ih != NULL;
         }
     }
-    m->transposed_output = crs_alloc((size_t)m->hidden_padded * (size_t)m->vocabulary_groups.padded, sizeof(float), CRS_MEMORY_PACKED);
+    m->transposed_output =
+        crs_alloc((size_t)m->hidden_padded * (size_t)m->vocabulary_groups.padded, sizeof(float), CRS_MEMORY_PACKED);
     good = good && m->transposed_output;
     if (good && m->layers[0].from_tokens) {
         m->table = crs_alloc(table, sizeof(float), CRS_MEMORY_PACKED);
@@ -287,13 +296,27 @@ void crs_model_free(crs_model **model) {
     crs_free(model);
 }
 
-const crs_shape *crs_model_shape(const crs_model *m) { return &m->shape; }
-size_t crs_model_arena(const crs_model *m) { return m->arena; }
-size_t crs_model_sums(const crs_model *m) { return m->sums; }
-float *crs_model_parameters(crs_model *m) { return m->parameters; }
-int crs_model_tensors(const crs_model *m) { return m->tensors; }
-const crs_tensor *crs_model_tensor(const crs_model *m, int tensor) { return &m->tensor[tensor]; }
-int64_t crs_tensor_size(const crs_tensor *tensor) { return tensor->dims[0] * tensor->dims[1]; }
+const crs_shape *crs_model_shape(const crs_model *m) {
+    return &m->shape;
+}
+size_t crs_model_arena(const crs_model *m) {
+    return m->arena;
+}
+size_t crs_model_sums(const crs_model *m) {
+    return m->sums;
+}
+float *crs_model_parameters(crs_model *m) {
+    return m->parameters;
+}
+int crs_model_tensors(const crs_model *m) {
+    return m->tensors;
+}
+const crs_tensor *crs_model_tensor(const crs_model *m, int tensor) {
+    return &m->tensor[tensor];
+}
+int64_t crs_tensor_size(const crs_tensor *tensor) {
+    return tensor->dims[0] * tensor->dims[1];
+}
 
 size_t crs_model_state(const crs_model *m) {
     return (size_t)m->shape.layers * (size_t)crs_cell_parts(m->shape.cell) * (size_t)m->shape.hidden;
@@ -365,8 +388,8 @@ static void draw_uniform(const crs_model *m, int tensor, uint64_t seed, double r
         if (i % 4 == 0)
             crs_random(seed, CRS_DRAW_PARAMETER, (uint64_t)tensor, (uint64_t)i / 4, 0, 0, bits);
         const double x = (crs_unit_double(bits[i % 4]) * 2.0 - 1.0) * range;
-        m->parameters[m->place[tensor].base[i / columns] + (size_t)((i % columns) * stride_of(m, tensor, i / columns))] =
-            (float)x;
+        m->parameters[m->place[tensor].base[i / columns] +
+                      (size_t)((i % columns) * stride_of(m, tensor, i / columns))] = (float)x;
     }
 }
 

@@ -37,8 +37,13 @@ void crs_logits(const crs_pass *pass, const crs_worker *worker) {
             p.c = pass->workspace->logits + n * v->padded + first;
             p.c_row = v->padded;
             p.start = m->parameters + m->output_bias + first;
-            p.chain[0] = (crs_chain){h + n * length, length, 0, 1, m->shape.hidden,
-                                     m->parameters + m->output_weight + (size_t)first * (size_t)m->shape.hidden, columns};
+            p.chain[0] = (crs_chain){h + n * length,
+                                     length,
+                                     0,
+                                     1,
+                                     m->shape.hidden,
+                                     m->parameters + m->output_weight + (size_t)first * (size_t)m->shape.hidden,
+                                     columns};
             m->kernels->product(&p);
         }
 }
@@ -59,11 +64,13 @@ static void backward_output(const crs_pass *pass, const crs_worker *worker, cons
     for (int group = 0; group < m->hidden_groups.groups; group++)
         for (int run = 0; run < r->runs; run++) {
             const ptrdiff_t n = run_start(pass, worker, r, run);
-            const int first = crs_group_first(&m->hidden_groups, group), columns = crs_group_columns(&m->hidden_groups, group);
+            const int first = crs_group_first(&m->hidden_groups, group),
+                      columns = crs_group_columns(&m->hidden_groups, group);
             crs_product p = {.rows = r->rows, .blocks = columns / CRS_BLOCK, .start = zeros, .chains = 1};
             p.c = dh + n * m->hidden_padded + first;
             p.c_row = m->hidden_padded;
-            p.chain[0] = (crs_chain){pass->workspace->logits + n * v, v, 0, 1, v, m->transposed_output + (ptrdiff_t)first * v, columns};
+            p.chain[0] = (crs_chain){
+                pass->workspace->logits + n * v, v, 0, 1, v, m->transposed_output + (ptrdiff_t)first * v, columns};
             m->kernels->product(&p);
         }
     if (worker->team_size > 1) {

@@ -14,7 +14,9 @@ typedef struct crs_groups {
     int columns, padded, groups;
 } crs_groups;
 
-static inline int crs_pad(int n) { return (n + CRS_BLOCK - 1) / CRS_BLOCK * CRS_BLOCK; }
+static inline int crs_pad(int n) {
+    return (n + CRS_BLOCK - 1) / CRS_BLOCK * CRS_BLOCK;
+}
 
 static inline crs_groups crs_groups_of(int columns) {
     const int blocks = crs_pad(columns) / CRS_BLOCK;
@@ -37,9 +39,9 @@ static inline int crs_groups_widest(const crs_groups *g) {
 /* Where the gates of a cell stand; the same for all layers. */
 typedef struct crs_gates {
     int groups;
-    bool flat;             /* rnn: [N][row] */
-    ptrdiff_t row;         /* floats from one row to the next */
-    int x_slot, h_slot;    /* columns where the input's and the hidden state's products begin in a group */
+    bool flat;                /* rnn: [N][row] */
+    ptrdiff_t row;            /* floats from one row to the next */
+    int x_slot, h_slot;       /* columns where the input's and the hidden state's products begin in a group */
     int x_columns, h_columns; /* of a group (rnn: of the whole row) */
 } crs_gates;
 
@@ -48,7 +50,8 @@ typedef struct crs_layer {
     bool from_tokens; /* layer 0: the input product is a row of a table */
     crs_groups input_groups;
     size_t weight_ih, weight_hh, bias_ih, bias_hh, peephole; /* offsets in an arena */
-    size_t sum_ih, sum_hh, sum_bias_ih, sum_bias_hh, sum_peephole; /* offsets in the sums; unused where from_tokens but _hh, _peephole */
+    size_t sum_ih, sum_hh, sum_bias_ih, sum_bias_hh,
+        sum_peephole;     /* offsets in the sums; unused where from_tokens but _hh, _peephole */
     float *start;         /* gates of one row: what the products start from, the biases */
     float *transposed_ih; /* panels of W^T, [input group][gate columns][group columns]; NULL where nothing needs it */
     float *transposed_hh; /* as above over hidden groups */
@@ -103,14 +106,14 @@ struct crs_workspace {
     float *dc;       /* [rows][hidden_padded] */
     int64_t *losses; /* [threads][CRS_SUM_TRAILER], a cache line each */
     /* the weight gradient's pieces: a lane's rows over some time */
-    int piece;                /* most (time, row) pairs of one */
+    int piece;                    /* most (time, row) pairs of one */
     float *columns_x, *columns_h; /* packed columns of all pieces, [tile][n][width] each */
-    float **panel;            /* [threads]: [block][piece][16], a group's gradients in one run */
-    float **scatter;          /* [threads]: [piece][64 or E padded] */
-    int *slot_of;             /* [V]: -1, or the slot of a token in this piece */
-    int *slot;                /* [steps * rows], by piece */
-    uint32_t *slot_token;     /* [steps * rows], by piece */
-    int *slots;               /* [steps * rows]: how many, by piece */
+    float **panel;                /* [threads]: [block][piece][16], a group's gradients in one run */
+    float **scatter;              /* [threads]: [piece][64 or E padded] */
+    int *slot_of;                 /* [V]: -1, or the slot of a token in this piece */
+    int *slot;                    /* [steps * rows], by piece */
+    uint32_t *slot_token;         /* [steps * rows], by piece */
+    int *slots;                   /* [steps * rows]: how many, by piece */
 };
 
 /* A pass over a batch, as all threads see it. */
@@ -120,7 +123,7 @@ typedef struct crs_pass {
     const crs_batch *batch;
     int64_t *sums;
     bool backward;
-    int n; /* batch->steps * batch->rows */
+    int n;       /* batch->steps * batch->rows */
     bool joined; /* the input product runs beside the recurrent one, step by step: small panels */
     int row_teams;
 } crs_pass;
@@ -134,7 +137,9 @@ static inline int crs_gate_first(const crs_model *m, int group) {
 
 /* Rows that a group of the gates of `rows` rows takes: an odd number, so that neighbouring groups don't fall on the same lines of
  * a cache. */
-static inline ptrdiff_t crs_group_rows(int rows) { return rows | 1; }
+static inline ptrdiff_t crs_group_rows(int rows) {
+    return rows | 1;
+}
 
 /* Floats of the gates of so many rows. */
 static inline size_t crs_gates_size(const crs_model *m, int rows) {
@@ -164,8 +169,12 @@ static inline ptrdiff_t crs_h_first(const crs_model *m, int group) {
     return m->gates.flat ? crs_group_first(&m->hidden_groups, group) : (ptrdiff_t)group * m->gates.h_columns;
 }
 /* Columns of all groups' input (hidden) products: the rows of a transposed panel. */
-static inline int crs_x_all(const crs_model *m) { return (int)crs_x_first(m, m->gates.groups); }
-static inline int crs_h_all(const crs_model *m) { return (int)crs_h_first(m, m->gates.groups); }
+static inline int crs_x_all(const crs_model *m) {
+    return (int)crs_x_first(m, m->gates.groups);
+}
+static inline int crs_h_all(const crs_model *m) {
+    return (int)crs_h_first(m, m->gates.groups);
+}
 /* The first unit of a group and its units. */
 static inline int crs_unit_first(const crs_model *m, int group) {
     return m->gates.flat ? crs_group_first(&m->hidden_groups, group) : group * CRS_BLOCK;
@@ -173,7 +182,9 @@ static inline int crs_unit_first(const crs_model *m, int group) {
 static inline int crs_units(const crs_model *m, int group) {
     return m->gates.flat ? crs_group_columns(&m->hidden_groups, group) : CRS_BLOCK;
 }
-static inline bool crs_has_c(crs_cell cell) { return cell == CRS_LSTM || cell == CRS_PEEPHOLE; }
+static inline bool crs_has_c(crs_cell cell) {
+    return cell == CRS_LSTM || cell == CRS_PEEPHOLE;
+}
 
 /* The chain over all groups' gate gradients of row n on (64-wide groups of gates of `rows` rows): a of a transposed product. */
 crs_chain crs_chain_of_gates(const crs_model *m, const float *gates, int rows, ptrdiff_t n, bool hidden);
@@ -192,6 +203,8 @@ void crs_dropout_forward(const crs_pass *pass, const crs_worker *worker, int lay
 void crs_dropout_backward(const crs_pass *pass, const crs_worker *worker, int layer, float *dh);
 
 /* Steps in one piece of the weight gradient, so that a piece has about 256 (time, row) pairs. */
-static inline int crs_piece_steps(int lane_rows) { return lane_rows >= 256 ? 1 : (256 + lane_rows - 1) / lane_rows; }
+static inline int crs_piece_steps(int lane_rows) {
+    return lane_rows >= 256 ? 1 : (256 + lane_rows - 1) / lane_rows;
+}
 
 #endif

@@ -111,7 +111,8 @@ void crs_model_evaluate(crs_model *model, crs_workspace *workspace, const crs_ba
     gather_losses(&pass, trailer);
 }
 
-void crs_model_step(crs_model *model, crs_workspace *workspace, int rows, const uint32_t *inputs, float *state, float *logits) {
+void crs_model_step(crs_model *model, crs_workspace *workspace, int rows, const uint32_t *inputs, float *state,
+                    float *logits) {
     const crs_batch batch = {.steps = 1, .rows = rows, .inputs = inputs, .state = state};
     crs_pass pass = {.model = model, .workspace = workspace, .batch = &batch};
     run(&pass, false);

@@ -68,7 +68,8 @@ static void refresh_table(crs_model *m, int group) {
     crs_product product = {.rows = rows, .blocks = columns / CRS_BLOCK, .chains = 1};
     product.c = table + m->gates.x_slot;
     product.c_row = m->gates.row;
-    product.chain[0] = (crs_chain){m->parameters + m->embedding, crs_pad(m->shape.embed), 0, 1, m->shape.embed, panel, columns};
+    product.chain[0] =
+        (crs_chain){m->parameters + m->embedding, crs_pad(m->shape.embed), 0, 1, m->shape.embed, panel, columns};
     m->kernels->product(&product);
 }
 

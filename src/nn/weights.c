@@ -21,8 +21,12 @@ static int pieces_of(const crs_pass *pass) {
 static piece piece_of(const crs_pass *pass, int number) {
     const crs_batch *b = pass->batch;
     const int a_lane = pieces_of(pass) / b->lanes, lane = number / a_lane, part = number % a_lane;
-    piece p = {b->lane_starts[lane], b->lane_starts[lane + 1], crs_share(b->steps, part, a_lane),
-               crs_share(b->steps, part + 1, a_lane), 0, 0};
+    piece p = {b->lane_starts[lane],
+               b->lane_starts[lane + 1],
+               crs_share(b->steps, part, a_lane),
+               crs_share(b->steps, part + 1, a_lane),
+               0,
+               0};
     const int rows = p.end_row - p.first_row;
     p.n = rows * (p.end_time - p.first_time);
     p.start = p.first_row * b->steps + rows * p.first_time;
@@ -84,7 +88,8 @@ static void pack(const crs_pass *pass, const crs_worker *worker, const columns *
 }
 
 /* A group's columns of a piece as [block][n][16]: rows of `from` are `row` floats apart. Returns it. */
-static const float *gather(const crs_pass *pass, const piece *p, const float *from, ptrdiff_t row, int count, float *to) {
+static const float *gather(const crs_pass *pass, const piece *p, const float *from, ptrdiff_t row, int count,
+                           float *to) {
     const int rows = p->end_row - p->first_row;
     for (int block = 0; block < count; block += CRS_BLOCK) {
         float *out = to + (ptrdiff_t)block * p->n;
@@ -115,7 +120,8 @@ static void outer(const crs_pass *pass, const piece *p, const columns *c, int fi
 }
 
 /* sums[count] += the column sums of a gathered panel from b on. */
-static void add_column_sums(const crs_pass *pass, const piece *p, const float *b, int count, int64_t *sums, int64_t *refused) {
+static void add_column_sums(const crs_pass *pass, const piece *p, const float *b, int count, int64_t *sums,
+                            int64_t *refused) {
     float total[CRS_GROUP] __attribute__((aligned(64)));
     for (int j = 0; j < count; j += CRS_BLOCK)
         pass->model->kernels->column_sums(b + (ptrdiff_t)j * p->n, CRS_BLOCK, p->n, CRS_BLOCK, total + j);
@@ -146,14 +152,15 @@ static void assign_slots(const crs_pass *pass) {
     }
 }
 
-static void add_table(const crs_pass *pass, const crs_worker *worker, const piece *p, int slots, int group, const float *panel,
-                      int count, int64_t *refused) {
+static void add_table(const crs_pass *pass, const crs_worker *worker, const piece *p, int slots, int group,
+                      const float *panel, int count, int64_t *refused) {
     const crs_model *m = pass->model;
     const crs_workspace *w = pass->workspace;
     float *scatter = w->scatter[worker->thread];
     memset(scatter, 0, (size_t)slots * (size_t)count * sizeof *scatter);
     for (int j = 0; j < count; j += CRS_BLOCK)
-        m->kernels->scatter_rows(panel + (ptrdiff_t)j * p->n, CRS_BLOCK, p->n, CRS_BLOCK, w->slot + p->start, scatter + j, count);
+        m->kernels->scatter_rows(panel + (ptrdiff_t)j * p->n, CRS_BLOCK, p->n, CRS_BLOCK, w->slot + p->start,
+                                 scatter + j, count);
     for (int i = 0; i < slots; i++) {
         const ptrdiff_t v = w->slot_token[p->start + i];
         const ptrdiff_t at = m->gates.flat ? v * m->hidden_padded + crs_unit_first(m, group)
@@ -193,8 +200,8 @@ static void add_peephole(const crs_pass *pass, const piece *p, int l, int group,
         float total[CRS_BLOCK] __attribute__((aligned(64))) = {0};
         for (int t = p->first_time; t < p->end_time; t++) {
             const ptrdiff_t n = (ptrdiff_t)(t + (gate == 2)) * pass->batch->rows + p->first_row;
-            m->kernels->dot_rows(panel + ((ptrdiff_t)block_of[gate] * p->n + (t - p->first_time) * rows) * CRS_BLOCK, CRS_BLOCK,
-                                 pass->workspace->c[l] + n * hidden + unit, hidden, rows, total);
+            m->kernels->dot_rows(panel + ((ptrdiff_t)block_of[gate] * p->n + (t - p->first_time) * rows) * CRS_BLOCK,
+                                 CRS_BLOCK, pass->workspace->c[l] + n * hidden + unit, hidden, rows, total);
         }
         m->kernels->add_fixed(total, CRS_BLOCK, pass->sums + m->layers[l].sum_peephole + gate * hidden + unit, refused);
     }
@@ -227,8 +234,8 @@ typedef struct range {
 } range;
 
 /* A group's sums stay in the cache from piece to piece. */
-static void layer_group(const crs_pass *pass, const crs_worker *worker, int l, int group, const range *x, const range *h,
-                        int64_t *refused) {
+static void layer_group(const crs_pass *pass, const crs_worker *worker, int l, int group, const range *x,
+                        const range *h, int64_t *refused) {
     const crs_model *m = pass->model;
     const crs_layer *layer = &m->layers[l];
     const int pieces = pieces_of(pass), count = m->gates.flat ? crs_units(m, group) : CRS_GROUP;
@@ -236,27 +243,32 @@ static void layer_group(const crs_pass *pass, const crs_worker *worker, int l, i
     int64_t *h_sums = pass->sums + layer->sum_hh + crs_h_first(m, group) * m->shape.hidden;
     for (int i = 0; i < pieces; i++) {
         const piece p = piece_of(pass, i);
-        const float *panel = gather(pass, &p, crs_gates_at(m, pass->workspace->gates[l], pass->n, group, 0), m->gates.row,
-                                    count, pass->workspace->panel[worker->thread]);
+        const float *panel = gather(pass, &p, crs_gates_at(m, pass->workspace->gates[l], pass->n, group, 0),
+                                    m->gates.row, count, pass->workspace->panel[worker->thread]);
         if (h->first == 0 && h->end > 0)
             add_group_rest(pass, worker, &p, pass->workspace->slots[i], l, group, panel, count, refused);
         if (x->first < x->end)
-            outer(pass, &p, x->c, x->first, x->end, panel + m->gates.x_slot * p.n, crs_x_columns(m, group), x_sums, refused);
+            outer(pass, &p, x->c, x->first, x->end, panel + m->gates.x_slot * p.n, crs_x_columns(m, group), x_sums,
+                  refused);
         if (h->first < h->end)
-            outer(pass, &p, h->c, h->first, h->end, panel + m->gates.h_slot * p.n, crs_h_columns(m, group), h_sums, refused);
+            outer(pass, &p, h->c, h->first, h->end, panel + m->gates.h_slot * p.n, crs_h_columns(m, group), h_sums,
+                  refused);
     }
 }
 
 /* Beyond this, the two operands' sums of a group don't stay in the second-level cache together. */
 enum { GROUP_SUMS = 512 << 10 };
 
-static int bounded(int n, int most) { return n < 0 ? 0 : n < most ? n : most; }
+static int bounded(int n, int most) {
+    return n < 0 ? 0 : n < most ? n : most;
+}
 
 static void layer_gradient(const crs_pass *pass, const crs_worker *worker, int l, const columns *x, const columns *h,
                            int64_t *refused) {
     const crs_model *m = pass->model;
     const int tiles = x->tiles + h->tiles, items = m->gates.groups * tiles;
-    const int begin = crs_share(items, worker->thread, worker->threads), end = crs_share(items, worker->thread + 1, worker->threads);
+    const int begin = crs_share(items, worker->thread, worker->threads),
+              end = crs_share(items, worker->thread + 1, worker->threads);
     const bool apart = (int64_t)(x->k + h->k) * CRS_GROUP * (int64_t)sizeof(int64_t) > GROUP_SUMS;
     for (int group = begin / tiles; group * tiles < end; group++) {
         const int first = begin - group * tiles, last = end - group * tiles;

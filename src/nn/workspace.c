@@ -15,7 +15,8 @@ static bool allocate_floats(float **to, size_t rows, size_t columns) {
 
 static bool allocate_layers(crs_workspace *w) {
     const crs_model *m = w->model;
-    const size_t layers = (size_t)m->shape.layers, n = (size_t)w->rows * (size_t)w->steps, hidden = (size_t)m->hidden_padded;
+    const size_t layers = (size_t)m->shape.layers, n = (size_t)w->rows * (size_t)w->steps,
+                 hidden = (size_t)m->hidden_padded;
     const size_t gates = crs_gates_size(m, w->rows * w->steps);
     w->gates = crs_alloc(layers, sizeof *w->gates, CRS_MEMORY_OTHER);
     w->h = crs_alloc(layers, sizeof *w->h, CRS_MEMORY_OTHER);
@@ -83,9 +84,10 @@ crs_status crs_workspace_create(crs_workspace **workspace, const crs_model *mode
         good = allocate_training(w);
     if (!good) {
         crs_workspace_free(&w);
-        return crs_fail(error, CRS_INTERNAL,
-                        "out of memory for the activations of %d rows x %d steps; a smaller --batch or --window would do",
-                        rows, steps);
+        return crs_fail(
+            error, CRS_INTERNAL,
+            "out of memory for the activations of %d rows x %d steps; a smaller --batch or --window would do", rows,
+            steps);
     }
     *workspace = w;
     return CRS_OK;

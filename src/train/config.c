@@ -8,7 +8,18 @@
 
 #include "carousel/train.h"
 
-enum { KIND_WHOLE, KIND_SEED, KIND_REAL, KIND_ABOVE, KIND_SHARE, KIND_CHOICE, KIND_EVERY, KIND_TIME, KIND_SWITCH, KIND_PATH };
+enum {
+    KIND_WHOLE,
+    KIND_SEED,
+    KIND_REAL,
+    KIND_ABOVE,
+    KIND_SHARE,
+    KIND_CHOICE,
+    KIND_EVERY,
+    KIND_TIME,
+    KIND_SWITCH,
+    KIND_PATH
+};
 
 static const char *const cells[] = {"lstm", "peephole", "gru", "rnn", NULL};
 static const char *const optimizers[] = {"adam", "rmsprop", "sgd", "adagrad", NULL};
@@ -24,50 +35,57 @@ const crs_option crs_options[] = {
     {"layers", "N", "layers (2)", CRS_OPTION_FIXED, KIND_WHOLE, AT(layers), 1, 4096, NULL},
     {"embed", "N", "width of the embedding (as hidden); 0: one-hot input", CRS_OPTION_FIXED, KIND_WHOLE, AT(embed), 0,
      1 << 20, NULL},
-    {"forget-bias", "F", "bias of forget gates at the start (1)", CRS_OPTION_FIXED, KIND_REAL, AT(forget_bias), -1000, 1000,
-     NULL},
+    {"forget-bias", "F", "bias of forget gates at the start (1)", CRS_OPTION_FIXED, KIND_REAL, AT(forget_bias), -1000,
+     1000, NULL},
     {"dropout", "P", "share of units dropped between layers and before the output (0)", CRS_OPTION_FIXED, KIND_SHARE,
      AT(dropout), 0, 1, NULL},
-    {"batch", "N", "rows of the global batch, over all ranks (50)", CRS_OPTION_FIXED, KIND_WHOLE, AT(batch), 1, 1 << 24, NULL},
-    {"window", "N", "steps of truncated back-propagation (50)", CRS_OPTION_FIXED, KIND_WHOLE, AT(window), 1, 1 << 24, NULL},
-    {"lane", "N", "rows a lane, the least a rank can own (by batch and window)", CRS_OPTION_FIXED, KIND_WHOLE, AT(lane), 1,
-     1 << 24, NULL},
+    {"batch", "N", "rows of the global batch, over all ranks (50)", CRS_OPTION_FIXED, KIND_WHOLE, AT(batch), 1, 1 << 24,
+     NULL},
+    {"window", "N", "steps of truncated back-propagation (50)", CRS_OPTION_FIXED, KIND_WHOLE, AT(window), 1, 1 << 24,
+     NULL},
+    {"lane", "N", "rows a lane, the least a rank can own (by batch and window)", CRS_OPTION_FIXED, KIND_WHOLE, AT(lane),
+     1, 1 << 24, NULL},
     {"optimizer", "NAME", "adam, rmsprop, sgd or adagrad (adam)", CRS_OPTION_FIXED, KIND_CHOICE, AT(optimizer), 0, 0,
      optimizers},
     {"momentum", "F", "of sgd (0)", CRS_OPTION_FIXED, KIND_SHARE, AT(momentum), 0, 1, NULL},
     {"beta1", "F", "decay of adam's first moment (0.9)", CRS_OPTION_FIXED, KIND_SHARE, AT(beta1), 0, 1, NULL},
-    {"beta2", "F", "decay of the second moment (adam 0.999, rmsprop 0.99)", CRS_OPTION_FIXED, KIND_SHARE, AT(beta2), 0, 1,
+    {"beta2", "F", "decay of the second moment (adam 0.999, rmsprop 0.99)", CRS_OPTION_FIXED, KIND_SHARE, AT(beta2), 0,
+     1, NULL},
+    {"epsilon", "F", "added to the root of the second moment (1e-8, adagrad 1e-10)", CRS_OPTION_FIXED, KIND_ABOVE,
+     AT(epsilon), 0, 1, NULL},
+    {"rate", "F", "learning rate, the highest of the schedule (0.002)", CRS_OPTION_FIXED, KIND_ABOVE, AT(rate), 0, 1e30,
      NULL},
-    {"epsilon", "F", "added to the root of the second moment (1e-8, adagrad 1e-10)", CRS_OPTION_FIXED, KIND_ABOVE, AT(epsilon),
-     0, 1, NULL},
-    {"rate", "F", "learning rate, the highest of the schedule (0.002)", CRS_OPTION_FIXED, KIND_ABOVE, AT(rate), 0, 1e30, NULL},
-    {"schedule", "NAME", "constant, step or cosine (constant)", CRS_OPTION_FIXED, KIND_CHOICE, AT(schedule), 0, 0, schedules},
-    {"warmup", "N", "steps over which the rate grows to its height (0)", CRS_OPTION_FIXED, KIND_WHOLE, AT(warmup), 0, many,
+    {"schedule", "NAME", "constant, step or cosine (constant)", CRS_OPTION_FIXED, KIND_CHOICE, AT(schedule), 0, 0,
+     schedules},
+    {"warmup", "N", "steps over which the rate grows to its height (0)", CRS_OPTION_FIXED, KIND_WHOLE, AT(warmup), 0,
+     many, NULL},
+    {"decay-every", "EPOCHS", "schedule step: epochs between decays (1)", CRS_OPTION_FIXED, KIND_ABOVE, AT(decay_every),
+     0, many, NULL},
+    {"decay-factor", "F", "schedule step: factor of a decay (0.5)", CRS_OPTION_FIXED, KIND_ABOVE, AT(decay_factor), 0,
+     1e3, NULL},
+    {"clip", "F", "the most the gradient's norm may be (5); 0: any", CRS_OPTION_FIXED, KIND_REAL, AT(clip), 0, 1e30,
      NULL},
-    {"decay-every", "EPOCHS", "schedule step: epochs between decays (1)", CRS_OPTION_FIXED, KIND_ABOVE, AT(decay_every), 0, many,
-     NULL},
-    {"decay-factor", "F", "schedule step: factor of a decay (0.5)", CRS_OPTION_FIXED, KIND_ABOVE, AT(decay_factor), 0, 1e3,
-     NULL},
-    {"clip", "F", "the most the gradient's norm may be (5); 0: any", CRS_OPTION_FIXED, KIND_REAL, AT(clip), 0, 1e30, NULL},
     {"weight-decay", "F", "decoupled weight decay (0)", CRS_OPTION_FIXED, KIND_REAL, AT(weight_decay), 0, 1e3, NULL},
     {"seed", "N", "of weights and dropout masks (1)", CRS_OPTION_FIXED, KIND_SEED, AT(seed), 0, 0, NULL},
     {"reduce", "TYPE", "sums over ranks: int64, the same bits at any number of ranks, or float, half the bytes (int64)",
      CRS_OPTION_FIXED, KIND_CHOICE, AT(reduce), 0, 0, reduces},
     {"epochs", "N", "passes over the data (50)", CRS_OPTION_FREE, KIND_WHOLE, AT(epochs), 1, many, NULL},
     {"steps", "N", "the same end in steps", CRS_OPTION_FREE, KIND_WHOLE, AT(steps), 1, many, NULL},
-    {"threads", "N", "threads of a rank (the cores it may run on, shared with the ranks that may too)", CRS_OPTION_LOCAL,
-     KIND_WHOLE, AT(threads), 1, 1024, NULL},
+    {"threads", "N", "threads of a rank (the cores it may run on, shared with the ranks that may too)",
+     CRS_OPTION_LOCAL, KIND_WHOLE, AT(threads), 1, 1024, NULL},
     {"validate-every", "N|TIME", "steps, or time as 30m, between validations (an epoch)", CRS_OPTION_FREE, KIND_EVERY,
      AT(validate_every), 0, 0, NULL},
     {"save-every", "N|TIME", "steps, or time as 30m, between checkpoints (an epoch)", CRS_OPTION_FREE, KIND_EVERY,
      AT(save_every), 0, 0, NULL},
     {"keep", "N", "how many step-*.h5 stay (2)", CRS_OPTION_FREE, KIND_WHOLE, AT(keep), 1, 1 << 20, NULL},
-    {"stop-after", "TIME", "save and leave with exit status 75 by then, as 1h30m", CRS_OPTION_LOCAL, KIND_TIME, AT(stop_after), 0, 0,
+    {"stop-after", "TIME", "save and leave with exit status 75 by then, as 1h30m", CRS_OPTION_LOCAL, KIND_TIME,
+     AT(stop_after), 0, 0, NULL},
+    {"init-from", "CHECKPOINT", "begin a new run with these weights", CRS_OPTION_LOCAL, KIND_PATH, AT(init_from), 0, 0,
      NULL},
-    {"init-from", "CHECKPOINT", "begin a new run with these weights", CRS_OPTION_LOCAL, KIND_PATH, AT(init_from), 0, 0, NULL},
     {"fresh", NULL, "start over, after moving the old run aside", CRS_OPTION_LOCAL, KIND_SWITCH, AT(fresh), 0, 0, NULL},
     {"output", "RUN", "the folder of the run; -o is short for it", CRS_OPTION_LOCAL, KIND_PATH, AT(output), 0, 0, NULL},
-    {"config", "FILE", "INI file of these options; the command line wins", CRS_OPTION_LOCAL, KIND_PATH, AT(config_file), 0, 0, NULL},
+    {"config", "FILE", "INI file of these options; the command line wins", CRS_OPTION_LOCAL, KIND_PATH, AT(config_file),
+     0, 0, NULL},
 };
 
 const int crs_options_count = sizeof crs_options / sizeof *crs_options;
@@ -108,7 +126,9 @@ const char *crs_option_suggest(const char *name) {
 
 /* ---- one value ---- */
 
-static void *field_of(crs_config *config, const crs_option *option) { return (char *)config + option->offset; }
+static void *field_of(crs_config *config, const crs_option *option) {
+    return (char *)config + option->offset;
+}
 static const void *value_of(const crs_config *config, const crs_option *option) {
     return (const char *)config + option->offset;
 }
@@ -140,7 +160,8 @@ static crs_status set_path(const crs_typed *typed, char *out, crs_error *error) 
     if (!*typed->value)
         return crs_fail(error, typed->status, "%s: an empty name; give a file or folder", typed->where);
     if (strlen(typed->value) >= sizeof((crs_config *)0)->output)
-        return crs_fail(error, typed->status, "%s: a name of %zu bytes is too long", typed->where, strlen(typed->value));
+        return crs_fail(error, typed->status, "%s: a name of %zu bytes is too long", typed->where,
+                        strlen(typed->value));
     snprintf(out, sizeof((crs_config *)0)->output, "%s", typed->value);
     return CRS_OK;
 }
@@ -267,7 +288,9 @@ char *crs_config_text(const crs_config *config) {
     return crs_copy_text(text);
 }
 
-static bool given(const crs_settings *settings, const char *name) { return settings->given[crs_option_find(name)]; }
+static bool given(const crs_settings *settings, const char *name) {
+    return settings->given[crs_option_find(name)];
+}
 
 static crs_status needs(const crs_settings *s, const char *name, bool fits, const char *other, crs_error *error) {
     if (!given(s, name) || fits)
@@ -279,12 +302,15 @@ crs_status crs_settings_check(const crs_settings *s, crs_error *error) {
     const crs_config *c = &s->config;
     const bool moments = c->optimizer == CRS_ADAM || c->optimizer == CRS_RMSPROP;
     if (given(s, "epochs") && given(s, "steps"))
-        return crs_fail(error, CRS_CONFIG, "--epochs=%" PRId64 " and --steps=%" PRId64 " both say where to end: give one", c->epochs,
+        return crs_fail(error, CRS_CONFIG,
+                        "--epochs=%" PRId64 " and --steps=%" PRId64 " both say where to end: give one", c->epochs,
                         c->steps);
     if (given(s, "init-from") && c->fresh && strcmp(c->init_from, c->output) == 0)
         return crs_fail(error, CRS_CONFIG, "--init-from=%s is the run that --fresh moves aside", c->init_from);
     if (given(s, "lane") && c->lane > c->batch)
-        return crs_fail(error, CRS_CONFIG, "--lane=%" PRId64 " is more than the rows of --batch=%" PRId64 "; at most --lane=%" PRId64 " would do",
+        return crs_fail(error, CRS_CONFIG,
+                        "--lane=%" PRId64 " is more than the rows of --batch=%" PRId64 "; at most --lane=%" PRId64
+                        " would do",
                         c->lane, c->batch, c->batch);
     if (needs(s, "momentum", c->optimizer == CRS_SGD, "--optimizer=sgd", error) ||
         needs(s, "beta1", c->optimizer == CRS_ADAM, "--optimizer=adam", error) ||
@@ -300,9 +326,10 @@ crs_status crs_settings_check(const crs_settings *s, crs_error *error) {
 /* ---- resuming ---- */
 
 static void take(crs_config *to, const crs_config *from, const crs_option *o) {
-    static const size_t sizes[] = {[KIND_WHOLE] = sizeof(int64_t), [KIND_SEED] = sizeof(uint64_t), [KIND_REAL] = sizeof(double),
-                                   [KIND_ABOVE] = sizeof(double),  [KIND_SHARE] = sizeof(double),  [KIND_CHOICE] = sizeof(int),
-                                   [KIND_EVERY] = sizeof(crs_every)};
+    static const size_t sizes[] = {
+        [KIND_WHOLE] = sizeof(int64_t),  [KIND_SEED] = sizeof(uint64_t), [KIND_REAL] = sizeof(double),
+        [KIND_ABOVE] = sizeof(double),   [KIND_SHARE] = sizeof(double),  [KIND_CHOICE] = sizeof(int),
+        [KIND_EVERY] = sizeof(crs_every)};
     memcpy(field_of(to, o), value_of(from, o), sizes[o->kind]);
 }
 
@@ -324,10 +351,11 @@ crs_status crs_settings_resume(crs_settings *settings, const crs_config *recorde
         crs_option_text(&settings->config, i, mine, sizeof mine);
         crs_option_text(recorded, i, theirs, sizeof theirs);
         if (strcmp(mine, theirs) != 0)
-            return crs_fail(error, CRS_CONFIG,
-                            "--%s=%s contradicts %s, which was begun with --%s=%s; leave it out, or start over with --fresh or "
-                            "another -o",
-                            o->name, mine, run, o->name, theirs);
+            return crs_fail(
+                error, CRS_CONFIG,
+                "--%s=%s contradicts %s, which was begun with --%s=%s; leave it out, or start over with --fresh or "
+                "another -o",
+                o->name, mine, run, o->name, theirs);
     }
     return CRS_OK;
 }

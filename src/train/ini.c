@@ -45,7 +45,8 @@ static char *next_line(char *line, int size, void *context) {
     line[strcspn(line, "\r\n")] = 0;
     const char *first = line + strspn(line, " \t\r\n");
     if (*first == '[')
-        crs_fail(s->error, s->status, "%s:%d: sections have no meaning here; write `name = value` lines alone", s->path, s->line);
+        crs_fail(s->error, s->status, "%s:%d: sections have no meaning here; write `name = value` lines alone", s->path,
+                 s->line);
     else if (*first && *first != ';' && *first != '#' && !strpbrk(first, "=:"))
         crs_fail(s->error, s->status, "%s:%d: '%.40s' is no `name = value`", s->path, s->line, line);
     memmove(line, first, strlen(first) + 1); /* indented lines would go on with the value before */
@@ -63,8 +64,8 @@ static int take_pair(void *context, const char *section, const char *name, const
     const bool local = option >= 0 && crs_options[option].class == CRS_OPTION_LOCAL;
     if (option < 0) {
         const char *close = crs_option_suggest(name);
-        crs_fail(s->error, s->status, "%s: no such option%s%s%s", where, close ? "; did you mean " : "", close ? close : "",
-                 close ? "?" : "");
+        crs_fail(s->error, s->status, "%s: no such option%s%s%s", where, close ? "; did you mean " : "",
+                 close ? close : "", close ? "?" : "");
     } else if ((local && s->recorded) || strcmp(name, "config") == 0) {
         crs_fail(s->error, s->status, "%s: this option has no place here; leave it out", where);
     } else if (!s->fixed[option]) {
@@ -90,7 +91,8 @@ crs_status crs_settings_read_file(crs_settings *settings, const char *path, crs_
     const int epochs = crs_option_find("epochs"), steps = crs_option_find("steps");
     fixed[epochs] = fixed[steps] = settings->given[epochs] || settings->given[steps];
     crs_error ours = {0};
-    ini_source source = {.settings = settings, .fixed = fixed, .path = path, .status = CRS_CONFIG, .file = file, .error = &ours};
+    ini_source source = {
+        .settings = settings, .fixed = fixed, .path = path, .status = CRS_CONFIG, .file = file, .error = &ours};
     if (read_all(&source) == CRS_OK && ferror(file))
         crs_fail(&ours, CRS_NO_INPUT, "--config=%s: it can't be read", path);
     fclose(file);
@@ -106,7 +108,13 @@ crs_status crs_config_parse(crs_config *config, const char *text, const char *pa
     crs_error ours = {0};
     char name[4200];
     snprintf(name, sizeof name, "%s, /config", path);
-    ini_source source = {.settings = &settings, .fixed = none, .path = name, .status = CRS_DATA, .recorded = true, .text = text, .error = &ours};
+    ini_source source = {.settings = &settings,
+                         .fixed = none,
+                         .path = name,
+                         .status = CRS_DATA,
+                         .recorded = true,
+                         .text = text,
+                         .error = &ours};
     if (read_all(&source)) {
         *error = ours;
         return ours.status;

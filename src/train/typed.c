@@ -12,7 +12,9 @@
 /* What a message quotes of a long value. */
 enum { SHOWN = 60 };
 
-static bool only(const char *text, const char *characters) { return *text && strspn(text, characters) == strlen(text); }
+static bool only(const char *text, const char *characters) {
+    return *text && strspn(text, characters) == strlen(text);
+}
 
 static crs_status refuse_whole(const crs_typed *t, int64_t low, int64_t high, crs_error *error) {
     return crs_fail(error, t->status, "%s: '%.*s' won't do; give a whole number from %" PRId64 " to %" PRId64, t->where,
@@ -110,7 +112,8 @@ crs_status crs_typed_choice(const crs_typed *typed, const char *const *names, in
         length += (size_t)snprintf(list + length, sizeof list - length, "%s%s", i ? ", " : "", names[i]);
         CRS_ASSERT(length < sizeof list);
     }
-    return crs_fail(error, typed->status, "%s: '%.*s' won't do; give one of %s", typed->where, SHOWN, typed->value, list);
+    return crs_fail(error, typed->status, "%s: '%.*s' won't do; give one of %s", typed->where, SHOWN, typed->value,
+                    list);
 }
 
 /* ---- times ---- */
