@@ -56,8 +56,8 @@ says "it says so" "$err" "no validation"
 check "then there is no best" test ! -e novalidation/best.h5
 expect 0 "keeps as many as asked" "$CAROUSEL" train data.h5 -o keep "${small[@]}" --steps=12 --save-every=2 --keep=3
 equal "the last three" "$(cd keep && echo step-*)" "step-00000008.h5 step-00000010.h5 step-00000012.h5"
-expect 0 "saves by the clock" "$CAROUSEL" train data.h5 -o clock "${small[@]}" --steps=40 --save-every=0.001s --keep=1000
-check "often" test "$(ls clock/step-* | wc -l)" -gt 10
+expect 0 "saves by the clock" "$CAROUSEL" train data.h5 -o clock "${small[@]}" --steps=200 --save-every=0.001s --keep=1000
+check "on the way" test "$(find clock -name 'step-*' | wc -l)" -ge 4
 expect 0 "float sums" ranks 2 "$CAROUSEL" train data.h5 -o float "${small[@]}" --steps=20 --reduce=float
 expect 0 "exact sums" ranks 2 "$CAROUSEL" train data.h5 -o int "${small[@]}" --steps=20 --reduce=int64
 differ "float sums give other bits" "$(digest float/last.h5 parameters)" "$(digest int/last.h5 parameters)"
@@ -71,7 +71,7 @@ expect 0 "warm-up" "$CAROUSEL" train data.h5 -o warm "${small[@]}" --steps=6 --r
 equal "its rates" "$(rates warm)" "0.001 0.002 0.003 0.004 0.004 0.004 "
 expect 0 "steps" "$CAROUSEL" train data.h5 -o decay "${small[@]}" --epochs=3 --rate=0.5 --optimizer=sgd --schedule=step \
     --decay-every=1 --decay-factor=0.5
-equal "its rates" "$(rates decay | tr ' ' '\n' | uniq -c | tr -s ' \n' ' ')" " 59 0.5 59 0.25 59 0.125 1 "
+equal "its rates" "$(rates decay | tr ' ' '\n' | uniq -c | tr -s ' \n' ' ')" " 59 0.5 59 0.25 59 0.125 "
 
 # ---- weights of another run ----
 
@@ -88,7 +88,8 @@ refused 65 "a data set for a model" "data.h5" "$CAROUSEL" train data.h5 -o bad -
 # ---- what it refuses, alone and over ranks ----
 
 before=$(fingerprint data.h5 all.h5 other.h5 short.h5)
-refused 78 "more ranks than lanes" "--batch lanes" ranks 4 "$CAROUSEL" train data.h5 -o bad --batch=3
+refused 78 "more ranks than rows" "4 --batch=3 --batch=4" ranks 4 "$CAROUSEL" train data.h5 -o bad --batch=3
+refused 78 "more ranks than lanes" "3 --lane=2 --batch=9" ranks 3 "$CAROUSEL" train data.h5 -o bad --batch=8 --lane=4
 refused 78 "short text, batch" "short.h5 --batch=80 --batch=40" "$CAROUSEL" train short.h5 -o bad --batch=80
 refused 78 "short text, window" "short.h5 --window=41 --window=40" ranks 2 "$CAROUSEL" train short.h5 -o bad --window=41
 refused 78 "short text, both" "short.h5 --batch=10 --window=10 --batch=4 --window=4" "$CAROUSEL" train short.h5 -o bad --batch=10 --window=10

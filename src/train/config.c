@@ -225,6 +225,16 @@ static void real_text(double x, char *out, size_t size) {
     }
 }
 
+/* As a time is typed: without an exponent, with the fewest digits that read back to the same double. */
+static void seconds_text(double seconds, char *out, size_t size) {
+    for (int digits = 0; digits <= 20; digits++) {
+        const int length = snprintf(out, size, "%.*f", digits, seconds);
+        if (length > 0 && (size_t)length + 2 <= size && strtod(out, NULL) == seconds)
+            break;
+    }
+    snprintf(out + strlen(out), size - strlen(out), "s");
+}
+
 void crs_option_text(const crs_config *config, int option, char *out, size_t size) {
     const crs_option *o = &crs_options[option];
     const void *value = value_of(config, o);
@@ -242,12 +252,13 @@ void crs_option_text(const crs_config *config, int option, char *out, size_t siz
         snprintf(out, size, "%s", o->choices[choice]);
         break;
     case KIND_EVERY:
-        if (every->seconds > 0) {
-            real_text(every->seconds, out, size - 1);
-            memcpy(out + strlen(out), "s", 2);
-        } else {
+        if (every->seconds > 0)
+            seconds_text(every->seconds, out, size);
+        else
             snprintf(out, size, "%" PRId64, every->steps);
-        }
+        break;
+    case KIND_TIME:
+        seconds_text(*(const double *)value, out, size);
         break;
     case KIND_SWITCH:
         snprintf(out, size, "%s", *(const bool *)value ? "true" : "false");

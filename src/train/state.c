@@ -216,7 +216,7 @@ static crs_status restore_optimizer(crs_training *t, const crs_checkpoint *c, co
 crs_status crs_state_restore(crs_training *t, const crs_checkpoint *c, const char *path, crs_error *error) {
     const crs_array *hidden = crs_checkpoint_find(c, "/state/hidden");
     const size_t state = crs_model_state(t->model);
-    int64_t window;
+    int64_t window = 0;
     if (!hidden || hidden->type != CRS_F32 || hidden->rank != 2 || hidden->dims[0] != t->config->batch ||
         hidden->dims[1] != (int64_t)state)
         return missing(path, "/state/hidden", error);
