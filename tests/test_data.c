@@ -585,6 +585,25 @@ static void test_reader_reads_little(void) {
     crs_free(&bytes);
 }
 
+/* The last row may be shorter than the others: reading ahead stops where the split does. */
+static void test_reader_at_the_end(void) {
+    crs_dataset dataset;
+    crs_reader *reader;
+    uint32_t inputs[2 * 3], targets[2 * 3];
+    const char *in = own("end.txt"), *out = own("end.h5");
+    request r = usual(out, in);
+    put_text(in, "abcdefghijklm"); /* rows of 8 and 5 */
+    memcpy(r.pack.split, (double[]){1, 0, 0}, sizeof r.pack.split);
+    CU_ASSERT_EQUAL(pack(r), CRS_OK);
+    CU_ASSERT_EQUAL_FATAL(crs_dataset_open(&dataset, out, &said), CRS_OK);
+    CU_ASSERT_EQUAL_FATAL(crs_reader_create(&reader, &dataset, CRS_TRAIN, 8, 0, 2, &said), CRS_OK);
+    CU_ASSERT_EQUAL(crs_reader_window(reader, 1, 3, inputs, targets, &said), CRS_OK);
+    CU_ASSERT(memcmp(inputs, (uint32_t[]){1, 9, 2, 10, 3, 11}, sizeof inputs) == 0);
+    CU_ASSERT(memcmp(targets, (uint32_t[]){2, 10, 3, 11, 4, 12}, sizeof targets) == 0);
+    crs_reader_free(&reader);
+    crs_dataset_close(&dataset);
+}
+
 static void test_reader_memory_out(void) {
     crs_dataset dataset;
     crs_reader *reader;
@@ -624,6 +643,7 @@ static const harness_test dataset_tests[] = {
 static const harness_test reader_tests[] = {
     HARNESS_TEST(test_reader),
     HARNESS_TEST(test_reader_reads_little),
+    HARNESS_TEST(test_reader_at_the_end),
     HARNESS_TEST(test_reader_memory_out),
     HARNESS_END,
 };
