@@ -21,9 +21,9 @@ typedef struct harness_test {
 /* Adds a suite: an array ended by HARNESS_END. Local; before harness_run. */
 void harness_add(const char *suite, const harness_test *tests);
 
-/* Collective: runs the tests, all or those whose name contains argv[1]. Rank 0 prints on standard output a line for each
- * failed test and ends with `N passed, N failed`; each rank says its own failures on standard error. No test run, or
- * memory of crs_alloc that is not freed at the end (the test `memory_balance`), is a failure. Returns the exit
+/* Collective: runs the tests, all or those whose name contains argv[1]. Rank 0 prints on standard output a line for
+ * each failed test and ends with `N passed, N failed`; each rank says its own failures on standard error. No test run,
+ * or memory of crs_alloc that is not freed at the end (the test `memory_balance`), is a failure. Returns the exit
  * status. */
 int harness_run(int argc, char **argv);
 

@@ -96,6 +96,7 @@ void *crs_alloc_or_fail(size_t count, size_t size, crs_purpose purpose, const ch
         *(address) = NULL;          \
     } while (0)
 void crs_free_block(void *block);
+void crs_free_foreign(void *block); /* what the C library allocated (getline, realpath) */
 /* A copy of text; owned by the caller, freed with crs_free. NULL when out of memory. */
 char *crs_copy_text(const char *text);
 

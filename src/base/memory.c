@@ -1,7 +1,8 @@
 /* Blocks of memory, counted by what they are for.
  *
  * Each block has a header in front of it, one cache line long. Small blocks come from the C library. Large ones are
- * mapped, so that they can start on a huge page and need no clearing; their header sits at the end of the page before. */
+ * mapped, so that they can start on a huge page and need no clearing; their header sits at the end of the page before.
+ */
 #include "config.h"
 
 #include <stdlib.h>
@@ -150,4 +151,8 @@ const char *crs_purpose_name(crs_purpose purpose) {
 
 void crs_memory_fail_at(int64_t n) {
     fail_countdown = n;
+}
+
+void crs_free_foreign(void *block) {
+    free(block);
 }

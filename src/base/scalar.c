@@ -31,8 +31,8 @@ static double power_of_two(int k) {
     return from_bits((uint64_t)(k + 1023) << 52);
 }
 
-/* With x = k ln 2 + r and |r| <= ln 2 / 2, exp x = 2^k (1 + (r + r^2 P(r))), P the Taylor series of (exp r - 1 - r) / r^2.
- * The first term left out, r^14 / 14!, is below 2^-57. */
+/* With x = k ln 2 + r and |r| <= ln 2 / 2, exp x = 2^k (1 + (r + r^2 P(r))), P the Taylor series of (exp r - 1 - r) /
+ * r^2. The first term left out, r^14 / 14!, is below 2^-57. */
 double crs_exp(double x) {
     if (x != x)
         return x;
@@ -62,7 +62,8 @@ double crs_exp(double x) {
 }
 
 /* With x = 2^k (1 + f), 1 + f between sqrt 1/2 and sqrt 2, and s = f / (2 + f):
- * log(1 + f) = 2 artanh s = f - s (f - R), R = 2 s^2/3 + 2 s^4/5 + ...; the first term left out is below 2^-60 of the whole. */
+ * log(1 + f) = 2 artanh s = f - s (f - R), R = 2 s^2/3 + 2 s^4/5 + ...; the first term left out is below 2^-60 of the
+ * whole. */
 double crs_log(double x) {
     if (x != x || x < 0.0)
         return NAN;

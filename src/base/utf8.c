@@ -48,7 +48,8 @@ int crs_utf8_encode(uint32_t code_point, char out[4]) {
     return (int)utf8proc_encode_char((utf8proc_int32_t)code_point, (utf8proc_uint8_t *)out);
 }
 
-/* Whether a terminal shows something of its own for it: no control, no mark that joins its neighbour, nothing unknown. */
+/* Whether a terminal shows something of its own for it: no control, no mark that joins its neighbour, nothing unknown.
+ */
 static bool is_visible(uint32_t code_point) {
     switch (utf8proc_category((utf8proc_int32_t)code_point)) {
     case UTF8PROC_CATEGORY_CN:

@@ -49,7 +49,7 @@ crs_array *crs_checkpoint_add(crs_checkpoint *checkpoint, const char *path, crs_
     crs_array array = {.type = type, .rank = rank};
     CRS_ASSERT(path[0] == '/' && strlen(path) < sizeof array.path && !crs_checkpoint_find(checkpoint, path));
     CRS_ASSERT(rank >= 0 && rank <= CRS_RANK_MAX);
-    strcpy(array.path, path);
+    snprintf(array.path, sizeof array.path, "%s", path);
     if (rank)
         memcpy(array.dims, dims, (size_t)rank * sizeof *dims);
     array.values =

@@ -55,7 +55,7 @@ static bool get_text(hid_t attribute, hid_t type, crs_hdf_value *value) {
             return false;
         bool fits = !text || strlen(text) < sizeof value->text;
         if (text && fits)
-            strcpy(value->text, text);
+            memcpy(value->text, text, strlen(text) + 1);
         H5free_memory(text);
         return fits;
     }

@@ -84,7 +84,7 @@ static crs_status root_text(const reader *r, const char *attribute, char *out, s
     if (!crs_hdf_get(r->file, attribute, &value) || value.class != CRS_HDF_TEXT || strlen(value.text) >= size)
         return crs_fail(error, CRS_DATA, "%s: the attribute %s is missing, or no text that it may be; %s", r->name,
                         attribute, CRS_DAMAGED_ADVICE);
-    strcpy(out, value.text);
+    memcpy(out, value.text, strlen(value.text) + 1);
     return CRS_OK;
 }
 
@@ -113,7 +113,7 @@ static crs_status read_format(const reader *r, char format[32], crs_error *error
         return crs_fail(error, CRS_DATA, "%s: its attributes can't be read; %s", r->name, CRS_DAMAGED_ADVICE);
     bool named = there && crs_hdf_get(r->file, "format", &value) && value.class == CRS_HDF_TEXT;
     if (named && (strcmp(value.text, CRS_FORMAT_CHECKPOINT) == 0 || strcmp(value.text, CRS_FORMAT_TOKENS) == 0)) {
-        strcpy(format, value.text);
+        memcpy(format, value.text, strlen(value.text) + 1);
         return CRS_OK;
     }
     return crs_fail(

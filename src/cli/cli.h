@@ -5,8 +5,8 @@
 #include "carousel/comm.h"
 #include "carousel/train.h"
 
-/* A command gets its own arguments: argv[0] is its name. It returns its status, with *error filled where that is not CRS_OK; main
- * prints the error, once over all ranks, and makes the status the exit status. */
+/* A command gets its own arguments: argv[0] is its name. It returns its status, with *error filled where that is not
+ * CRS_OK; main prints the error, once over all ranks, and makes the status the exit status. */
 
 /* Runs in one process (under a launcher: at rank 0 alone, without MPI). */
 typedef crs_status crs_command(int argc, char **argv, crs_error *error);
@@ -28,8 +28,9 @@ typedef struct crs_cli_option {
     const char *help;     /* any length; --help wraps it */
 } crs_cli_option;
 
-/* Takes option number `option` of the table. typed->where is the option as it was typed ("--streams", "-o"), typed->value its argument
- * (NULL for a switch), typed->status CRS_USAGE: what the crs_typed_... functions of train.h take. */
+/* Takes option number `option` of the table. typed->where is the option as it was typed ("--streams", "-o"),
+ * typed->value its argument (NULL for a switch), typed->status CRS_USAGE: what the crs_typed_... functions of train.h
+ * take. */
 typedef crs_status crs_cli_take(void *context, int option, const crs_typed *typed, crs_error *error);
 
 typedef struct crs_cli {
@@ -51,8 +52,8 @@ typedef struct crs_cli_arguments {
     bool help;      /* --help was there and has been answered: nothing is left to do */
 } crs_cli_arguments;
 
-/* Parses argv[1 .. argc) and calls cli->take for each option, in order. Writes to argv. Refuses (CRS_USAGE) what the table does not know, with what
- * would do; sets the verbosity. --help prints the help to standard output at once. */
+/* Parses argv[1 .. argc) and calls cli->take for each option, in order. Writes to argv. Refuses (CRS_USAGE) what the
+ * table does not know, with what would do; sets the verbosity. --help prints the help to standard output at once. */
 crs_status crs_cli_parse(const crs_cli *cli, int argc, char **argv, void *context, crs_cli_arguments *arguments,
                          crs_error *error);
 /* Whether crs_cli_parse would answer --help. Does not change argv. */
@@ -64,8 +65,8 @@ const crs_cli *crs_eval_cli(void);
 
 /* ---- standard output ---- */
 
-/* Flushes standard output. CRS_CREATE where anything written to it so far was lost; a reader that went away (a closed pipe) gives that
- * status with an empty message, which main does not print. */
+/* Flushes standard output. CRS_CREATE where anything written to it so far was lost; a reader that went away (a closed
+ * pipe) gives that status with an empty message, which main does not print. */
 crs_status crs_output_flush(crs_error *error);
 
 /* ---- kernels ---- */

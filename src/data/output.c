@@ -76,7 +76,7 @@ static crs_status find_place(crs_output *output, crs_error *error) {
         if (!real)
             return crs_output_fail(output, errno, error);
         output->path = crs_copy_text(real);
-        free(real);
+        crs_free_foreign(real);
     } else if (errno == ENOENT && name[strlen(name) - 1] != '/') {
         output->path = crs_copy_text(name);
     } else {
@@ -87,7 +87,7 @@ static crs_status find_place(crs_output *output, crs_error *error) {
         return crs_fail(error, CRS_INTERNAL, "out of memory");
     char *slash = strrchr(output->folder, '/');
     if (!slash)
-        strcpy(output->folder, "."); /* the path has at least one character */
+        memcpy(output->folder, ".", sizeof "."); /* the path has at least one character */
     else if (slash == output->folder)
         slash[1] = '\0';
     else

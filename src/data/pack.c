@@ -291,11 +291,11 @@ static void describe_sources(const packing *p, char text[SOURCE_MAX + 64]) {
         const char *name = crs_source_name(&p->source[named]);
         if (length + strlen(name) + 2 > SOURCE_MAX)
             break;
-        length += (size_t)sprintf(text + length, "%s%s", named ? ", " : "", name);
+        length += (size_t)snprintf(text + length, SOURCE_MAX + 1 - length, "%s%s", named ? ", " : "", name);
     }
     if (named < p->pack->inputs)
-        length += (size_t)sprintf(text + length, "%s%d files%s", named ? " and " : "", p->pack->inputs - named,
-                                  named ? " more" : "");
+        length += (size_t)snprintf(text + length, SOURCE_MAX + 64 - length, "%s%d files%s", named ? " and " : "",
+                                   p->pack->inputs - named, named ? " more" : "");
     /* File names may be any bytes, the attribute is UTF-8. */
     for (size_t i = 0; i < length;) {
         uint32_t code_point = 0;

@@ -1,6 +1,8 @@
-/* Vectors of the instruction set that this file is compiled for (CRS_ISA_ID: baseline, v3 or v4), in GNU C vector types.
+/* Vectors of the instruction set that this file is compiled for (CRS_ISA_ID: baseline, v3 or v4), in GNU C vector
+ * types.
  *
- * Every operation is exact to IEEE per element, so the width of a vector never shows in a bit: blocks are 16 wide everywhere. */
+ * Every operation is exact to IEEE per element, so the width of a vector never shows in a bit: blocks are 16 wide
+ * everywhere. */
 #ifndef CRS_ISA_H
 #define CRS_ISA_H
 
@@ -56,8 +58,8 @@ CRS_INLINE vf select(vi mask, vf a, vf b) {
     return (vf)((mask & (vi)a) | (~mask & (vi)b));
 }
 
-/* 2^n * e^r = e^x with n an integer and |r| <= ln 2 / 2. *power: 2^n; returns e^r - 1. Coefficients: a least-maximum fit of
- * (e^r - 1 - r) / r^2, error 3e-9. x within [-87, 88]; a NaN stays one. */
+/* 2^n * e^r = e^x with n an integer and |r| <= ln 2 / 2. *power: 2^n; returns e^r - 1. Coefficients: a least-maximum
+ * fit of (e^r - 1 - r) / r^2, error 3e-9. x within [-87, 88]; a NaN stays one. */
 CRS_INLINE vf reduced_expm1(vf x, vf *power) {
     const vf magic = all(0x1.8p23f);
     vf shifted = fma_(x, all(0x1.715476p0f), magic);
@@ -81,7 +83,8 @@ CRS_INLINE vf exp_(vf x) {
     return select(gone, all(0.0f), fma_(power, q, power));
 }
 
-/* The logistic function is 1 / this: 1 + e^-x, with x held to +-30 so that products of three denominators are finite. */
+/* The logistic function is 1 / this: 1 + e^-x, with x held to +-30 so that products of three denominators are finite.
+ */
 CRS_INLINE vf logistic_denominator(vf x) {
     vf power, y = -x;
     y = select(y > all(30.0f), all(30.0f), y);
@@ -111,8 +114,8 @@ CRS_INLINE vf tanh_(vf x) {
     return with_sign(e / (e + all(2.0f)), x);
 }
 
-/* ---- fixed point: a float in steps of 2^-32 as an int64. Exact rounding by adding 1.5 * 2^20 in double, whose last place
- * is 2^-32 there; in range when |x| <= 2^19. Half vectors of VL / 2 doubles. ---- */
+/* ---- fixed point: a float in steps of 2^-32 as an int64. Exact rounding by adding 1.5 * 2^20 in double, whose last
+ * place is 2^-32 there; in range when |x| <= 2^19. Half vectors of VL / 2 doubles. ---- */
 enum { HALF = VL / 2 };
 typedef float hf __attribute__((vector_size(HALF * 4), may_alias));
 typedef double hd __attribute__((vector_size(HALF * 8), may_alias));
@@ -164,8 +167,8 @@ void CRS_ISA(crs_tanh)(float *values, size_t n);
 void CRS_ISA(crs_logistic)(float *values, size_t n);
 void CRS_ISA(crs_update)(const crs_update *u);
 
-/* Rows of a tile by blocks: 24 accumulators of 16 in the 32 registers of AVX-512; with fewer registers the columns of a tile are
- * taken one block at a time. */
+/* Rows of a tile by blocks: 24 accumulators of 16 in the 32 registers of AVX-512; with fewer registers the columns of a
+ * tile are taken one block at a time. */
 #if VL == 16
 enum { TILE_1 = 12, TILE_2 = 12, TILE_3 = 8, TILE_4 = 6 };
 #else

@@ -13,7 +13,8 @@ static __attribute__((noinline)) void add_fixed_row(const float *values, int blo
     *refused += count_mask(bad);
 }
 
-/* One tile: all of n in registers, then into the int64 sums, which were asked for before the loop. first: the tile's number. */
+/* One tile: all of n in registers, then into the int64 sums, which were asked for before the loop. first: the tile's
+ * number. */
 CRS_INLINE void tile(const int width, const int blocks, const crs_outer *p, int first, int column) {
     vf acc[12][4 * PARTS];
     const int k_first = crs_share(p->k, first, p->tiles), sums_row = p->blocks * CRS_BLOCK;

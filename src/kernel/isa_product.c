@@ -70,8 +70,8 @@ void CRS_ISA(crs_product)(const crs_product *p) {
     }
 }
 #else
-/* With one block a tile, a part of the panel this long serves all blocks and rows from the first-level cache, while the sums are
- * parked in c. */
+/* With one block a tile, a part of the panel this long serves all blocks and rows from the first-level cache, while the
+ * sums are parked in c. */
 enum { PART_K = 64 };
 
 static void product_part(const crs_product *p) {

@@ -1,7 +1,8 @@
 /* The table of one instruction set, and what its entries take. Private to the rooms kernel and nn (and to bench).
  *
- * Shapes: a "group" is 1 to 4 blocks of 16 neighbouring columns; a panel is the part of a weight matrix that makes one group,
- * [K][blocks * 16]. Every output is one chain of fused multiply-adds in ascending k, whatever the tile it stands in. */
+ * Shapes: a "group" is 1 to 4 blocks of 16 neighbouring columns; a panel is the part of a weight matrix that makes one
+ * group, [K][blocks * 16]. Every output is one chain of fused multiply-adds in ascending k, whatever the tile it stands
+ * in. */
 #ifndef CRS_KERNELS_H
 #define CRS_KERNELS_H
 
@@ -64,8 +65,8 @@ typedef struct crs_cell_step {
     ptrdiff_t row; /* row length of c, h, dh, dc, dh_before */
 } crs_cell_step;
 
-/* Softmax and its loss over one row: values[columns padded to 16] of logits become the gradient (probability, minus 1 at the
- * target), padding becomes 0. Returns the loss in nats. */
+/* Softmax and its loss over one row: values[columns padded to 16] of logits become the gradient (probability, minus 1
+ * at the target), padding becomes 0. Returns the loss in nats. */
 typedef double crs_softmax(float *values, int columns, uint32_t target);
 
 enum { CRS_ACTIVATION_EXP, CRS_ACTIVATION_TANH, CRS_ACTIVATION_LOGISTIC, CRS_ACTIVATIONS };

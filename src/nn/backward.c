@@ -18,7 +18,8 @@ crs_chain crs_chain_of_gates(const crs_model *m, const float *gates, int rows, p
                        .segment = hidden ? m->gates.h_columns : m->gates.x_columns};
 }
 
-/* Beyond this k, the part of the panel that all rows share would leave the second-level cache: the sums are parked in c. */
+/* Beyond this k, the part of the panel that all rows share would leave the second-level cache: the sums are parked in
+ * c. */
 enum { PRODUCT_K = 512 };
 
 static void product_in_parts(const crs_kernels *kernels, crs_product *p) {
@@ -34,7 +35,8 @@ static void product_in_parts(const crs_kernels *kernels, crs_product *p) {
     }
 }
 
-/* out[rows][groups' columns] = start + the gradients of the sums of rows n on, times a transposed weight, one group of columns. */
+/* out[rows][groups' columns] = start + the gradients of the sums of rows n on, times a transposed weight, one group of
+ * columns. */
 static void transposed_product(const crs_pass *pass, int l, bool hidden, int group, ptrdiff_t n, int rows, float *out,
                                const float *start) {
     const crs_model *m = pass->model;

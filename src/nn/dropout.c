@@ -1,7 +1,9 @@
-/* Dropout of a layer's output on its way up. The mask of a unit depends on seed, step, global row, layer, time and unit alone.
+/* Dropout of a layer's output on its way up. The mask of a unit depends on seed, step, global row, layer, time and unit
+ * alone.
  *
  * A unit is kept where its 32-bit word is at least p * 2^32, and then scaled by 1 / (1 - p). Word j of 8 is the low
- * (even j) or high half of out[j / 2] of crs_random(seed, CRS_DRAW_DROPOUT, step, row, layer * 2^32 + time, unit / 8). */
+ * (even j) or high half of out[j / 2] of crs_random(seed, CRS_DRAW_DROPOUT, step, row, layer * 2^32 + time, unit / 8).
+ */
 #include "config.h"
 
 #include "model.h"

@@ -57,7 +57,8 @@ static crs_chain hidden_chain(const crs_pass *pass, int l, int group, ptrdiff_t 
                        crs_h_columns(m, group)};
 }
 
-/* gru: the input's and the hidden state's products fill different slots, so that what they start from is written first. */
+/* gru: the input's and the hidden state's products fill different slots, so that what they start from is written first.
+ */
 static void write_start(const crs_product *p, float *gates) {
     for (int r = 0; r < p->rows; r++)
         memcpy(gates + r * p->c_row, p->start + (p->index ? (ptrdiff_t)p->index[r] * p->start_row : 0),

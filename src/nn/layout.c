@@ -31,8 +31,8 @@ static void set_gates(crs_model *m) {
         *g = (crs_gates){m->hidden_padded / CRS_BLOCK, false, CRS_GROUP, 0, 0, 64, 64};
 }
 
-/* The column of gate `gate` (in the order of the file), unit u, within its group's panel. gru: the input's panel has n r z,
- * the hidden state's r z n, so that both are one run of the slots n r z n'. */
+/* The column of gate `gate` (in the order of the file), unit u, within its group's panel. gru: the input's panel has n
+ * r z, the hidden state's r z n, so that both are one run of the slots n r z n'. */
 static int panel_column(const crs_model *m, int gate, int u, bool hidden) {
     static const int gru[2][3] = {{1, 2, 0}, {0, 1, 2}};
     if (m->gates.flat)

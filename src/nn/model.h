@@ -1,8 +1,8 @@
 /* What a model and a workspace are made of. Private to the room nn.
  *
- * Units, inputs and columns are padded to blocks of 16 (suffix `_padded`); padding of parameters, states and gradients is zero.
- * The gates of N rows stand as [group][N or N + 1][64] (lstm, gru: a group is 16 units), or as [N][hidden_padded] (rnn). Panels,
- * sums and biases follow the same groups; a bias is a panel with K = 1. */
+ * Units, inputs and columns are padded to blocks of 16 (suffix `_padded`); padding of parameters, states and gradients
+ * is zero. The gates of N rows stand as [group][N or N + 1][64] (lstm, gru: a group is 16 units), or as
+ * [N][hidden_padded] (rnn). Panels, sums and biases follow the same groups; a bias is a panel with K = 1. */
 #ifndef CRS_MODEL_H
 #define CRS_MODEL_H
 
@@ -135,8 +135,8 @@ static inline int crs_gate_first(const crs_model *m, int group) {
     return m->gates.flat ? crs_group_first(&m->hidden_groups, group) : 0;
 }
 
-/* Rows that a group of the gates of `rows` rows takes: an odd number, so that neighbouring groups don't fall on the same lines of
- * a cache. */
+/* Rows that a group of the gates of `rows` rows takes: an odd number, so that neighbouring groups don't fall on the
+ * same lines of a cache. */
 static inline ptrdiff_t crs_group_rows(int rows) {
     return rows | 1;
 }
@@ -186,7 +186,8 @@ static inline bool crs_has_c(crs_cell cell) {
     return cell == CRS_LSTM || cell == CRS_PEEPHOLE;
 }
 
-/* The chain over all groups' gate gradients of row n on (64-wide groups of gates of `rows` rows): a of a transposed product. */
+/* The chain over all groups' gate gradients of row n on (64-wide groups of gates of `rows` rows): a of a transposed
+ * product. */
 crs_chain crs_chain_of_gates(const crs_model *m, const float *gates, int rows, ptrdiff_t n, bool hidden);
 
 /* The input of a layer as rows: x(t, row) = base + (t * rows + row) * *length. */

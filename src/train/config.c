@@ -1,4 +1,5 @@
-/* The one table of training's options: command line, INI files, /config of checkpoints, --help, and the check of a resumed run. */
+/* The one table of training's options: command line, INI files, /config of checkpoints, --help, and the check of a
+ * resumed run. */
 #include "config.h"
 
 #include <inttypes.h>

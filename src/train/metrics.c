@@ -73,7 +73,7 @@ static crs_status copy_lines(crs_metrics_copy *copy, crs_error *error) {
     bool good = true;
     while (good && (length = getline(&line, &room, copy->from)) > 0)
         good = copy_line(copy, line, (size_t)length);
-    free(line);
+    crs_free_foreign(line);
     if (ferror(copy->from))
         return can_not("read", copy->path, error);
     if (!good || fflush(copy->to) != 0 || fsync(fileno(copy->to)) != 0)
