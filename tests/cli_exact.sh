@@ -83,7 +83,7 @@ done
 
 # ---- golden digests: parameters of small runs ----
 
-# golden NAME DIGEST OPTION...: at 1 rank and at 2.
+# golden NAME DIGEST OPTION...
 golden() {
     local name=$1 wanted=$2
     shift 2
@@ -92,15 +92,15 @@ golden() {
     rm -rf golden
 }
 
-golden lstm 0 --cell=lstm
-golden peephole 0 --cell=peephole
-golden gru 0 --cell=gru
-golden rnn 0 --cell=rnn
-golden sgd 0 --optimizer=sgd --rate=0.5
-golden momentum 0 --optimizer=sgd --momentum=0.9 --rate=0.1
-golden rmsprop 0 --optimizer=rmsprop
-golden adagrad 0 --optimizer=adagrad --rate=0.05
-golden adamw 0 --weight-decay=0.01
-golden cosine 0 --schedule=cosine --warmup=5 --embed=0
+golden lstm f911463fac1ec55114f3e31461f8aa80 --cell=lstm
+golden peephole e5bf7f4eecc5a375ef88ded75d703f41 --cell=peephole
+golden gru 30db1e2e29813141d915a16224c4754d --cell=gru
+golden rnn 25101b941a805b724604a69379da2ddc --cell=rnn
+golden sgd 3db6e290629e71da8e5bcb55ffa0e101 --optimizer=sgd --rate=0.5
+golden momentum 3470286eeb6fee334753aeae133bb741 --optimizer=sgd --momentum=0.9 --rate=0.1
+golden rmsprop 6343e0a3a4575eda0c39887ac1e81e54 --optimizer=rmsprop
+golden adagrad e956df8f2628b2904267afc9a60bb83b --optimizer=adagrad --rate=0.05
+golden adamw e0798e984a8865de37dd2ff8db505ccf --weight-decay=0.01
+golden cosine 38b7f8b64b904f0706fee583b0cd7fd6 --schedule=cosine --warmup=5 --embed=0
 
 finish
