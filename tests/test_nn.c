@@ -233,7 +233,10 @@ static double drawn_within(const crs_shape *shape, const char *name) {
     bool lstm = shape->cell == CRS_LSTM || shape->cell == CRS_PEEPHOLE;
     if (strcmp(name, "embedding/weight") == 0)
         return sqrt(3);
-    return lstm && strstr(name, "bias_ih") != NULL ? 0 : 1 / sqrt(shape->hidden);
+    if (lstm && strstr(name, "bias_ih") != NULL)
+        return 0;
+    double wide = strstr(name, "weight_ih") != NULL ? 4 : strcmp(name, "output/weight") == 0 ? 2 : 1;
+    return 1 / sqrt(shape->hidden) * wide;
 }
 
 static float drawn_value(uint64_t seed, int tensor, size_t element, double bound) {

@@ -41,9 +41,9 @@ crs_status crs_model_create(crs_model **model, const crs_shape *shape, const crs
 void crs_model_free(crs_model **model);
 const crs_shape *crs_model_shape(const crs_model *model);
 
-/* Weights uniform in +-1/sqrt(H) (embedding: uniform in +-sqrt(3), variance 1), drawn by tensor and index
- * (CRS_DRAW_PARAMETER); lstm, peephole: biases 0 but forget_bias for the forget gates; peepholes as weights. Calls
- * crs_model_refresh. */
+/* Uniform in +-k/sqrt(H), k = 4 for input weights, 2 for output weights, 1 for recurrent weights, peepholes and biases;
+ * embedding: uniform in +-sqrt(3), variance 1. Drawn by tensor and index (CRS_DRAW_PARAMETER). lstm, peephole: biases 0
+ * but forget_bias for the forget gates. Calls crs_model_refresh. */
 void crs_model_initialize(crs_model *model, uint64_t seed, float forget_bias);
 
 /* Arenas: the parameters, a gradient and each moment are flat arrays of crs_model_arena() floats in the same (blocked,

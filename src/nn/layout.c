@@ -393,8 +393,16 @@ static void draw_uniform(const crs_model *m, int tensor, uint64_t seed, double r
     }
 }
 
+/* Half the width of a tensor's distribution, in units of 1/sqrt(H). Measured on characters: input weights four times as
+ * wide as recurrent ones, and output weights twice, save an LSTM about two of its first epochs; no cell loses by it. */
+static double width_of(const char *name) {
+    if (strstr(name, "/weight_ih"))
+        return 4;
+    return strcmp(name, "output/weight") == 0 ? 2 : 1;
+}
+
 void crs_model_initialize(crs_model *m, uint64_t seed, float forget_bias) {
-    const double range = 1.0 / sqrt((double)m->shape.hidden);
+    const double unit = 1.0 / sqrt((double)m->shape.hidden);
     memset(m->parameters, 0, m->arena * sizeof(float));
     for (int i = 0; i < m->tensors; i++) {
         const char *name = m->tensor[i].name;
@@ -402,7 +410,7 @@ void crs_model_initialize(crs_model *m, uint64_t seed, float forget_bias) {
         if (strcmp(name, "embedding/weight") == 0)
             draw_uniform(m, i, seed, sqrt(3.0));
         else if (!gate_bias || !crs_has_c(m->shape.cell))
-            draw_uniform(m, i, seed, range);
+            draw_uniform(m, i, seed, unit * width_of(name));
         else
             for (int u = 0; u < m->shape.hidden; u++)
                 m->parameters[m->place[i].base[m->shape.hidden + u]] = forget_bias;
