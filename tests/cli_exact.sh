@@ -92,15 +92,15 @@ golden() {
     rm -rf golden
 }
 
-golden lstm f911463fac1ec55114f3e31461f8aa80 --cell=lstm
-golden peephole e5bf7f4eecc5a375ef88ded75d703f41 --cell=peephole
-golden gru 30db1e2e29813141d915a16224c4754d --cell=gru
-golden rnn 25101b941a805b724604a69379da2ddc --cell=rnn
-golden sgd 3db6e290629e71da8e5bcb55ffa0e101 --optimizer=sgd --rate=0.5
-golden momentum 3470286eeb6fee334753aeae133bb741 --optimizer=sgd --momentum=0.9 --rate=0.1
-golden rmsprop 6343e0a3a4575eda0c39887ac1e81e54 --optimizer=rmsprop
-golden adagrad e956df8f2628b2904267afc9a60bb83b --optimizer=adagrad --rate=0.05
-golden adamw e0798e984a8865de37dd2ff8db505ccf --weight-decay=0.01
-golden cosine 38b7f8b64b904f0706fee583b0cd7fd6 --schedule=cosine --warmup=5 --embed=0
+golden lstm 3ebaf8c289181dc582a2cb0e99e03866 --cell=lstm
+golden peephole b855717a8f1bd32155f2313f642bc965 --cell=peephole
+golden gru 9259b5fefb0725464417036b6f0342b1 --cell=gru
+golden rnn 60bcc537bee86780211f1b5f42ee4314 --cell=rnn
+golden sgd 80cb4150de0c60d7ed2f7361a1752fe0 --optimizer=sgd --rate=0.5
+golden momentum e3f512cbdcb657f2e45ba1155dd72811 --optimizer=sgd --momentum=0.9 --rate=0.1
+golden rmsprop aae7ca671e337a3272d349fdbbb05e2d --optimizer=rmsprop
+golden adagrad 603260e4aff213822aac9f33a4a2dccc --optimizer=adagrad --rate=0.05
+golden adamw 56c69765456a4e5758424cca723ccebd --weight-decay=0.01
+golden cosine d99b45581fd9657f061b8734cf8485db --schedule=cosine --warmup=5 --embed=0
 
 finish
