@@ -426,7 +426,7 @@ static void test_long_name(void) {
     const char *in = own("n.txt");
     put_text(in, "text");
     memset(name, 'n', sizeof name);
-    strcpy(name + 240, ".h5");
+    strcpy(name + 252, ".h5");
     CU_ASSERT_EQUAL(pack(usual(own(name), in)), CRS_OK);
     CU_ASSERT_EQUAL(access(own(name), F_OK), 0);
 }
