@@ -309,6 +309,8 @@ static void test_keep_counts_older(void) {
     CU_ASSERT_EQUAL(save(run, 20, false, 1), CRS_OK);
     CU_ASSERT_EQUAL(save(run, 21, false, 1), CRS_OK);
     CU_ASSERT_FALSE(fixture_exists(in(run, "step-00000020.h5")));
+    CU_ASSERT_TRUE(fixture_exists(in(run, "step-00000021.h5")));
+    CU_ASSERT_TRUE(fixture_exists(in(run, "step-00000030.h5")));
     CU_ASSERT_EQUAL(load(run, NULL, 0), 21);
     CU_ASSERT_EQUAL(save(run, 31, false, 1), CRS_OK);
     CU_ASSERT_FALSE(fixture_exists(in(run, "step-00000030.h5")));
