@@ -286,7 +286,11 @@ static bool has_value(const crs_config *config, const crs_option *o) {
     return true;
 }
 
-char *crs_config_text(const crs_config *config) {
+char *crs_config_text(const crs_config *given_config) {
+    crs_config resolved = *given_config;
+    const crs_config *config = &resolved;
+    if (resolved.embed < 0)
+        resolved.embed = resolved.hidden;
     char text[8192];
     size_t length = 0;
     for (int i = 0; i < crs_options_count; i++) {
