@@ -22,6 +22,9 @@ void crs_h5_silence(void) {
     /* Without the property, the environment is asked when the library starts; a user's own setting stands. */
     if (!CRS_H5_HAS_LOCKING_PROPERTY)
         setenv("HDF5_USE_FILE_LOCKING", "FALSE", 0);
+    /* A file that can't be closed, for a full disk, crashes HDF5 1.10 when it tidies up at exit; we close all by
+     * ourselves. This has to be its first call, and fails harmlessly where it is not. */
+    H5dont_atexit();
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
 }
 

@@ -11,7 +11,7 @@
 
 enum { CRS_FORMAT_VERSION = 1 }; /* the newest that is known */
 
-/* Turns off HDF5's messages; before the first call of HDF5. */
+/* Turns off HDF5's messages, and what it would do at exit; before the first call of HDF5. */
 void crs_h5_silence(void);
 /* Opens path for reading, without a lock, so that read-only media and network file systems serve. Negative on failure:
  * CRS_NO_INPUT where it is missing or unreadable, CRS_DATA where it is no whole HDF5 file. */
