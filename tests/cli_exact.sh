@@ -52,6 +52,14 @@ for cell in lstm peephole gru rnn; do
         "$(CAROUSEL_ISA=baseline digest_of more ranks 3 "${train[@]}" --threads=2)" "$wanted"
 done
 
+# Ranks on unlike machines agree on what all have.
+lowest=$(CAROUSEL_ISA=baseline digest_of one "$CAROUSEL" train data.h5 "${options[@]}" --threads=1)
+loud=("$CAROUSEL" train data.h5 -o mixed --threads=1 "${options[@]}" --verbose)
+"$MPIRUN" "${launcher_flags[@]}" -n 1 env "CAROUSEL_ISA=${isas[0]}" "${loud[@]}" : \
+    -n 1 env CAROUSEL_ISA=baseline "${loud[@]}" 2> mixed.err
+equal "unlike ranks: the bits" "$(digest mixed/last.h5)" "$lowest"
+says "unlike ranks: the lowest" mixed.err "instruction set baseline (slow"
+
 # One-hot input, one layer, larger vocabulary than embedding, lanes of several rows, no dropout; another optimizer.
 for extra in "--embed=0 --layers=1" "--embed=40 --lane=3" "--batch=7 --window=33" "--dropout=0 --optimizer=rmsprop"; do
     read -ra more <<< "$extra"

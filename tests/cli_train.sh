@@ -64,6 +64,16 @@ differ "float sums give other bits" "$(digest float/last.h5 parameters)" "$(dige
 check "and nearly the same loss" awk -v a="$(tail -n 1 float/metrics.jsonl | sed 's/.*"loss": \([^,]*\),.*/\1/')" \
     -v b="$(tail -n 1 int/metrics.jsonl | sed 's/.*"loss": \([^,]*\),.*/\1/')" 'BEGIN { exit !(a - b < 1e-3 && b - a < 1e-3) }'
 
+# ---- a terminal ----
+
+if command -v script > /dev/null; then
+    TERM=xterm script -qec "'$CAROUSEL' train data.h5 -o tty --hidden=150 --layers=1 --batch=8 --window=10 --threads=1 --steps=200" /dev/null \
+        > tty.out 2> /dev/null
+    check "a live line" grep -q "$(printf '\r').*epoch .*/200 .* left" tty.out
+    check "cleared in the end" test "$(tail -n 1 tty.out | grep -c 'epoch')" -eq 0
+    says "what comes next" tty.out "next: carousel sample tty/best.h5"
+fi
+
 # ---- schedules ----
 
 rates() { sed 's/.*"rate": \([^,]*\),.*/\1/' "$1/metrics.jsonl" | tr '\n' ' '; }
