@@ -15,7 +15,8 @@ static const crs_cli_option options[OPTIONS] = {
     [OPTION_LEVEL] = {0, "level", "LEVEL",
                       "char: a token a Unicode code point of valid UTF-8; byte: a token a byte (char)"},
     [OPTION_SPLIT] = {0, "split", "A,B,C",
-                      "shares for training, validation and test, consecutive pieces (0.9,0.05,0.05)"},
+                      "shares for training, validation and test, consecutive pieces (0.9,0.05,0.05; a text too short "
+                      "for that: 1,0,0)"},
     [OPTION_VOCABULARY] = {0, "vocabulary", "OTHER.h5", "use the vocabulary of this data set or checkpoint"},
     [OPTION_UNKNOWN] = {0, "unknown", "WHAT",
                         "with --vocabulary: error, or drop characters it lacks and count them (error)"},
@@ -61,6 +62,7 @@ static crs_status take(void *context, int option, const crs_typed *typed, crs_er
             pack->level = (crs_level)choice;
         break;
     case OPTION_SPLIT:
+        pack->whole_if_short = false;
         return take_split(typed, pack->split, error);
     case OPTION_VOCABULARY:
         pack->vocabulary = typed->value;
@@ -96,11 +98,13 @@ static void tell(const crs_pack *pack, const crs_packed *packed) {
         crs_note("dropped: %" PRId64 " characters that the vocabulary lacks", packed->dropped);
     crs_note("splits: train %" PRId64 ", validation %" PRId64 ", test %" PRId64, packed->length[CRS_TRAIN],
              packed->length[CRS_VALIDATION], packed->length[CRS_TEST]);
+    if (pack->whole_if_short && packed->length[CRS_TRAIN] == packed->tokens)
+        crs_note("the text is too short for three splits: all of it is for training; --split says otherwise");
     crs_note("next: carousel train %s -o run", pack->output);
 }
 
 crs_status crs_command_pack(int argc, char **argv, crs_error *error) {
-    crs_pack pack = {.level = CRS_LEVEL_CHAR, .split = {0.9, 0.05, 0.05}};
+    crs_pack pack = {.level = CRS_LEVEL_CHAR, .split = {0.9, 0.05, 0.05}, .whole_if_short = true};
     crs_cli_arguments arguments;
     crs_packed packed;
     if (crs_cli_parse(&pack_cli, argc, argv, &pack, &arguments, error) || arguments.help)

@@ -330,6 +330,8 @@ static crs_status write_tokens(packing *p, crs_packed *packed, crs_error *error)
     describe_sources(p, source);
     crs_writer_plan plan = {.vocabulary = &p->vocabulary, .source = source, .chunk_bytes = p->tuning->chunk_bytes};
     crs_split_lengths(p->pack->split, tokens, plan.length);
+    if (p->pack->whole_if_short && (plan.length[CRS_VALIDATION] < 2 || plan.length[CRS_TEST] < 2))
+        crs_split_lengths((const double[CRS_SPLITS]){1, 0, 0}, tokens, plan.length);
     crs_status status = crs_writer_open(&p->writer, &p->output, &plan, error);
     if (!status)
         status = take_all(p, error);

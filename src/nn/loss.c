@@ -48,9 +48,10 @@ void crs_logits(const crs_pass *pass, const crs_worker *worker) {
         }
 }
 
-/* Nats in steps of 2^-32, rounded as the kernels round. */
+/* Nats in steps of 2^-32, rounded as the kernels round. A loss of thousands of nats is a diverged model's, and refused:
+ * the sum over half a million targets stays in range. */
 static bool fixed_loss(double loss, int64_t *fixed) {
-    if (!(loss < 0x1p19 && loss > -0x1p19))
+    if (!(loss < 0x1p12 && loss > -0x1p12))
         return false;
     *fixed = (int64_t)(loss * 0x1p32 + (loss < 0 ? -0.5 : 0.5));
     return true;
@@ -91,7 +92,7 @@ void crs_loss(const crs_pass *pass, const crs_worker *worker) {
             int64_t fixed = 0;
             if (!fixed_loss(m->kernels->softmax(logits, m->shape.vocabulary, pass->batch->targets[n]), &fixed))
                 losses[CRS_SUM_REFUSED]++;
-            losses[CRS_SUM_LOSS] += fixed;
+            losses[CRS_SUM_LOSS] = (int64_t)((uint64_t)losses[CRS_SUM_LOSS] + (uint64_t)fixed);
             losses[CRS_SUM_TARGETS]++;
         }
     }

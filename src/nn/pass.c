@@ -94,7 +94,8 @@ static void run(crs_pass *pass, bool with_loss) {
 static void gather_losses(const crs_pass *pass, int64_t *trailer) {
     for (int i = 0; i < pass->model->threads; i++)
         for (int j = 0; j < CRS_SUM_TRAILER; j++) {
-            trailer[j] += pass->workspace->losses[i * CRS_LOSS_STRIDE + j];
+            const uint64_t own = (uint64_t)pass->workspace->losses[i * CRS_LOSS_STRIDE + j];
+            trailer[j] = (int64_t)((uint64_t)trailer[j] + own);
             pass->workspace->losses[i * CRS_LOSS_STRIDE + j] = 0;
         }
 }
