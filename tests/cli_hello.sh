@@ -28,4 +28,10 @@ check "200 steps" test "$(wc -l < "$WORK/word/metrics.jsonl")" -eq 200
 last=$(tail -n 1 "$WORK/word/metrics.jsonl" | sed 's/.*"loss": \([^,]*\),.*/\1/')
 check "learned by heart" awk -v loss="$last" 'BEGIN { exit !(loss < 0.05) }'
 
+# The same command again, with a later end: batch and window are those of the first time.
+expect 0 "goes on" "$CAROUSEL" train word.h5 -o word --cell=rnn --hidden=32 --layers=1 --threads=1 --epochs=203
+says "where it stopped" "$err" "resuming word at step 200"
+refused 78 "two ranks for one row" "--batch=1 --batch=2" ranks 2 "$CAROUSEL" train word.h5 -o other
+expect 0 "two rows for two ranks" ranks 2 "$CAROUSEL" train word.h5 -o other --batch=2 --epochs=2
+
 finish

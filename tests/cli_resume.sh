@@ -152,6 +152,8 @@ before=$(touched whole)
 expect 0 "a finished run ends well" ranks 2 "$CAROUSEL" train data.h5 "${small[@]}" --steps=2000 --save-every=20 -o whole
 says "and says so" "$err" "whole is finished: 2000 of 2000 steps"
 equal "and touches nothing" "$(touched whole)" "$before"
+expect 0 "also one past its end" "$CAROUSEL" train data.h5 "${small[@]}" --steps=1999 -o whole
+says "and says so" "$err" "at step 2000 already, past its end at 1999"
 
 # ---- what contradicts the run ----
 

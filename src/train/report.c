@@ -112,8 +112,12 @@ void crs_report_end(const crs_training *t) {
 }
 
 void crs_report_finished(const crs_training *t) {
-    crs_note("%s is finished: %" PRId64 " of %" PRId64
-             " steps are done; more --epochs (or --steps) would go on, --fresh would start over",
-             t->config->output, t->step, t->plan.total);
+    if (t->step > t->plan.total)
+        crs_note("%s is at step %" PRId64 " already, past its end at %" PRId64, t->config->output, t->step,
+                 t->plan.total);
+    else
+        crs_note("%s is finished: %" PRId64 " of %" PRId64 " steps are done", t->config->output, t->step,
+                 t->plan.total);
+    crs_note("more --epochs (or --steps) would go on; --fresh would start over");
     say_next(t);
 }
