@@ -193,4 +193,29 @@ bool crs_fault(const char *name);
 /* Seconds of a clock that never goes back. */
 double crs_seconds(void);
 
+/* ---- where the time of a step goes --------------------------------------------------------------------
+ *
+ * A phase lasts until the next one is named, so that a place in the code needs one line and no clock of its own: off, it
+ * costs a comparison. Main thread only; where threads work together, its time stands for all. */
+typedef enum crs_phase {
+    CRS_PHASE_READ,           /* tokens, carried states, clearing the sums */
+    CRS_PHASE_INPUT,          /* input products for all times; where they run beside the recurrent ones: none */
+    CRS_PHASE_RECURRENT,      /* recurrent products, gates */
+    CRS_PHASE_OUTPUT,         /* products of the output layer, up and down */
+    CRS_PHASE_LOSS,           /* softmax */
+    CRS_PHASE_BACKWARD,       /* backward through time */
+    CRS_PHASE_BACKWARD_INPUT, /* gradients of inputs for all times; where they are made step by step: none */
+    CRS_PHASE_WEIGHTS,        /* weight gradients, exact */
+    CRS_PHASE_SUM,            /* over ranks */
+    CRS_PHASE_GRADIENT,       /* from the sums to a gradient, and its norm */
+    CRS_PHASE_UPDATE,         /* the optimizer */
+    CRS_PHASE_REFRESH,        /* copies of the parameters in other orders */
+    CRS_PHASES,
+} crs_phase;
+
+const char *crs_phase_name(crs_phase phase);
+/* Begins (seconds: where to add the time of each phase) or, with NULL, ends a measurement, within CRS_PHASE_READ. */
+void crs_phase_watch(double seconds[CRS_PHASES]);
+void crs_phase_begin(crs_phase phase);
+
 #endif

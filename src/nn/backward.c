@@ -125,11 +125,14 @@ static void backward_layer(const crs_pass *pass, const crs_worker *worker, int l
     if (worker->team_size > 1) {
 #pragma omp barrier
     }
+    crs_worker_phase(worker, CRS_PHASE_BACKWARD);
     const bool joined = pass->joined || worker->end_row - worker->first_row >= JOINED_ROWS;
     for (int t = pass->batch->steps - 1; t >= 0; t--)
         backward_time(pass, worker, l, t, dh, joined ? dx : NULL);
-    if (dx && !joined)
+    if (dx && !joined) {
+        crs_worker_phase(worker, CRS_PHASE_BACKWARD_INPUT);
         backward_inputs(pass, worker, l, dx);
+    }
     if (l > 0 && pass->batch->dropout > 0)
         crs_dropout_backward(pass, worker, l - 1, dx);
 }

@@ -131,13 +131,16 @@ static void forward_layer(const crs_pass *pass, const crs_worker *worker, int l)
     const int rows = worker->end_row - worker->first_row, steps = pass->batch->steps;
     const int first = crs_share(m->gates.groups, worker->member, worker->team_size);
     const int end = crs_share(m->gates.groups, worker->member + 1, worker->team_size);
-    if (!m->layers[l].from_tokens && !pass->joined)
+    if (!m->layers[l].from_tokens && !pass->joined) {
+        crs_worker_phase(worker, CRS_PHASE_INPUT);
         for (int group = first; group < end; group++) {
             if (worker->all_rows)
                 input_product(pass, l, group, 0, pass->n);
             for (int t = 0; t < steps && !worker->all_rows; t++)
                 input_product(pass, l, group, (ptrdiff_t)t * pass->batch->rows + worker->first_row, rows);
         }
+    }
+    crs_worker_phase(worker, CRS_PHASE_RECURRENT);
     for (int t = 0; t < steps; t++) {
         for (int group = first; group < end; group++)
             step(pass, l, group, t, worker->first_row, rows);

@@ -96,6 +96,7 @@ void crs_loss(const crs_pass *pass, const crs_worker *worker) {
             losses[CRS_SUM_TARGETS]++;
         }
     }
+    crs_worker_phase(worker, CRS_PHASE_OUTPUT);
     if (pass->backward)
         backward_output(pass, worker, &r);
 }

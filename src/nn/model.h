@@ -92,6 +92,12 @@ typedef struct crs_worker {
     bool all_rows; /* the team has all rows, so that rows of neighbouring times are one run */
 } crs_worker;
 
+/* Named by the first thread for all. */
+static inline void crs_worker_phase(const crs_worker *worker, crs_phase phase) {
+    if (worker->thread == 0)
+        crs_phase_begin(phase);
+}
+
 struct crs_workspace {
     const crs_model *model;
     int rows, steps;

@@ -82,12 +82,15 @@ static void run(crs_pass *pass, bool with_loss) {
 #pragma omp barrier
         }
         crs_forward(pass, &worker);
+        crs_worker_phase(&worker, CRS_PHASE_OUTPUT);
         crs_logits(pass, &worker);
+        crs_worker_phase(&worker, CRS_PHASE_LOSS);
         if (with_loss)
             crs_loss(pass, &worker);
         if (pass->backward)
             crs_backward(pass, &worker);
     }
+    crs_phase_begin(CRS_PHASE_READ);
     write_state(pass);
 }
 

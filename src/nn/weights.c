@@ -305,6 +305,7 @@ static void output_gradient(const crs_pass *pass, const crs_worker *worker, cons
 }
 
 void crs_weight_gradient(const crs_pass *pass, const crs_worker *worker, int layer) {
+    crs_worker_phase(worker, CRS_PHASE_WEIGHTS);
     const crs_model *m = pass->model;
     const crs_workspace *w = pass->workspace;
     const bool output = layer == m->shape.layers;

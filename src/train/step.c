@@ -126,6 +126,7 @@ static crs_status contribute(crs_engine *e, int64_t step, crs_error *error) {
 /* One sum for the gradient, the loss and the news; with --reduce=float the gradient alone travels as floats. */
 static void reduce(crs_engine *e) {
     const size_t n = crs_model_sums(e->setup.model), gradients = n - CRS_SUM_TRAILER;
+    crs_phase_begin(CRS_PHASE_SUM);
     if (e->setup.reduce == CRS_REDUCE_INT64) {
         crs_comm_sum(e->setup.comm, e->sums, n + CRS_NEWS);
         return;
@@ -136,6 +137,7 @@ static void reduce(crs_engine *e) {
 
 static void update(crs_engine *e, int64_t step, crs_outcome *outcome) {
     const crs_engine_setup *s = &e->setup;
+    crs_phase_begin(CRS_PHASE_GRADIENT);
     outcome->rate = crs_schedule_rate(&s->schedule, step);
     if (outcome->refused == 0) {
         crs_model_gradient(s->model, e->sums, e->gradient);
@@ -148,8 +150,10 @@ static void update(crs_engine *e, int64_t step, crs_outcome *outcome) {
         outcome->loss = outcome->norm = NAN;
         return;
     }
+    crs_phase_begin(CRS_PHASE_UPDATE);
     crs_optim_update(s->optim, s->kernels, crs_model_parameters(s->model), e->gradient,
                      crs_clip_scale(outcome->norm, s->clip), outcome->rate, s->threads);
+    crs_phase_begin(CRS_PHASE_REFRESH);
     crs_model_refresh(s->model);
 }
 
