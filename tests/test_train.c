@@ -414,23 +414,30 @@ static void test_evaluation_refuses(void) {
 
 /* ---- models and checkpoints over ranks ---- */
 
+/* Collective: model.h5, the model of the fixture (a gru). */
+static void write_model(fixture *f) {
+    crs_error error = {0};
+    crs_checkpoint checkpoint = {.hidden = 18, .layers = 2, .embed = 5, .best_validation_loss = NAN, .step = 4};
+    strcpy(checkpoint.cell, "gru");
+    if (harness_rank() == 0) {
+        const crs_vocabulary *v = &f->dataset.vocabulary;
+        checkpoint.config = crs_copy_text("hidden = 18\n");
+        must(crs_vocabulary_create(&checkpoint.vocabulary, v->level, v->code_points, v->count, &error), &error);
+        must(crs_arena_capture(f->model, crs_model_parameters(f->model), &checkpoint, "/model", &error), &error);
+        must(crs_checkpoint_write(harness_path("model.h5"), &checkpoint, &error), &error);
+    }
+    crs_checkpoint_free(&checkpoint);
+    harness_barrier();
+}
+
 static void test_model_goes_to_all_ranks(void) {
     fixture f;
     crs_error error = {0};
-    crs_checkpoint checkpoint = {.hidden = 18, .layers = 2, .embed = 5, .best_validation_loss = NAN, .step = 4};
     crs_model *model = NULL;
     crs_vocabulary vocabulary = {0};
     fixture_open(&f, CRS_GRU, 32, CRS_REDUCE_INT64);
     const char *path = harness_path("model.h5");
-    strcpy(checkpoint.cell, "gru");
-    if (harness_rank() == 0) {
-        const crs_vocabulary *v = &f.dataset.vocabulary;
-        checkpoint.config = crs_copy_text("hidden = 18\n");
-        must(crs_vocabulary_create(&checkpoint.vocabulary, v->level, v->code_points, v->count, &error), &error);
-        must(crs_arena_capture(f.model, crs_model_parameters(f.model), &checkpoint, "/model", &error), &error);
-        must(crs_checkpoint_write(path, &checkpoint, &error), &error);
-    }
-    harness_barrier();
+    write_model(&f);
     CU_ASSERT_EQUAL(crs_model_load_all(f.comm, path, crs_kernels_of(CRS_ISA_BASELINE), 2, &model, &vocabulary, &error),
                     CRS_OK);
     CU_ASSERT_EQUAL(crs_model_arena(model), crs_model_arena(f.model));
@@ -443,7 +450,6 @@ static void test_model_goes_to_all_ranks(void) {
                                        &vocabulary, &error),
                     CRS_NO_INPUT);
     CU_ASSERT_PTR_NULL(model);
-    crs_checkpoint_free(&checkpoint);
     fixture_close(&f);
 }
 
@@ -475,6 +481,44 @@ static void test_checkpoint_is_shared_whole(void) {
     CU_ASSERT_STRING_EQUAL(root[1], mine[1]);
     crs_checkpoint_free(&c);
     crs_comm_close(&comm);
+}
+
+/* The last rank runs out of memory, at each allocation in turn: all ranks say so together, and nothing is left behind. */
+static void test_one_rank_runs_out_of_memory(void) {
+    fixture f;
+    crs_error error = {0};
+    crs_evaluation evaluation;
+    crs_model *model = NULL;
+    crs_vocabulary vocabulary = {0};
+    const int last = harness_size() - 1;
+    int refused[3] = {0};
+    fixture_open(&f, CRS_GRU, 32, CRS_REDUCE_INT64);
+    write_model(&f);
+    const int64_t blocks = crs_memory_blocks();
+    for (int n = 1; n < 80; n += 3) {
+        crs_memory_fail_at(harness_rank() == last ? n : 0);
+        refused[0] += crs_evaluate(f.comm, f.model, &f.dataset, CRS_VALIDATION, 40, &evaluation, &error) != CRS_OK;
+        crs_memory_fail_at(harness_rank() == last ? n : 0);
+        refused[1] += crs_model_load_all(f.comm, harness_path("model.h5"), crs_kernels_of(CRS_ISA_BASELINE), 1, &model,
+                                         &vocabulary, &error) != CRS_OK;
+        crs_memory_fail_at(0);
+        crs_model_free(&model);
+        crs_vocabulary_free(&vocabulary);
+        CU_ASSERT_EQUAL(crs_memory_blocks(), blocks);
+        crs_engine engine;
+        error = (crs_error){0};
+        crs_memory_fail_at(n);
+        refused[2] += crs_engine_create(&engine, &f.engine.setup, &error) != CRS_OK;
+        crs_memory_fail_at(0);
+        crs_engine_free(&engine);
+        CU_ASSERT_EQUAL(crs_memory_blocks(), blocks);
+    }
+    int everywhere[3];
+    memcpy(everywhere, refused, sizeof everywhere);
+    crs_comm_broadcast(f.comm, everywhere, sizeof everywhere);
+    CU_ASSERT_EQUAL(memcmp(everywhere, refused, 2 * sizeof *refused), 0);
+    CU_ASSERT(refused[0] >= 5 && refused[1] >= 5 && refused[2] >= 5);
+    fixture_close(&f);
 }
 
 /* ---- plans ---- */
@@ -728,7 +772,8 @@ int main(int argc, char **argv) {
         HARNESS_TEST(test_streams_add_up),      HARNESS_TEST(test_evaluation_leaves_training_alone),
         HARNESS_TEST(test_evaluation_refuses),  HARNESS_END};
     static const harness_test sharing[] = {HARNESS_TEST(test_model_goes_to_all_ranks),
-                                           HARNESS_TEST(test_checkpoint_is_shared_whole), HARNESS_END};
+                                           HARNESS_TEST(test_checkpoint_is_shared_whole),
+                                           HARNESS_TEST(test_one_rank_runs_out_of_memory), HARNESS_END};
     static const harness_test plans[] = {
         HARNESS_TEST(test_short_texts_fit), HARNESS_TEST(test_impossible_plans_are_refused),
         HARNESS_TEST(test_memory_is_estimated), HARNESS_TEST(test_schedule_is_in_steps), HARNESS_END};
