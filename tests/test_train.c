@@ -483,7 +483,7 @@ static void test_checkpoint_is_shared_whole(void) {
     crs_comm_close(&comm);
 }
 
-/* The last rank runs out of memory, at each allocation in turn: all ranks say so together, and nothing is left behind. */
+/* The last rank runs out of memory, at one allocation after another: all ranks say so together, nothing is left. */
 static void test_one_rank_runs_out_of_memory(void) {
     fixture f;
     crs_error error = {0};
