@@ -19,6 +19,7 @@ static const command commands[] = {
     {"eval", "measure a checkpoint on a data set", NULL, crs_command_eval, crs_eval_cli},
     {"sample", "write text with a checkpoint", crs_command_sample, NULL, NULL},
     {"show", "tell what is in a checkpoint or a data set", crs_command_show, NULL, NULL},
+    {"bench", "this machine's limits, and how close training comes", NULL, crs_command_bench, crs_bench_cli},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 

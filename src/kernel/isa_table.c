@@ -29,6 +29,7 @@ const crs_kernels CRS_ISA(crs_kernels) = {
     .dot_rows = CRS_ISA(crs_dot_rows),
     .from_fixed = CRS_ISA(crs_from_fixed),
     .update = CRS_ISA(crs_update),
+    .peak = CRS_ISA(crs_peak),
     .activation = {[CRS_ACTIVATION_EXP] = CRS_ISA(crs_exp),
                    [CRS_ACTIVATION_TANH] = CRS_ISA(crs_tanh),
                    [CRS_ACTIVATION_LOGISTIC] = CRS_ISA(crs_logistic)},

@@ -92,6 +92,8 @@ struct crs_kernels {
     void (*from_fixed)(const int64_t *sums, size_t n, double factor, float *out);
     void (*update)(const crs_update *update);
     void (*activation[CRS_ACTIVATIONS])(float *values, size_t n); /* n a multiple of 16; for tests and bench */
+    /* For bench: as many fused multiply-adds as the units can do; sink[32] in and out. Returns the operations done. */
+    double (*peak)(int64_t rounds, float *sink);
 };
 
 extern const crs_kernels crs_kernels_baseline, crs_kernels_v3, crs_kernels_v4;
