@@ -195,8 +195,8 @@ double crs_seconds(void);
 
 /* ---- where the time of a step goes --------------------------------------------------------------------
  *
- * A phase lasts until the next one is named, so that a place in the code needs one line and no clock of its own: off, it
- * costs a comparison. Main thread only; where threads work together, its time stands for all. */
+ * A phase lasts until the next one is named, so that a place in the code needs one line and no clock of its own: off,
+ * it costs a comparison. Main thread only; where threads work together, its time stands for all. */
 typedef enum crs_phase {
     CRS_PHASE_READ,           /* tokens, carried states, clearing the sums */
     CRS_PHASE_INPUT,          /* input products for all times; where they run beside the recurrent ones: none */
