@@ -167,6 +167,8 @@ void CRS_ISA(crs_tanh)(float *values, size_t n);
 void CRS_ISA(crs_logistic)(float *values, size_t n);
 void CRS_ISA(crs_update)(const crs_update *u);
 double CRS_ISA(crs_peak)(int64_t rounds, float *sink);
+void CRS_ISA(crs_negate)(float *values, size_t n);
+void CRS_ISA(crs_outer_float)(const crs_outer *p, float *sums);
 
 /* Rows of a tile by blocks: 24 accumulators of 16 in the 32 registers of AVX-512; with fewer registers the columns of a
  * tile are taken one block at a time. */

@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include "isa.h"
+#include "isa_outer.h"
 
 /* Not inlined: its constants would cost the tile's loop a register. */
 static __attribute__((noinline)) void add_fixed_row(const float *values, int blocks, int64_t *sums, int64_t *refused) {
@@ -16,40 +17,13 @@ static __attribute__((noinline)) void add_fixed_row(const float *values, int blo
 /* One tile: all of n in registers, then into the int64 sums, which were asked for before the loop. first: the tile's
  * number. */
 CRS_INLINE void tile(const int width, const int blocks, const crs_outer *p, int first, int column) {
-    vf acc[12][4 * PARTS];
     const int k_first = crs_share(p->k, first, p->tiles), sums_row = p->blocks * CRS_BLOCK;
     int64_t *sums = p->sums + (ptrdiff_t)k_first * sums_row + column;
+    float parked[12][CRS_GROUP] __attribute__((aligned(64)));
     for (int k = 0; k < width; k++)
         for (int j = 0; j < blocks * 2; j++)
             __builtin_prefetch(sums + k * sums_row + j * 8, 1);
-#pragma GCC unroll 16
-    for (int k = 0; k < width; k++)
-#pragma GCC unroll 16
-        for (int j = 0; j < blocks * PARTS; j++)
-            acc[k][j] = (vf){0};
-    const ptrdiff_t b_block = p->b_block;
-    const float *a = p->a + (ptrdiff_t)k_first * p->n, *b = p->b + column / CRS_BLOCK * b_block;
-    for (int n = p->n; n > 0; n--, a += width, b += CRS_BLOCK) {
-        vf w[4 * PARTS];
-#pragma GCC unroll 16
-        for (int j = 0; j < blocks; j++)
-#pragma GCC unroll 16
-            for (int part = 0; part < PARTS; part++)
-                w[j * PARTS + part] = load(b + j * b_block + part * VL);
-#pragma GCC unroll 16
-        for (int k = 0; k < width; k++) {
-            vf x = all(a[k]);
-#pragma GCC unroll 16
-            for (int j = 0; j < blocks * PARTS; j++)
-                acc[k][j] = fma_(x, w[j], acc[k][j]);
-        }
-    }
-    float parked[12][CRS_GROUP] __attribute__((aligned(64)));
-#pragma GCC unroll 16
-    for (int k = 0; k < width; k++)
-#pragma GCC unroll 16
-        for (int j = 0; j < blocks * PARTS; j++)
-            store(&parked[k][j * VL], acc[k][j]);
+    outer_tile(width, blocks, p, k_first, column, parked);
     for (int k = 0; k < width; k++)
         add_fixed_row(parked[k], blocks, sums + k * sums_row, p->refused);
 }
@@ -57,19 +31,15 @@ CRS_INLINE void tile(const int width, const int blocks, const crs_outer *p, int 
 #define TILE_OPERANDS crs_outer
 #include "isa_tiles.h"
 
-static int width_of(const crs_outer *p, int tile) {
-    return crs_share(p->k, tile + 1, p->tiles) - crs_share(p->k, tile, p->tiles);
-}
-
 /* Where a tile has one block, that block of b stays in the first-level cache from tile to tile. */
 void CRS_ISA(crs_outer)(const crs_outer *p) {
 #if VL == 16
     for (int tile = p->first_tile; tile < p->end_tile; tile++)
-        tile_of(width_of(p, tile), p->blocks, p, tile);
+        tile_of(outer_width_of(p, tile), p->blocks, p, tile);
 #else
     for (int block = 0; block < p->blocks; block++)
         for (int tile = p->first_tile; tile < p->end_tile; tile++)
-            tiles[width_of(p, tile) - 1](p, tile, block * CRS_BLOCK);
+            tiles[outer_width_of(p, tile) - 1](p, tile, block * CRS_BLOCK);
 #endif
 }
 

@@ -30,6 +30,8 @@ const crs_kernels CRS_ISA(crs_kernels) = {
     .from_fixed = CRS_ISA(crs_from_fixed),
     .update = CRS_ISA(crs_update),
     .peak = CRS_ISA(crs_peak),
+    .negate = CRS_ISA(crs_negate),
+    .outer_float = CRS_ISA(crs_outer_float),
     .activation = {[CRS_ACTIVATION_EXP] = CRS_ISA(crs_exp),
                    [CRS_ACTIVATION_TANH] = CRS_ISA(crs_tanh),
                    [CRS_ACTIVATION_LOGISTIC] = CRS_ISA(crs_logistic)},

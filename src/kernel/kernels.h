@@ -94,6 +94,10 @@ struct crs_kernels {
     void (*activation[CRS_ACTIVATIONS])(float *values, size_t n); /* n a multiple of 16; for tests and bench */
     /* For bench: as many fused multiply-adds as the units can do; sink[32] in and out. Returns the operations done. */
     double (*peak)(int64_t rounds, float *sink);
+    /* For bench: reads and writes n floats, n a multiple of 16, and hardly computes. */
+    void (*negate)(float *values, size_t n);
+    /* For bench: as outer, but adds the tiles to floats, without rounding. */
+    void (*outer_float)(const crs_outer *outer, float *sums);
 };
 
 extern const crs_kernels crs_kernels_baseline, crs_kernels_v3, crs_kernels_v4;
