@@ -102,7 +102,7 @@ crs_status crs_comm_agree(crs_comm *comm, crs_error *error) {
     CRS_MPI(MPI_Allreduce(&same, &all, 1, MPI_INT, MPI_MIN, comm->world));
     *error = said;
     if (!all && first > 0)
-        snprintf(error->message, sizeof error->message, "rank %d: %.1000s", first, said.message);
+        crs_fail(error, said.status, "rank %d: %s", first, said.message);
     comm->seconds += crs_seconds() - start;
     return error->status;
 }

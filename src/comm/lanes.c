@@ -1,6 +1,8 @@
 /* Lanes: which rows a rank owns. */
 #include "config.h"
 
+#include <inttypes.h>
+
 #include "carousel/comm.h"
 
 static int share(int n, int part, int parts) {
@@ -13,33 +15,40 @@ static int default_rows(int batch, int window) {
     return rows > 1 ? rows : 1;
 }
 
+static int lanes_of(int batch, int lane_rows) {
+    return (int)(((int64_t)batch + lane_rows - 1) / lane_rows);
+}
+
+/* The smallest batch from this one on that has a lane for every rank. */
+static int64_t batch_for(int batch, int window, int lane, int ranks) {
+    if (lane > 0)
+        return (int64_t)(ranks - 1) * lane + 1;
+    batch = batch > ranks ? batch : ranks;
+    while (lanes_of(batch, default_rows(batch, window)) < ranks)
+        batch++;
+    return batch;
+}
+
 static crs_status too_many_ranks(const crs_lanes *l, int window, int lane, int ranks, crs_error *error) {
+    const int64_t batch = batch_for(l->batch, window, lane, ranks);
     if (ranks > l->batch)
         return crs_fail(error, CRS_CONFIG,
-                        "%d ranks are more than the %d rows of --batch=%d; at most %d ranks, or --batch=%d would do",
-                        ranks, l->batch, l->batch, l->batch, ranks);
-    int rows = l->batch / ranks;
-    while (rows > 1 && (l->batch + rows - 1) / rows < ranks)
-        rows--;
-    int batch = l->batch;
-    while (lane == 0 && (batch + default_rows(batch, window) - 1) / default_rows(batch, window) < ranks)
-        batch++;
-    if (lane > 0)
-        batch = (ranks - 1) * lane + 1;
+                        "%d ranks are more than the %d rows of --batch=%d; --batch=%" PRId64 " would do", ranks,
+                        l->batch, l->batch, batch);
     return crs_fail(
         error, CRS_CONFIG,
         "%d ranks are more than the %d lanes of --batch=%d (%d rows each); at most %d ranks, or --lane=%d, or "
-        "--batch=%d would do",
-        ranks, l->lanes, l->batch, l->lane_rows, l->lanes, rows, batch);
+        "--batch=%" PRId64 " would do",
+        ranks, l->lanes, l->batch, l->lane_rows, l->lanes, l->batch / ranks, batch);
 }
 
 crs_status crs_lanes_plan(crs_lanes *lanes, int batch, int window, int lane, int rank, int ranks, crs_error *error) {
     crs_lanes *l = lanes;
     *l = (crs_lanes){.batch = batch, .lane_rows = lane > 0 ? lane : default_rows(batch, window)};
-    if (l->lane_rows > batch)
-        return crs_fail(error, CRS_CONFIG, "--lane=%d is more than the %d rows of --batch=%d; at most --lane=%d", lane,
-                        batch, batch, batch);
-    l->lanes = (batch + l->lane_rows - 1) / l->lane_rows;
+    if (l->lane_rows > batch && ranks <= batch)
+        return crs_fail(error, CRS_CONFIG, "--lane=%d is more than the %d rows of --batch=%d; --lane=%d would do", lane,
+                        batch, batch, batch / ranks);
+    l->lanes = lanes_of(batch, l->lane_rows);
     if (ranks > l->lanes)
         return too_many_ranks(l, window, lane, ranks, error);
     l->first_lane = share(l->lanes, rank, ranks);

@@ -1,0 +1,443 @@
+/* Agreement, sums, broadcast, rows there and back, lanes; over as many ranks as there are. */
+#include "config.h"
+
+#include <limits.h>
+#include <math.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "comm/comm.h"
+#include "harness.h"
+
+static crs_comm *open_comm(void) {
+    crs_comm *comm = crs_comm_open(NULL, NULL);
+    CRS_ASSERT(comm != NULL);
+    return comm;
+}
+
+static void test_open(void) {
+    crs_comm *comm = open_comm();
+    CU_ASSERT_EQUAL(crs_comm_rank(comm), harness_rank());
+    CU_ASSERT_EQUAL(crs_comm_size(comm), harness_size());
+    CU_ASSERT_EQUAL(crs_rank(), harness_rank());
+    /* The tests run on one machine. */
+    CU_ASSERT_EQUAL(crs_comm_node_size(comm), harness_size());
+    CU_ASSERT_EQUAL(crs_comm_node_rank(comm), harness_rank());
+    CU_ASSERT_EQUAL(crs_comm_time(comm), 0);
+    crs_comm_barrier(comm);
+    CU_ASSERT(crs_comm_time(comm) > 0);
+    crs_comm_close(&comm);
+    CU_ASSERT_PTR_NULL(comm);
+    crs_comm_close(&comm);
+}
+
+/* What a launcher says in the environment, as it would. */
+static void test_launched(void) {
+    static const char *const names[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE",     "MV2_COMM_WORLD_SIZE", "PMIX_RANK",
+                                        "SLURM_NTASKS",         "SLURM_STEP_ID"};
+    enum { COUNT = sizeof names / sizeof *names };
+    char *kept[COUNT];
+    for (int i = 0; i < COUNT; i++) {
+        const char *value = getenv(names[i]);
+        kept[i] = value ? crs_copy_text(value) : NULL;
+        unsetenv(names[i]);
+    }
+    CU_ASSERT(!crs_comm_launched());
+    for (int i = 0; i < 3; i++) {
+        setenv(names[i], "2", 1);
+        CU_ASSERT(crs_comm_launched());
+        setenv(names[i], "1", 1);
+        CU_ASSERT(!crs_comm_launched());
+        unsetenv(names[i]);
+    }
+    /* A batch script of Slurm is no step of it. */
+    setenv("SLURM_NTASKS", "4", 1);
+    setenv("PMIX_RANK", "0", 1);
+    CU_ASSERT(!crs_comm_launched());
+    setenv("SLURM_STEP_ID", "0", 1);
+    CU_ASSERT(crs_comm_launched());
+    for (int i = 0; i < COUNT; i++) {
+        unsetenv(names[i]);
+        if (kept[i])
+            setenv(names[i], kept[i], 1);
+        crs_free(&kept[i]);
+    }
+}
+
+/* At least one each, and together no more than there are processors, where the ranks may run on the same ones. */
+static void test_threads(void) {
+    crs_comm *comm = open_comm();
+    const int threads = crs_comm_threads(comm), size = crs_comm_size(comm);
+    CU_ASSERT(threads >= 1);
+    cpu_set_t set, first;
+    CPU_ZERO(&set);
+    CU_ASSERT_EQUAL_FATAL(sched_getaffinity(0, sizeof set, &set), 0);
+    const int processors = CPU_COUNT(&set);
+    CU_ASSERT(threads <= processors);
+    first = set;
+    crs_comm_broadcast(comm, &first, sizeof first);
+    if (crs_comm_min(comm, CPU_EQUAL(&first, &set))) {
+        CU_ASSERT(threads == 1 || threads * size <= processors);
+        CU_ASSERT_EQUAL(crs_comm_min(comm, threads), crs_comm_max(comm, threads));
+    }
+    CU_ASSERT_EQUAL(crs_comm_threads(comm), threads);
+    crs_comm_close(&comm);
+}
+
+/* ---- agreement ----------------------------------------------------------------------------------------*/
+
+/* The ranks of the bit mask fail, each with its own message and status, or all with the same ones. */
+static void agree(crs_comm *comm, unsigned failing, bool same) {
+    static const crs_status statuses[] = {CRS_DATA, CRS_CONFIG, CRS_NO_INPUT, CRS_CREATE};
+    const int rank = crs_comm_rank(comm), size = crs_comm_size(comm);
+    crs_error error = {.status = CRS_OK, .message = "nothing"};
+    if (failing >> rank & 1)
+        crs_fail(&error, same ? CRS_DATA : statuses[rank], "failure %d", same ? 7 : rank);
+    int first = 0;
+    while (first < size && !(failing >> first & 1))
+        first++;
+    const crs_status got = crs_comm_agree(comm, &error);
+    CU_ASSERT_EQUAL(got, error.status);
+    if (first == size) {
+        CU_ASSERT_EQUAL(got, CRS_OK);
+        return;
+    }
+    char expected[64], plain[32];
+    snprintf(plain, sizeof plain, "failure %d", same ? 7 : first);
+    const bool alike = same && failing == (1u << size) - 1;
+    snprintf(expected, sizeof expected, "rank %d: %s", first, plain);
+    CU_ASSERT_EQUAL(got, same ? CRS_DATA : statuses[first]);
+    CU_ASSERT_STRING_EQUAL(error.message, alike || first == 0 ? plain : expected);
+}
+
+static void test_agree(void) {
+    crs_comm *comm = open_comm();
+    for (unsigned failing = 0; failing < 1u << crs_comm_size(comm); failing++) {
+        agree(comm, failing, false);
+        agree(comm, failing, true);
+    }
+    /* The same words with another status are another error. */
+    crs_error error = {0};
+    if (crs_comm_rank(comm) > 0)
+        crs_fail(&error, crs_comm_rank(comm) == 1 ? CRS_DATA : CRS_CONFIG, "the same words");
+    crs_comm_agree(comm, &error);
+    if (crs_comm_size(comm) > 1) {
+        CU_ASSERT_EQUAL(error.status, CRS_DATA);
+        CU_ASSERT_STRING_EQUAL(error.message, "rank 1: the same words");
+    }
+    crs_comm_close(&comm);
+}
+
+/* A message that only just fits stays one, with the rank before it. */
+static void test_agree_long(void) {
+    crs_comm *comm = open_comm();
+    const int last = crs_comm_size(comm) - 1;
+    char text[CRS_MESSAGE_MAX];
+    crs_error error = {0};
+    memset(text, 'm', sizeof text);
+    text[sizeof text - 1] = '\0';
+    if (crs_comm_rank(comm) == last)
+        crs_fail(&error, CRS_DATA, "%s", text);
+    CU_ASSERT_EQUAL(crs_comm_agree(comm, &error), CRS_DATA);
+    CU_ASSERT_EQUAL(strlen(error.message), CRS_MESSAGE_MAX - 1);
+    if (last > 0) {
+        char start[32];
+        snprintf(start, sizeof start, "rank %d: mmm", last);
+        CU_ASSERT(strncmp(error.message, start, strlen(start)) == 0);
+        CU_ASSERT_STRING_EQUAL(error.message + CRS_MESSAGE_MAX - 4, "...");
+    }
+    crs_comm_close(&comm);
+}
+
+/* ---- sums, extremes, broadcast ------------------------------------------------------------------------*/
+
+enum { VALUES = 37 };
+
+static void test_sum(void) {
+    static const size_t chunks[] = {0, 1, 2, 7, 36, 37, 38};
+    crs_comm *comm = open_comm();
+    const int64_t size = crs_comm_size(comm), rank = crs_comm_rank(comm);
+    for (size_t c = 0; c < sizeof chunks / sizeof *chunks; c++) {
+        crs_comm_set_chunk(comm, chunks[c]);
+        for (size_t n = 0; n <= VALUES; n += n < 3 ? 1 : 17) {
+            int64_t values[VALUES + 1];
+            for (int64_t i = 0; i <= VALUES; i++)
+                values[i] = i % 2 ? (rank + 1) * (i + ((int64_t)1 << 59)) : -(rank + 1) * i;
+            crs_comm_sum(comm, values, n);
+            /* 1 + 2 + .. + size times; what is beyond n stays. */
+            const int64_t times = size * (size + 1) / 2;
+            for (int64_t i = 0; i <= VALUES; i++) {
+                const int64_t factor = i < (int64_t)n ? times : rank + 1;
+                CU_ASSERT_EQUAL(values[i], i % 2 ? factor * (i + ((int64_t)1 << 59)) : -factor * i);
+            }
+        }
+    }
+    crs_comm_close(&comm);
+}
+
+/* 1 + 2^60 - 2^60 over three ranks, in whatever order: a sum in floating point would lose the 1. */
+static void test_sum_exact(void) {
+    static const int64_t parts[] = {1, (int64_t)1 << 60, -((int64_t)1 << 60), 3};
+    crs_comm *comm = open_comm();
+    int64_t value = parts[crs_comm_rank(comm) % 4], expected = 0;
+    for (int r = 0; r < crs_comm_size(comm); r++)
+        expected += parts[r % 4];
+    crs_comm_sum(comm, &value, 1);
+    CU_ASSERT_EQUAL(value, expected);
+    crs_comm_close(&comm);
+}
+
+/* Value i of a rank: of many sizes, with a sign. */
+static int64_t drawn(int rank, size_t i) {
+    uint64_t out[4];
+    crs_random(5, CRS_DRAW_PARAMETER, (uint64_t)rank, i, 0, 0, out);
+    const int64_t size = (int64_t)(out[0] >> (3 + i % 50));
+    return out[1] & 1 ? size : -size;
+}
+
+static void test_sum_float(void) {
+    enum { COUNT = 501 };
+    static const size_t chunks[] = {0, 1, 100, 501};
+    crs_comm *comm = open_comm();
+    int64_t values[COUNT], first[COUNT];
+    for (size_t c = 0; c < sizeof chunks / sizeof *chunks; c++) {
+        crs_comm_set_chunk(comm, chunks[c]);
+        for (size_t i = 0; i < COUNT; i++)
+            values[i] = drawn(crs_comm_rank(comm), i);
+        crs_comm_sum_float(comm, values, COUNT);
+        int bad = 0, exact = 0;
+        for (size_t i = 0; i < COUNT; i++) {
+            double sum = 0, sizes = 0;
+            for (int r = 0; r < crs_comm_size(comm); r++) {
+                sum += (double)drawn(r, i);
+                sizes += fabs((double)drawn(r, i));
+            }
+            bad += fabs((double)values[i] - sum) > sizes * crs_comm_size(comm) * 0x1p-24;
+            exact += (double)values[i] == sum;
+        }
+        CU_ASSERT_EQUAL(bad, 0);
+        /* They did travel as floats: what has more than 24 bits is rounded. */
+        CU_ASSERT(exact < COUNT / 2);
+        /* The same bits on every rank. */
+        memcpy(first, values, sizeof first);
+        crs_comm_broadcast(comm, first, sizeof first);
+        CU_ASSERT(memcmp(first, values, sizeof first) == 0);
+    }
+    crs_comm_sum_float(comm, values, 0);
+    CU_ASSERT(memcmp(first, values, sizeof first) == 0);
+    crs_comm_close(&comm);
+}
+
+static void test_extremes(void) {
+    crs_comm *comm = open_comm();
+    const int rank = crs_comm_rank(comm), size = crs_comm_size(comm);
+    for (int at = 0; at < size; at++) {
+        CU_ASSERT_EQUAL(crs_comm_min(comm, rank == at ? -3 : rank), -3);
+        CU_ASSERT_EQUAL(crs_comm_max(comm, rank == at ? 100 : rank), 100);
+        CU_ASSERT_EQUAL(crs_comm_min(comm, rank == at ? INT64_MIN : INT64_MAX), INT64_MIN);
+        CU_ASSERT_EQUAL(crs_comm_max(comm, rank == at ? INT64_MAX : INT64_MIN), INT64_MAX);
+        /* More than a double can tell apart. */
+        CU_ASSERT_EQUAL(crs_comm_max(comm, INT64_MAX - (rank == at ? 1 : 2)), INT64_MAX - 1);
+    }
+    crs_comm_close(&comm);
+}
+
+static void test_broadcast(void) {
+    static const size_t chunks[] = {0, 1, 7, 64, 99, 100, 101};
+    crs_comm *comm = open_comm();
+    for (size_t c = 0; c < sizeof chunks / sizeof *chunks; c++) {
+        crs_comm_set_chunk(comm, chunks[c]);
+        for (size_t count = 0; count <= 100; count += count == 0 ? 1 : 33) {
+            unsigned char bytes[101];
+            for (size_t i = 0; i < sizeof bytes; i++)
+                bytes[i] = (unsigned char)(i + 1 + 100 * (size_t)crs_comm_rank(comm));
+            crs_comm_broadcast(comm, bytes, count);
+            for (size_t i = 0; i < sizeof bytes; i++)
+                CU_ASSERT_EQUAL(bytes[i], (unsigned char)(i + 1 + (i < count ? 0 : 100 * (size_t)crs_comm_rank(comm))));
+        }
+    }
+    crs_comm_close(&comm);
+}
+
+/* ---- rows ---------------------------------------------------------------------------------------------*/
+
+/* Byte k of a row, of all of them. */
+static unsigned char row_byte(int row, size_t k) {
+    return (unsigned char)(row * 31 + (int)k * 7 + 1);
+}
+
+/* Gathers the rows, which must come in order, and scatters them again: each rank gets back what it had. */
+static void rows_round_trip(crs_comm *comm, const int *rows_of, size_t row_bytes) {
+    const int rank = crs_comm_rank(comm), size = crs_comm_size(comm);
+    int first = 0, total = 0, bad = 0;
+    for (int r = 0; r < size; r++) {
+        first += r < rank ? rows_of[r] : 0;
+        total += rows_of[r];
+    }
+    const size_t own = (size_t)rows_of[rank] * row_bytes, whole = (size_t)total * row_bytes;
+    unsigned char *mine = crs_alloc(own + 1, 1, CRS_MEMORY_OTHER);
+    unsigned char *all = rank == 0 ? crs_alloc(whole + 1, 1, CRS_MEMORY_OTHER) : NULL;
+    for (size_t i = 0; i < own; i++)
+        mine[i] = row_byte(first + (int)(i / row_bytes), i % row_bytes);
+    mine[own] = 0xee;
+    if (all)
+        all[whole] = 0xdd;
+    crs_comm_gather(comm, mine, all, rows_of, row_bytes);
+    for (size_t i = 0; all && i < whole; i++)
+        bad += all[i] != row_byte((int)(i / row_bytes), i % row_bytes);
+    for (size_t i = 0; all && i < whole; i++)
+        all[i] ^= 0xff;
+    memset(mine, 0, own);
+    crs_comm_scatter(comm, all, mine, rows_of, row_bytes);
+    for (size_t i = 0; i < own; i++)
+        bad += mine[i] != (row_byte(first + (int)(i / row_bytes), i % row_bytes) ^ 0xff);
+    bad += mine[own] != 0xee || (all && all[whole] != 0xdd);
+    CU_ASSERT_EQUAL(bad, 0);
+    crs_free(&mine);
+    crs_free(&all);
+}
+
+static void test_rows(void) {
+    static const int shares[][4] = {{1, 1, 1, 1}, {3, 1, 4, 2}, {0, 5, 0, 3}, {2, 0, 0, 0}, {0, 0, 0, 9}, {0, 0, 0, 0}};
+    static const size_t chunks[] = {0, 1, 5, 24}, widths[] = {1, 8, 13};
+    crs_comm *comm = open_comm();
+    CU_ASSERT_FATAL(crs_comm_size(comm) <= 4);
+    for (size_t c = 0; c < 4; c++) {
+        crs_comm_set_chunk(comm, chunks[c]);
+        for (size_t s = 0; s < sizeof shares / sizeof *shares; s++)
+            for (size_t w = 0; w < 3; w++)
+                rows_round_trip(comm, shares[s], widths[w]);
+    }
+    crs_comm_close(&comm);
+}
+
+/* ---- lanes --------------------------------------------------------------------------------------------*/
+
+static const int batches[] = {1, 5, 50, 64}, windows[] = {1, 50, 64, 300};
+
+/* min(ceil(256 / window), floor(batch / 8)), at least 1. */
+static int plain_lane_rows(int batch, int window) {
+    const int rows = (int)fmin(ceil(256.0 / window), floor(batch / 8.0));
+    return rows < 1 ? 1 : rows;
+}
+
+/* Every row has one owner, and the ranks' rows follow each other. */
+static void check_owners(int batch, int window, int lane, int ranks) {
+    int owners[64] = {0}, rows_of[9], next_row = 0, next_lane = 0, most = 0;
+    crs_error error = {0};
+    crs_lanes l;
+    for (int rank = 0; rank < ranks; rank++) {
+        CU_ASSERT_EQUAL_FATAL(crs_lanes_plan(&l, batch, window, lane, rank, ranks, &error), CRS_OK);
+        CU_ASSERT_EQUAL(l.batch, batch);
+        CU_ASSERT_EQUAL(l.lane_rows, lane ? lane : plain_lane_rows(batch, window));
+        CU_ASSERT_EQUAL(l.lanes, (int)ceil((double)batch / l.lane_rows));
+        CU_ASSERT_EQUAL(l.first_lane, next_lane);
+        CU_ASSERT_EQUAL(l.first_row, next_row);
+        CU_ASSERT(l.own_lanes >= 1);
+        CU_ASSERT(l.own_rows >= 1);
+        CU_ASSERT_EQUAL(l.first_row, crs_lane_start(&l, l.first_lane));
+        CU_ASSERT_EQUAL(l.first_row + l.own_rows, crs_lane_start(&l, l.first_lane + l.own_lanes));
+        for (int row = l.first_row; row < l.first_row + l.own_rows && row < 64; row++)
+            owners[row]++;
+        crs_lanes_rows(&l, ranks, rows_of);
+        CU_ASSERT_EQUAL(rows_of[rank], l.own_rows);
+        next_lane += l.own_lanes;
+        next_row += l.own_rows;
+        most = l.own_rows > most ? l.own_rows : most;
+    }
+    CU_ASSERT_EQUAL(next_lane, l.lanes);
+    CU_ASSERT_EQUAL(next_row, batch);
+    for (int row = 0; row < 64; row++)
+        CU_ASSERT_EQUAL(owners[row], row < batch);
+    CU_ASSERT_DOUBLE_EQUAL(l.efficiency, (double)batch / ranks / most, 1e-15);
+    for (int k = 0; k < l.lanes; k++) {
+        const int rows = crs_lane_start(&l, k + 1) - crs_lane_start(&l, k);
+        CU_ASSERT(rows >= 1 && rows <= l.lane_rows);
+    }
+}
+
+/* The number behind `--name=` in a message, or 0. */
+static int suggested(const char *message, const char *name) {
+    const char *would = strstr(message, ";"), *at = would ? strstr(would, name) : NULL;
+    return at ? (int)strtol(at + strlen(name), NULL, 10) : 0;
+}
+
+/* What a refusal says would do is tried: it does. */
+static void check_refusal(int batch, int window, int lane, int ranks, const crs_error *error) {
+    crs_lanes l;
+    crs_error other = {0};
+    const int new_batch = suggested(error->message, "--batch="), new_lane = suggested(error->message, "--lane=");
+    const int new_ranks = suggested(error->message, "at most ");
+    CU_ASSERT_EQUAL(error->status, CRS_CONFIG);
+    CU_ASSERT(new_batch > batch || new_lane > 0);
+    CU_ASSERT_EQUAL(new_lane > 0, ranks <= batch);
+    if (new_batch)
+        CU_ASSERT_EQUAL(crs_lanes_plan(&l, new_batch, window, lane, ranks - 1, ranks, &other), CRS_OK);
+    if (new_lane)
+        CU_ASSERT_EQUAL(crs_lanes_plan(&l, batch, window, new_lane, ranks - 1, ranks, &other), CRS_OK);
+    if (new_ranks)
+        CU_ASSERT_EQUAL(crs_lanes_plan(&l, batch, window, lane, new_ranks - 1, new_ranks, &other), CRS_OK);
+}
+
+static void test_lanes(void) {
+    static const int lanes[] = {0, 1, 3, 7, 8, 64};
+    int planned = 0, refused = 0;
+    for (int k = 0; k < 4 * 4 * 6 * 9; k++) {
+        const int batch = batches[k % 4], window = windows[k / 4 % 4], lane = lanes[k / 16 % 6], ranks = k / 96 + 1;
+        const int lane_rows = lane ? lane : plain_lane_rows(batch, window);
+        crs_lanes l;
+        crs_error error = {0};
+        const crs_status status = crs_lanes_plan(&l, batch, window, lane, 0, ranks, &error);
+        CU_ASSERT_EQUAL(status == CRS_OK, lane_rows <= batch && ranks <= (batch + lane_rows - 1) / lane_rows);
+        if (status == CRS_OK)
+            check_owners(batch, window, lane, ranks);
+        else
+            check_refusal(batch, window, lane, ranks, &error);
+        planned += status == CRS_OK;
+        refused += status != CRS_OK;
+    }
+    CU_ASSERT(planned > 100);
+    CU_ASSERT(refused > 100);
+}
+
+static void test_lane_default(void) {
+    static const int known[][3] = {{1, 1, 1},   {64, 1, 8},   {64, 50, 6}, {64, 64, 4},  {64, 300, 1}, {50, 50, 6},
+                                   {50, 64, 4}, {50, 257, 1}, {7, 1, 1},   {16, 128, 2}, {15, 1, 1},   {4096, 1, 256}};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        crs_lanes l;
+        crs_error error = {0};
+        CU_ASSERT_EQUAL(crs_lanes_plan(&l, known[i][0], known[i][1], 0, 0, 1, &error), CRS_OK);
+        CU_ASSERT_EQUAL(l.lane_rows, known[i][2]);
+    }
+}
+
+/* Many ranks, and the largest batch there can be: no number in between is too large. */
+static void test_lanes_large(void) {
+    crs_lanes l;
+    crs_error error = {0};
+    for (int ranks = 10; ranks < 2000; ranks += 37)
+        for (int k = 0; k < 16; k++)
+            if (crs_lanes_plan(&l, batches[k % 4], windows[k / 4], 0, 0, ranks, &error) != CRS_OK)
+                check_refusal(batches[k % 4], windows[k / 4], 0, ranks, &error);
+    const int most = INT_MAX / 4;
+    CU_ASSERT_EQUAL(crs_lanes_plan(&l, most, 50, 0, 99, 100, &error), CRS_OK);
+    CU_ASSERT_EQUAL(l.first_row + l.own_rows, most);
+    CU_ASSERT_EQUAL(crs_lanes_plan(&l, most, 50, most, 0, 9, &error), CRS_CONFIG);
+    CU_ASSERT_EQUAL(suggested(error.message, "--lane="), most / 9);
+    CU_ASSERT_PTR_NOT_NULL(strstr(error.message, "--batch=4294967289 would do"));
+}
+
+int main(int argc, char **argv) {
+    static const harness_test ranks[] = {
+        HARNESS_TEST(test_open),      HARNESS_TEST(test_launched),   HARNESS_TEST(test_threads),
+        HARNESS_TEST(test_agree),     HARNESS_TEST(test_agree_long), HARNESS_TEST(test_sum),
+        HARNESS_TEST(test_sum_exact), HARNESS_TEST(test_sum_float),  HARNESS_TEST(test_extremes),
+        HARNESS_TEST(test_broadcast), HARNESS_TEST(test_rows),       HARNESS_END};
+    static const harness_test lanes[] = {HARNESS_TEST(test_lanes), HARNESS_TEST(test_lane_default),
+                                         HARNESS_TEST(test_lanes_large), HARNESS_END};
+    harness_add("ranks", ranks);
+    harness_add("lanes", lanes);
+    return harness_run(argc, argv);
+}
