@@ -492,6 +492,9 @@ static void test_memory_by_purpose(void) {
         CU_ASSERT_EQUAL(crs_memory_bytes(purpose), now + 21);
         CU_ASSERT_EQUAL(crs_memory_peak(purpose), now + size + 21);
         crs_free(&second);
+        second = crs_alloc(1, 1, purpose);
+        CU_ASSERT_EQUAL(crs_memory_peak(purpose), now + size + 21);
+        crs_free(&second);
         CU_ASSERT_EQUAL(crs_memory_bytes(purpose), now);
         CU_ASSERT_EQUAL(crs_memory_bytes(other), other_now);
         CU_ASSERT_EQUAL(crs_memory_peak(other), other_peak);

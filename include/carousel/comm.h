@@ -28,8 +28,8 @@ double crs_comm_time(const crs_comm *comm);
 int crs_comm_threads(crs_comm *comm);
 
 /* Collective. Every rank gives its own error (status CRS_OK where all is well) and gets, in *error and as the returned
- * status, the one of the lowest rank that has one; "rank R: " stands before it where the ranks' errors differ and
- * R is not 0. The only way in which ranks decide to go on, stop, or fail. */
+ * status, the one of the lowest rank that has one; "rank R: " stands before it where R is not 0.
+ * The only way in which ranks decide to go on, stop, or fail. */
 crs_status crs_comm_agree(crs_comm *comm, crs_error *error);
 /* Collective: the lowest / highest of all ranks' values. */
 int64_t crs_comm_min(crs_comm *comm, int64_t value);
