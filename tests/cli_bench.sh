@@ -1,32 +1,102 @@
 #!/bin/bash
-# carousel bench: what it prints, not how fast: a benchmark is no test.
+# carousel bench: what it tells, and that its numbers fit together; not how fast: a benchmark is no test.
 . "$(dirname "$0")/lib.sh"
 cd "$WORK" || exit 99
 
 small=(--hidden=20 --layers=2 --batch=9 --window=6 --seconds=0.1 --threads=1)
 
+# number KEY: the first number of that key in the JSON of $out.
+number() {
+    grep -oE "\"$1\":-?[0-9.e+-]+" "$out" | head -n 1 | sed 's/.*://'
+}
+
+# about NAME A B PART: they differ by at most this part of B.
+about() {
+    if awk -v a="$2" -v b="$3" -v part="$4" 'BEGIN { d = a - b; exit !(b > 0 && d <= part * b && -d <= part * b) }'; then
+        pass "$1"
+    else
+        fail "$1" "$2 is not $3"
+    fi
+}
+
 expect 0 "one model" "$CAROUSEL" bench "${small[@]}"
-says "the peak" "$out" "GFLOP/s of fused multiply-adds"
-says "a kernel" "$out" "weight gradient, int64"
-says "the step" "$out" "tokens/s"
-says "what limits" "$out" "what limits"
+for word in "fused multiply-adds on one core" "first cache" "memory" "--batch=9 --window=6" "tokens/s" "of the peak" \
+    "recurrent " "backward " "weights " "gradient " "update " "refresh " "--reduce=float" "input product" \
+    "recurrent step, forward" "recurrent step, backward" "weight gradient, int64" "weight gradient, float" \
+    "gates, forward" "tanh" "softmax and loss" "optimizer" "activations" "in all" "limits" "gains"; do
+    says "it tells: $word" "$out" "$word"
+done
+says "progress goes to standard error" "$err" "measuring lstm, 2 x 20"
+says "one model, as chosen" "$out" "2 layers of 20, embedding of 20, 65 tokens"
+equal "no other" "$(grep -c '^model ' "$out")" 1
+expect 0 "quiet" "$CAROUSEL" bench --quiet "${small[@]}"
+check "nothing on standard error" test ! -s "$err"
+
+# ---- the numbers fit together ----
 
 expect 0 "as JSON" "$CAROUSEL" bench --json "${small[@]}"
-for key in isa peak_gflops copy_gbytes kernels steps tokens_per_second fraction_of_peak sum_int64 sum_float bytes; do
+equal "one line" "$(wc -l < "$out")" 1
+for key in processor isa ranks threads peak_gflops_one peak_gflops_all memory models tokens_per_second fraction_of_peak \
+    float_seconds exact_cost phases kernels rows bytes; do
     says "key $key" "$out" "\"$key\":"
 done
-check "one line" test "$(wc -l < "$out")" -eq 1
+equal "parameters" "$(number parameters)" $((65 * 20 + 2 * (80 * 40 + 80) + 65 * 21))
+about "tokens a second" "$(number tokens_per_second)" "$(awk -v s="$(number seconds)" 'BEGIN { print 54 / s }')" 0.01
+about "fraction of the peak" "$(number fraction_of_peak)" \
+    "$(awk -v g="$(number gflops)" -v p="$(number peak_gflops)" 'BEGIN { print g / p }')" 0.01
+# Products of a step by hand; 65 tokens are more than the embedding's 20 columns: no table. n = 54 pairs, 9 at the start.
+n=54 before=45
+up=$((2 * n * (80 * 20 * 4 + 20 * 65)))
+down=$((2 * (before * 80 * 20 * 2 + n * 80 * 20 * 2 + n * 20 * 65)))
+about "operations" "$(awk -v g="$(number gflops)" -v s="$(number seconds)" 'BEGIN { print g * s * 1e9 }')" \
+    $((up + down + up)) 0.01
+# With a table: no input product over the pairs in layer 0, but three products over the vocabulary.
+expect 0 "one-layer model with a table" "$CAROUSEL" bench --json --hidden=70 --layers=1 --batch=8 --window=4 --seconds=0.1 \
+    --threads=1
+up=$((2 * 32 * (280 * 70 + 70 * 65)))
+down=$((2 * (24 * 280 * 70 + 32 * 70 * 65)))
+about "operations with a table" "$(awk -v g="$(number gflops)" -v s="$(number seconds)" 'BEGIN { print g * s * 1e9 }')" \
+    $((up + down + up + 6 * 65 * 280 * 70)) 0.01
+
+# The phases are the step.
+sum_of_phases() {
+    grep -oE '"phases":\{.*"kernels"' "$out" | grep -oE '"seconds":[0-9.e+-]+' |
+        awk -F: '{ sum += $2 } END { print sum }'
+}
+expect 0 "a model that takes milliseconds" "$CAROUSEL" bench --json --hidden=96 --batch=16 --window=32 --seconds=0.5 --threads=1
+about "the phases add up to the step" "$(sum_of_phases)" "$(number seconds)" 0.3
 
 for cell in peephole gru rnn; do
     expect 0 "cell $cell" "$CAROUSEL" bench --json --cell=$cell "${small[@]}"
-    says "cell $cell is named" "$out" "\"cell\": \"$cell\""
+    says "cell $cell is named" "$out" "\"cell\":\"$cell\""
 done
+expect 0 "other sizes and ways" "$CAROUSEL" bench --json --hidden=33 --embed=0 --dropout=0.2 --batch=5 --window=3 --lane=2 \
+    --vocabulary=300 --optimizer=sgd --seconds=0.1 --threads=2
+says "its vocabulary" "$out" '"vocabulary":300'
+says "its threads" "$out" '"threads":2'
+expect 0 "the baseline: a small model by itself" env CAROUSEL_ISA=baseline "$CAROUSEL" bench --json --seconds=0.1 --threads=1
+says "the baseline is named" "$out" '"isa":"baseline"'
 
-expect 0 "two ranks" ranks 2 "$CAROUSEL" bench "${small[@]}"
-says "sums both ways" "$out" "as floats"
-expect 78 "more ranks than lanes" ranks 3 "$CAROUSEL" bench --hidden=20 --batch=2 --window=6 --seconds=0.1
-expect 64 "a wrong value" "$CAROUSEL" bench --hidden=0
-expect 64 "an operand" "$CAROUSEL" bench run
-check "nothing is left behind" test -z "$(ls "$WORK" | grep carousel-bench)"
+# ---- ranks ----
+
+expect 0 "two ranks" ranks 2 "$CAROUSEL" bench --json "${small[@]}"
+equal "one object of all ranks" "$(wc -l < "$out")" 1
+says "both are named" "$out" '"ranks":2'
+says "sums over ranks, exact" "$out" '"name":"sum over ranks, int64"'
+says "sums over ranks, floats" "$out" '"name":"sum over ranks, float"'
+refused 78 "more ranks than lanes" "ranks --batch" ranks 3 "$CAROUSEL" bench --quiet --hidden=20 --batch=2 --window=6 --seconds=0.1 \
+    --threads=1 --json
+
+# ---- what is refused ----
+
+refused 64 "a wrong value" "--hidden" "$CAROUSEL" bench --hidden=0
+refused 64 "no time" "--seconds" "$CAROUSEL" bench --seconds=0
+refused 64 "an operand" "run" "$CAROUSEL" bench run
+refused 64 "an option of another command" "--epochs" "$CAROUSEL" bench --epochs=3
+refused 78 "more than the machine has" "--hidden" "$CAROUSEL" bench --quiet --json --hidden=1000000 --layers=100
+touch file # Open MPI makes folders that are not there, and needs one
+refused 73 "no place for the text" "TMPDIR" env OMPI_MCA_orte_tmpdir_base="$WORK" TMPDIR="$WORK/file" "$CAROUSEL" bench --quiet --json "${small[@]}"
+expect 73 "a full standard output" bash -c '"$CAROUSEL" bench --quiet --json --hidden=8 --seconds=0.1 --threads=1 > /dev/full'
+check "nothing is left behind" test -z "$(find "$WORK" -name 'carousel-bench*')"
 
 finish

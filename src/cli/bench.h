@@ -1,41 +1,126 @@
-/* What bench measures. Private to room cli. */
+/* What bench measures. Private to room cli. Rates are operations or bytes a second. */
 #ifndef CRS_CLI_BENCH_H
 #define CRS_CLI_BENCH_H
 
 #include "cli/cli.h"
 #include "kernel/kernels.h"
 
+/* ---- what is asked for ---- */
+
 typedef struct crs_bench_case {
+    const crs_config *config; /* model, batch, window, lane, dropout, optimizer; borrowed */
     crs_shape shape;
     int batch, window; /* rows over all ranks */
 } crs_bench_case;
 
-/* Medians, in seconds, of one step of all ranks. */
-typedef struct crs_bench_step {
-    double whole, forward, backward, sum, sum_float, gradient, update, refresh;
-    double operations; /* floating-point operations really done by one rank (the one with most rows) */
-    double tokens;     /* of all ranks */
-    double peak;       /* operations a second of this rank's threads, measured beside the step */
-    int64_t bytes[CRS_MEMORY_PURPOSES];
-} crs_bench_step;
+/* Who works: each rank with so many threads. */
+typedef struct crs_bench_team {
+    crs_comm *comm;
+    const crs_kernels *kernels;
+    int threads;
+} crs_bench_team;
 
-/* One kernel: its rate and what limits it. */
+/* ---- bench_machine.c ---- */
+
+enum { CRS_BENCH_LEVELS = 4 };
+
+/* A pass that reads and writes so many bytes of each thread's own, which lie in one level of its memory. */
+typedef struct crs_bench_level {
+    const char *name;
+    int64_t bytes;
+    double one, all;
+} crs_bench_level;
+
+typedef struct crs_bench_machine {
+    char processor[96];
+    double peak_one, peak_all; /* fused multiply-adds, as two operations: of one core, of all threads at once */
+    crs_bench_level level[CRS_BENCH_LEVELS];
+} crs_bench_machine;
+
+double crs_bench_median(double *values, int count); /* sorts */
+/* A few milliseconds of multiply-adds on the calling thread. Local. */
+double crs_bench_peak(const crs_kernels *kernels);
+/* The same on all threads of all ranks at once, added up: the same number at every rank. Collective. */
+double crs_bench_peak_all(const crs_bench_team *team);
+/* Passes over values[n] for a few milliseconds, on the calling thread. Local. */
+double crs_bench_pass(const crs_kernels *kernels, float *values, size_t n);
+/* Rank 0's numbers count. Collective. */
+crs_status crs_bench_machine_measure(const crs_bench_team *team, crs_bench_machine *machine, crs_error *error);
+
+/* ---- bench_arithmetic.c ---- */
+
+/* Operations of matrix products (a multiply-add is two) in each phase of a step, for so many rows at one rank: those
+ * really done. With a token table, layer 0 has no product over the rows, but products over the vocabulary. */
+void crs_bench_operations(const crs_shape *shape, int rows, int window, double operations[CRS_PHASES]);
+/* Those of a whole step of all ranks. */
+double crs_bench_operations_of_all(const crs_shape *shape, int batch, int window, int ranks);
+/* Whether layer 0 takes its input product from a table. */
+bool crs_bench_has_table(const crs_shape *shape);
+
+/* ---- bench_kernels.c ---- */
+
+/* A kernel by itself, its operands hot where they can be, beside its limit: the multiply-adds of a core for products, a
+ * plain pass over as many bytes for the others. Both are measured in turn. */
 typedef struct crs_bench_kernel {
-    const char *name, *unit; /* "GFLOP/s" or "GB/s" */
+    const char *name;
+    bool products; /* rate and limit in operations a second, else in bytes read and written */
     double rate, limit;
 } crs_bench_kernel;
 
-enum { CRS_BENCH_KERNELS = 8 };
+enum { CRS_BENCH_KERNELS = 16, CRS_BENCH_ROWS = 6 };
 
-/* Fused multiply-adds a second of one core, in GFLOP/s; memory bandwidth of one core (copying), in GB/s. Local. */
-double crs_bench_peak(const crs_kernels *kernels);
-double crs_bench_bandwidth(crs_error *error);
-/* The kernels at the sizes of a case. Local. */
-crs_status crs_bench_kernels(const crs_kernels *kernels, const crs_bench_case *c, double peak, double bandwidth,
-                             crs_bench_kernel out[CRS_BENCH_KERNELS], crs_error *error);
-/* Whole steps, for at least `seconds`. Collective. */
-crs_status crs_bench_steps(crs_comm *comm, const crs_kernels *kernels, const crs_bench_case *c, int threads,
-                           double seconds, crs_bench_step *out, crs_error *error);
-double crs_bench_median(double *values, int count); /* sorts */
+typedef struct crs_bench_list {
+    int count;
+    crs_bench_kernel kernel[CRS_BENCH_KERNELS];
+    /* the recurrent step's fraction of the peak with 2, 4, ... 64 rows at a time */
+    double of_rows[CRS_BENCH_ROWS];
+    double sums_pass; /* seconds of a pass over the model's sums, all ranks at once: what adding them takes at least */
+} crs_bench_list;
+
+/* The rows that go through the network together at one thread. */
+int crs_bench_rows(const crs_bench_case *c, const crs_bench_team *team);
+/* One thread of each rank, all ranks at once, at the sizes of the case; rank 0's numbers count. Collective: sums over
+ * ranks are measured too. */
+crs_status crs_bench_kernels(const crs_bench_team *team, const crs_bench_case *c, crs_bench_list *list,
+                             crs_error *error);
+
+/* ---- bench_steps.c ---- */
+
+/* Medians of whole steps. */
+typedef struct crs_bench_step {
+    int steps;                     /* of each kind */
+    double seconds;                /* of the slowest rank; sums over ranks as int64 */
+    double float_seconds;          /* with --reduce=float */
+    double spread;                 /* (third quartile - first quartile) / median */
+    double peak;                   /* multiply-adds of all threads at once, measured between the steps */
+    double phase[CRS_PHASES];      /* seconds, at rank 0 */
+    double operations[CRS_PHASES]; /* of rank 0 */
+    double operations_of_all;
+    int64_t parameters;
+    int rows; /* of rank 0 */
+    int64_t bytes[CRS_MEMORY_PURPOSES];
+} crs_bench_step;
+
+/* Takes turns between the peak, a step, and a step with --reduce=float, for at least so many seconds. Collective. */
+crs_status crs_bench_steps(const crs_bench_team *team, const crs_bench_case *c, double seconds, crs_bench_step *step,
+                           crs_error *error);
+
+/* ---- bench_print.c, bench_json.c: rank 0 ---- */
+
+typedef struct crs_bench_result {
+    crs_bench_case of;
+    crs_bench_list kernels;
+    crs_bench_step step;
+} crs_bench_result;
+
+void crs_bench_print_machine(const crs_bench_team *team, const crs_bench_machine *machine);
+void crs_bench_print_result(const crs_bench_team *team, const crs_bench_result *result);
+/* One object on one line. */
+void crs_bench_print_json(const crs_bench_team *team, const crs_bench_machine *machine, const crs_bench_result *results,
+                          int count);
+
+/* About how many times as many tokens a second there would be with so many times the rows and the ranks. Sums over
+ * ranks that do not exist yet are taken for a pass over the numbers, as on one node. */
+double crs_bench_gain(const crs_bench_result *result, const crs_bench_team *team, int times_rows, int times_ranks);
 
 #endif

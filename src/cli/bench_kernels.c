@@ -1,209 +1,426 @@
-/* bench: each kernel by itself, at the sizes that a model has. */
+/* bench: each kernel by itself, at the sizes and strides that a model gives it. */
 #include "config.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "cli/bench.h"
+#include "nn/model.h"
+#include "train/plan.h"
 
-enum { REPEATS = 7, FLOATS = 1 << 24 };
+/* Pairs of (time, row) that a measurement covers at most: more change no rate, and take long. */
+enum { REPEATS = 5, MOST_PAIRS = 512, PIECE = 256, PARTS_K = 512 };
+static const double burst = 0.01;
 
-static int ascending(const void *a, const void *b) {
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-double crs_bench_median(double *values, int count) {
-    qsort(values, (size_t)count, sizeof *values, ascending);
-    return count > 0 ? values[count / 2] : 0;
-}
-
-double crs_bench_peak(const crs_kernels *kernels) {
-    enum { ROUNDS = 1 << 20 };
-    float sink[2 * CRS_BLOCK] __attribute__((aligned(64)));
-    double rates[REPEATS];
-    const int64_t rounds = kernels->isa == CRS_ISA_BASELINE ? ROUNDS / 256 : ROUNDS;
-    for (int i = 0; i < REPEATS; i++) {
-        for (int j = 0; j < 2 * CRS_BLOCK; j++)
-            sink[j] = j < CRS_BLOCK ? 0.999f : 1e-6f;
-        const double start = crs_seconds(), done = kernels->peak(rounds, sink);
-        rates[i] = done / (crs_seconds() - start) * 1e-9;
-    }
-    return crs_bench_median(rates, REPEATS);
-}
-
-double crs_bench_bandwidth(crs_error *error) {
-    double rates[REPEATS] = {0};
-    float *from = crs_alloc_or_fail(FLOATS, sizeof *from, CRS_MEMORY_OTHER, "measuring the memory", error);
-    float *to = crs_alloc_or_fail(FLOATS, sizeof *to, CRS_MEMORY_OTHER, "measuring the memory", error);
-    for (int i = 0; from && to && i < REPEATS; i++) {
-        from[i] = (float)i; /* each copy differs from the one before */
-        const double start = crs_seconds();
-        memcpy(to, from, FLOATS * sizeof *to);
-        rates[i] = 2.0 * FLOATS * sizeof *to / (crs_seconds() - start) * 1e-9;
-    }
-    crs_free(&from);
-    crs_free(&to);
-    return crs_bench_median(rates, REPEATS);
-}
-
-/* What the kernels work on. */
-typedef struct arena {
+/* What the kernels work on: one layer. */
+typedef struct site {
     const crs_kernels *kernels;
-    int rows, hidden, n; /* n: (time, row) pairs */
-    float *a, *panel, *c, *state;
+    const crs_shape *shape;
+    crs_optimizer optimizer;
+    int rows, times, n; /* n = rows * times */
+    crs_groups hidden;
+    bool flat; /* rnn */
+    int groups, blocks;
+    ptrdiff_t slot, row; /* of the hidden state's product; floats from one row of gates to the next */
+    size_t parameters, weights;
+    float *gates, *x, *c, *dh, *dc, *weight, *packed, *panel, *logits, *arena, *float_sums;
     int64_t *sums;
     int64_t refused;
-} arena;
+} site;
 
-typedef double work(arena *m); /* does it once; returns operations or bytes */
+static int columns_of(const site *s, int group) {
+    return s->flat ? crs_group_columns(&s->hidden, group) : s->blocks * CRS_BLOCK;
+}
 
-/* One group of 64 gate columns for `rows` rows and k inputs, `times` groups one after the other. */
-static double product(arena *m, int rows, int k, int groups) {
-    for (int i = 0; i < groups; i++) {
-        crs_product p = {.rows = rows, .blocks = 4, .c = m->c, .c_row = CRS_GROUP, .chains = 1};
-        p.chain[0] = (crs_chain){m->a, m->hidden, 0, 1, k, m->panel + (ptrdiff_t)i * k * CRS_GROUP, CRS_GROUP};
-        m->kernels->product(&p);
+static ptrdiff_t first_of(const site *s, int group) {
+    return s->flat ? crs_group_first(&s->hidden, group) : (ptrdiff_t)group * s->blocks * CRS_BLOCK;
+}
+
+static float *gates_at(const site *s, int group, ptrdiff_t n) {
+    return s->flat ? s->gates + n * s->row + crs_group_first(&s->hidden, group)
+                   : s->gates + (group * crs_group_rows(s->n) + n) * CRS_GROUP;
+}
+
+static const float zeros[CRS_GROUP] __attribute__((aligned(64)));
+
+static void fill(float *values, size_t n, float value) {
+    for (size_t i = 0; i < n; i++)
+        values[i] = value;
+}
+
+static double products_of_layer(const site *s, double pairs) {
+    return 2 * pairs * crs_cell_gates(s->shape->cell) * (double)s->shape->hidden * s->shape->hidden;
+}
+
+/* ---- products ---- */
+
+static void product(const site *s, int group, ptrdiff_t n, int rows, ptrdiff_t slot) {
+    const int columns = columns_of(s, group);
+    crs_product p = {.rows = rows, .blocks = columns / CRS_BLOCK, .c = gates_at(s, group, n) + slot, .c_row = s->row};
+    p.start = zeros;
+    p.chains = 1;
+    p.chain[0] = (crs_chain){s->x + n * s->hidden.padded,
+                             s->hidden.padded,
+                             0,
+                             1,
+                             s->shape->hidden,
+                             s->weight + first_of(s, group) * s->shape->hidden,
+                             columns};
+    s->kernels->product(&p);
+}
+
+static double input_product(site *s) {
+    for (int group = 0; group < s->groups; group++)
+        product(s, group, 0, s->n, 0);
+    return products_of_layer(s, s->n);
+}
+
+static crs_cell_step cell_step(const site *s, int group, int t) {
+    const ptrdiff_t row = s->hidden.padded, unit = s->flat ? crs_group_first(&s->hidden, group) : group * CRS_BLOCK;
+    const ptrdiff_t at = (ptrdiff_t)t * s->rows * row + unit, one = s->rows * row;
+    return (crs_cell_step){.rows = s->rows,
+                           .blocks = s->flat ? columns_of(s, group) / CRS_BLOCK : 1,
+                           .gates = gates_at(s, group, (ptrdiff_t)t * s->rows),
+                           .gates_row = s->row,
+                           .c_before = s->c + at,
+                           .c = s->c + at + one,
+                           .h_before = s->x + at,
+                           .h = s->x + at + one,
+                           .dh = s->dh + at,
+                           .dc = s->dc + unit,
+                           .dh_before = t > 0 ? s->dh + at - one : NULL,
+                           .peephole = s->weight,
+                           .peephole_row = row,
+                           .row = row};
+}
+
+static double recurrent_forward(site *s) {
+    for (int t = 0; t < s->times; t++)
+        for (int group = 0; group < s->groups; group++) {
+            product(s, group, (ptrdiff_t)t * s->rows, s->rows, s->slot);
+            const crs_cell_step step = cell_step(s, group, t);
+            s->kernels->forward[s->shape->cell](&step);
+        }
+    return products_of_layer(s, s->n);
+}
+
+/* The gradient of the hidden state before, a group of its columns, in parts of k as the network does it. */
+static void transposed_product(const site *s, int group, int t) {
+    const int columns = crs_group_columns(&s->hidden, group), all = (int)first_of(s, s->groups);
+    const ptrdiff_t n = (ptrdiff_t)t * s->rows;
+    crs_product p = {.rows = s->rows, .blocks = columns / CRS_BLOCK, .c_row = s->hidden.padded, .chains = 1};
+    p.c = s->dh + (n - s->rows) * s->hidden.padded + crs_group_first(&s->hidden, group);
+    crs_chain *chain = &p.chain[0];
+    *chain = (crs_chain){.a = gates_at(s, 0, n) + s->slot, .a_row = s->row, .panel_row = columns};
+    chain->a_segment = crs_group_rows(s->n) * CRS_GROUP;
+    chain->segment = s->flat ? s->hidden.padded : s->blocks * CRS_BLOCK;
+    chain->panel = s->weight + (ptrdiff_t)crs_group_first(&s->hidden, group) * all;
+    const int segments = s->flat ? 1 : s->groups, most = PARTS_K / chain->segment > 1 ? PARTS_K / chain->segment : 1;
+    const int parts = (segments + most - 1) / most;
+    for (int i = 0; i < parts; i++) {
+        chain->segments = crs_share(segments, i + 1, parts) - crs_share(segments, i, parts);
+        s->kernels->product(&p);
+        chain->a += chain->segments * chain->a_segment;
+        chain->panel += (ptrdiff_t)chain->segments * chain->segment * columns;
     }
-    return 2.0 * rows * k * CRS_GROUP * groups;
 }
 
-static double input_product(arena *m) {
-    return product(m, m->n, m->hidden, m->hidden / CRS_BLOCK);
+static void prepare_backward(site *s) {
+    fill(s->gates, crs_group_rows(s->n) * (size_t)s->groups * CRS_GROUP, 0.4f);
+    fill(s->dh, (size_t)s->n * (size_t)s->hidden.padded, 1e-3f);
+    fill(s->dc, (size_t)s->rows * (size_t)s->hidden.padded, 1e-3f);
 }
 
-static double recurrent_product(arena *m) {
-    return product(m, m->rows, m->hidden, m->hidden / CRS_BLOCK);
+static double recurrent_backward(site *s) {
+    for (int t = s->times - 1; t >= 0; t--) {
+        for (int group = 0; group < s->groups; group++) {
+            const crs_cell_step step = cell_step(s, group, t);
+            s->kernels->backward[s->shape->cell](&step);
+        }
+        for (int group = 0; t > 0 && group < s->hidden.groups; group++)
+            transposed_product(s, group, t);
+    }
+    return products_of_layer(s, s->n - s->rows);
 }
 
-static double weight_gradient(arena *m) {
-    const int width = m->kernels->outer_width[4], n = m->n < 256 ? m->n : 256;
-    const crs_outer o = {.n = n,
-                         .blocks = 4,
-                         .k = m->hidden,
-                         .tiles = (m->hidden + width - 1) / width,
-                         .end_tile = (m->hidden + width - 1) / width,
-                         .a = m->a,
-                         .b = m->c,
-                         .b_block = (ptrdiff_t)n * CRS_BLOCK,
-                         .sums = m->sums,
-                         .refused = &m->refused};
-    m->kernels->outer(&o);
-    return 2.0 * n * m->hidden * CRS_GROUP;
+/* One piece, all groups: with int64 sums, or as floats. */
+static double weight_gradient(site *s, bool exact) {
+    const int n = s->n < PIECE ? s->n : PIECE;
+    for (int group = 0; group < s->groups; group++) {
+        const int columns = columns_of(s, group), width = s->kernels->outer_width[columns / CRS_BLOCK];
+        crs_outer o = {.n = n, .blocks = columns / CRS_BLOCK, .k = s->shape->hidden, .a = s->packed, .b = s->panel};
+        o.tiles = o.end_tile = (o.k + width - 1) / width;
+        o.b_block = (ptrdiff_t)n * CRS_BLOCK;
+        o.sums = s->sums + first_of(s, group) * o.k;
+        o.refused = &s->refused;
+        if (exact)
+            s->kernels->outer(&o);
+        else
+            s->kernels->outer_float(&o, s->float_sums + first_of(s, group) * o.k);
+    }
+    return products_of_layer(s, n);
 }
 
-static crs_cell_step cell_step(arena *m) {
-    return (crs_cell_step){.rows = m->rows,
-                           .blocks = 1,
-                           .gates = m->c,
-                           .gates_row = CRS_GROUP,
-                           .c_before = m->state,
-                           .c = m->state + m->rows * CRS_BLOCK,
-                           .h_before = m->state,
-                           .h = m->state + 2 * m->rows * CRS_BLOCK,
-                           .dh = m->state + 3 * m->rows * CRS_BLOCK,
-                           .dc = m->state + 4 * m->rows * CRS_BLOCK,
-                           .row = CRS_BLOCK};
+static double weights_exact(site *s) {
+    return weight_gradient(s, true);
+}
+static double weights_float(site *s) {
+    return weight_gradient(s, false);
 }
 
-static double gates_forward(arena *m) {
-    const crs_cell_step s = cell_step(m);
-    m->kernels->forward[CRS_LSTM](&s);
-    return (double)m->rows * CRS_BLOCK * 4 * (5 + 4); /* gates and c read, gates, c and h written */
+/* ---- the rest: bytes read and written ---- */
+
+/* Floats of a unit that the gates read and write. */
+static double gates_bytes(const site *s, bool backward) {
+    static const int floats[CRS_CELLS][2] = {
+        [CRS_LSTM] = {11, 13}, [CRS_PEEPHOLE] = {11, 13}, [CRS_GRU] = {10, 12}, [CRS_RNN] = {2, 3}};
+    return 4.0 * floats[s->shape->cell][backward] * s->n * s->hidden.padded;
 }
 
-static double gates_backward(arena *m) {
-    const crs_cell_step s = cell_step(m);
-    m->kernels->backward[CRS_LSTM](&s);
-    return (double)m->rows * CRS_BLOCK * 4 * (8 + 5);
+static double gates_forward(site *s) {
+    for (int t = 0; t < s->times; t++)
+        for (int group = 0; group < s->groups; group++) {
+            const crs_cell_step step = cell_step(s, group, t);
+            s->kernels->forward[s->shape->cell](&step);
+        }
+    return gates_bytes(s, false);
 }
 
-static double softmax(arena *m) {
-    for (int row = 0; row < m->rows; row++)
-        m->kernels->softmax(m->c + row * 80, 65, (uint32_t)row % 65);
-    return (double)m->rows * 80 * 4 * 2;
+static double gates_backward(site *s) {
+    for (int t = s->times - 1; t >= 0; t--)
+        for (int group = 0; group < s->groups; group++) {
+            const crs_cell_step step = cell_step(s, group, t);
+            s->kernels->backward[s->shape->cell](&step);
+        }
+    return gates_bytes(s, true);
 }
 
-static double optimizer(arena *m) {
-    enum { N = 1 << 20 };
-    const crs_update u = {.optimizer = CRS_ADAM,
-                          .n = N,
-                          .values = m->panel,
-                          .first = m->panel + N,
-                          .second = m->panel + 2 * N,
-                          .gradient = m->panel + 3 * N,
+enum { ACTIVATION_FLOATS = 4096 };
+
+static void prepare_activation(site *s) {
+    fill(s->arena, ACTIVATION_FLOATS, 0.5f);
+}
+
+static double activation(site *s, int which) {
+    s->kernels->activation[which](s->arena, ACTIVATION_FLOATS);
+    return 8.0 * ACTIVATION_FLOATS;
+}
+static double activation_exp(site *s) {
+    return activation(s, CRS_ACTIVATION_EXP);
+}
+static double activation_tanh(site *s) {
+    return activation(s, CRS_ACTIVATION_TANH);
+}
+static double activation_logistic(site *s) {
+    return activation(s, CRS_ACTIVATION_LOGISTIC);
+}
+
+static double softmax(site *s) {
+    const int padded = crs_pad(s->shape->vocabulary);
+    for (int i = 0; i < s->n; i++)
+        s->kernels->softmax(s->logits + (ptrdiff_t)i * padded, s->shape->vocabulary,
+                            (uint32_t)(i % s->shape->vocabulary));
+    return 8.0 * s->n * padded;
+}
+
+static double sums_to_floats(site *s) {
+    s->kernels->from_fixed(s->sums, s->weights, 0x1p-40, s->float_sums);
+    return 12.0 * (double)s->weights;
+}
+
+static void prepare_optimizer(site *s) {
+    fill(s->arena, 4 * s->parameters, 1e-3f);
+}
+
+static double optimizer(site *s) {
+    static const int floats[CRS_OPTIMIZERS] = {[CRS_ADAM] = 7, [CRS_RMSPROP] = 5, [CRS_SGD] = 3, [CRS_ADAGRAD] = 5};
+    const crs_update u = {.optimizer = s->optimizer,
+                          .n = s->parameters,
+                          .values = s->arena,
+                          .first = s->optimizer == CRS_ADAM ? s->arena + s->parameters : NULL,
+                          .second = s->arena + 2 * s->parameters,
+                          .gradient = s->arena + 3 * s->parameters,
                           .scale = 1,
                           .rate = 1e-6f,
-                          .beta1 = 0.9f,
+                          .beta1 = s->optimizer == CRS_ADAM ? 0.9f : 0,
                           .beta2 = 0.999f,
                           .epsilon = 1e-8f,
                           .correction1 = 0.1f,
                           .correction2 = 0.001f};
-    m->kernels->update(&u);
-    return 7.0 * 4 * N;
+    crs_kernel_update(s->kernels, &u);
+    return 4.0 * floats[s->optimizer] * (double)s->parameters;
 }
 
-static double from_fixed(arena *m) {
-    enum { N = 1 << 20 };
-    m->kernels->from_fixed(m->sums, N, 0x1p-40, m->panel);
-    return 12.0 * N;
-}
+/* ---- measuring ---- */
 
-static double rate_of(work *kernel, arena *m) {
-    double rates[REPEATS];
-    for (int i = 0; i < REPEATS; i++) {
-        double done = 0;
+typedef double work(site *s); /* does it once; returns operations or bytes */
+
+typedef struct kernel {
+    const char *name;
+    bool products;
+    work *run;
+    void (*prepare)(site *s); /* before each run, not timed; may be NULL */
+} kernel;
+
+static const kernel kernels_of_step[] = {{"input product", true, input_product, NULL},
+                                         {"recurrent step, forward", true, recurrent_forward, NULL},
+                                         {"recurrent step, backward", true, recurrent_backward, prepare_backward},
+                                         {"weight gradient, int64", true, weights_exact, NULL},
+                                         {"weight gradient, float", true, weights_float, NULL},
+                                         {"gates, forward", false, gates_forward, NULL},
+                                         {"gates, backward", false, gates_backward, prepare_backward},
+                                         {"exp", false, activation_exp, prepare_activation},
+                                         {"tanh", false, activation_tanh, prepare_activation},
+                                         {"logistic", false, activation_logistic, prepare_activation},
+                                         {"softmax and loss", false, softmax, NULL},
+                                         {"sums to floats", false, sums_to_floats, NULL},
+                                         {"optimizer", false, optimizer, prepare_optimizer}};
+
+static double run_for(site *s, const kernel *k, double *bytes) {
+    double done = 0, seconds = 0;
+    while (seconds < burst) {
+        if (k->prepare)
+            k->prepare(s);
         const double start = crs_seconds();
-        do
-            done += kernel(m);
-        while (crs_seconds() - start < 0.02);
-        rates[i] = done / (crs_seconds() - start) * 1e-9;
+        *bytes = k->run(s);
+        seconds += crs_seconds() - start;
+        done += *bytes;
     }
-    return crs_bench_median(rates, REPEATS);
+    return done / seconds;
 }
 
-static crs_status allocate(arena *m, crs_error *error) {
-    const size_t panel = (size_t)m->hidden * (size_t)m->hidden * 4;
-    const size_t panel_floats = panel > 4 << 20 ? panel : 4 << 20, n = (size_t)(m->n > 256 ? m->n : 256);
-    const size_t sums = (size_t)m->hidden * CRS_GROUP;
-    m->a = crs_alloc(n * (size_t)m->hidden, sizeof *m->a, CRS_MEMORY_OTHER);
-    m->panel = crs_alloc(panel_floats, sizeof *m->panel, CRS_MEMORY_OTHER);
-    m->c = crs_alloc(n * 80, sizeof *m->c, CRS_MEMORY_OTHER);
-    m->state = crs_alloc((size_t)m->rows * CRS_BLOCK * 5, sizeof *m->state, CRS_MEMORY_OTHER);
-    m->sums = crs_alloc(sums > 1 << 20 ? sums : 1 << 20, sizeof *m->sums, CRS_MEMORY_OTHER);
-    if (!m->a || !m->panel || !m->c || !m->state || !m->sums)
-        return crs_fail(error, CRS_INTERNAL, "out of memory for measuring the kernels");
-    for (size_t i = 0; i < n * (size_t)m->hidden; i++)
-        m->a[i] = 1e-3f;
-    for (size_t i = 0; i < panel_floats; i++)
-        m->panel[i] = 1e-3f;
+/* The kernel and its limit in turn. A plain pass covers as many bytes as the kernel does. */
+static crs_bench_kernel measure(site *s, const kernel *k) {
+    double rates[REPEATS], limits[REPEATS], bytes;
+    run_for(s, k, &bytes); /* warms up */
+    size_t pass = (size_t)bytes / 8 / CRS_BLOCK * CRS_BLOCK, most = 4 * s->parameters;
+    pass = pass < CRS_BLOCK ? CRS_BLOCK : pass < most ? pass : most;
+    for (int i = 0; i < REPEATS; i++) {
+        limits[i] = k->products ? crs_bench_peak(s->kernels) : crs_bench_pass(s->kernels, s->arena, pass);
+        rates[i] = run_for(s, k, &bytes);
+    }
+    return (crs_bench_kernel){k->name, k->products, crs_bench_median(rates, REPEATS),
+                              crs_bench_median(limits, REPEATS)};
+}
+
+static void measure_rows(site *s, crs_bench_list *list) {
+    const kernel k = {"recurrent step, forward", true, recurrent_forward, NULL};
+    const site whole = *s;
+    for (int i = 0; i < CRS_BENCH_ROWS; i++) {
+        s->rows = 2 << i;
+        s->times = MOST_PAIRS / 64;
+        s->n = s->rows * s->times;
+        const crs_bench_kernel found = measure(s, &k);
+        list->of_rows[i] = found.rate < found.limit ? found.rate / found.limit : 1;
+        if (i > 0 && list->of_rows[i] < list->of_rows[i - 1])
+            list->of_rows[i] = list->of_rows[i - 1]; /* a noisy machine; or the last two, which are as good */
+    }
+    *s = whole;
+}
+
+/* Numbers of all ranks, as a step adds them. One rank has nothing to add. Collective. */
+static void measure_sums(const crs_bench_team *team, site *s, crs_bench_list *list) {
+    double seconds[2][REPEATS], limits[REPEATS];
+    const size_t n = s->parameters;
+    for (int i = 0; i < REPEATS; i++) {
+        crs_comm_barrier(team->comm);
+        limits[i] = crs_bench_pass(s->kernels, s->arena, 2 * n); /* an int64 has two floats' bytes */
+        for (int as_float = 0; as_float < 2; as_float++) {
+            crs_comm_barrier(team->comm);
+            const double start = crs_seconds();
+            if (as_float)
+                crs_comm_sum_float(team->comm, s->sums, n);
+            else
+                crs_comm_sum(team->comm, s->sums, n);
+            seconds[as_float][i] = crs_seconds() - start;
+        }
+    }
+    const double limit = crs_bench_median(limits, REPEATS);
+    list->sums_pass = 16.0 * (double)n / limit;
+    for (int as_float = 0; as_float < 2 && crs_comm_size(team->comm) > 1; as_float++)
+        list->kernel[list->count++] =
+            (crs_bench_kernel){as_float ? "sum over ranks, float" : "sum over ranks, int64", false,
+                               16.0 * (double)n / crs_bench_median(seconds[as_float], REPEATS), limit};
+}
+
+/* ---- room ---- */
+
+int crs_bench_rows(const crs_bench_case *c, const crs_bench_team *team) {
+    const int ranks = crs_comm_size(team->comm), most = crs_plan_pass_rows(team->threads) / team->threads;
+    const int rows = (c->batch + ranks * team->threads - 1) / (ranks * team->threads);
+    return rows < most ? rows : most;
+}
+
+static float *room(size_t n, float value) {
+    float *values = crs_alloc(n, sizeof *values, CRS_MEMORY_OTHER);
+    if (values)
+        fill(values, n, value);
+    return values;
+}
+
+static crs_status allocate(site *s, crs_error *error) {
+    const size_t hidden = (size_t)s->hidden.padded, n = MOST_PAIRS, piece = PIECE;
+    const size_t floats = 4 * s->parameters > ACTIVATION_FLOATS ? 4 * s->parameters : ACTIVATION_FLOATS;
+    s->gates = room(((n | 1) + 1) * (size_t)s->groups * CRS_GROUP, 0.4f);
+    s->x = room(2 * n * hidden, 1e-3f);
+    s->c = room(2 * n * hidden, 1e-3f);
+    s->dh = room(n * hidden, 1e-3f);
+    s->dc = room(n * hidden, 1e-3f);
+    s->weight = room(s->weights + 3 * hidden, 1e-3f);
+    s->packed = room(piece * (hidden + CRS_BLOCK), 1e-3f);
+    s->panel = room(piece * CRS_GROUP, 1e-3f);
+    s->logits = room(n * (size_t)crs_pad(s->shape->vocabulary), 1e-3f);
+    s->arena = room(floats, 1e-3f);
+    s->float_sums = room(s->weights, 0);
+    s->sums = crs_alloc(s->weights > s->parameters ? s->weights : s->parameters, sizeof *s->sums, CRS_MEMORY_OTHER);
+    if (!s->gates || !s->x || !s->c || !s->dh || !s->dc || !s->weight || !s->packed || !s->panel || !s->logits ||
+        !s->arena || !s->float_sums || !s->sums)
+        return crs_fail(error, CRS_INTERNAL, "out of memory for measuring kernels of --hidden=%d", s->shape->hidden);
     return CRS_OK;
 }
 
-crs_status crs_bench_kernels(const crs_kernels *kernels, const crs_bench_case *c, double peak, double bandwidth,
-                             crs_bench_kernel out[CRS_BENCH_KERNELS], crs_error *error) {
-    static const struct {
-        const char *name, *unit;
-        work *run;
-    } list[CRS_BENCH_KERNELS] = {{"input product", "GFLOP/s", input_product},
-                                 {"recurrent product", "GFLOP/s", recurrent_product},
-                                 {"weight gradient, int64", "GFLOP/s", weight_gradient},
-                                 {"gates, forward", "GB/s", gates_forward},
-                                 {"gates, backward", "GB/s", gates_backward},
-                                 {"softmax and loss", "GB/s", softmax},
-                                 {"sums to floats", "GB/s", from_fixed},
-                                 {"optimizer, adam", "GB/s", optimizer}};
-    const int rows = c->batch < 32 ? c->batch : 32, hidden = (c->shape.hidden + CRS_BLOCK - 1) / CRS_BLOCK * CRS_BLOCK;
-    arena m = {.kernels = kernels, .rows = rows, .hidden = hidden, .n = rows * (c->window < 64 ? c->window : 64)};
-    if (allocate(&m, error) == CRS_OK)
-        for (int i = 0; i < CRS_BENCH_KERNELS; i++) {
-            const double limit = list[i].unit[1] == 'F' ? peak : bandwidth;
-            out[i] = (crs_bench_kernel){list[i].name, list[i].unit, rate_of(list[i].run, &m), limit};
-        }
-    crs_free(&m.a);
-    crs_free(&m.panel);
-    crs_free(&m.c);
-    crs_free(&m.state);
-    crs_free(&m.sums);
+static void release(site *s) {
+    crs_free(&s->gates);
+    crs_free(&s->x);
+    crs_free(&s->c);
+    crs_free(&s->dh);
+    crs_free(&s->dc);
+    crs_free(&s->weight);
+    crs_free(&s->packed);
+    crs_free(&s->panel);
+    crs_free(&s->logits);
+    crs_free(&s->arena);
+    crs_free(&s->float_sums);
+    crs_free(&s->sums);
+}
+
+static site site_of(const crs_bench_team *team, const crs_bench_case *c) {
+    site s = {.kernels = team->kernels, .shape = &c->shape, .optimizer = c->config->optimizer};
+    s.hidden = crs_groups_of(c->shape.hidden);
+    s.flat = c->shape.cell == CRS_RNN;
+    s.groups = s.flat ? s.hidden.groups : s.hidden.padded / CRS_BLOCK;
+    s.blocks = c->shape.cell == CRS_GRU ? 3 : 4;
+    s.slot = c->shape.cell == CRS_GRU ? CRS_BLOCK : 0;
+    s.row = s.flat ? s.hidden.padded : CRS_GROUP;
+    s.rows = crs_bench_rows(c, team);
+    s.times = MOST_PAIRS / s.rows < c->window ? MOST_PAIRS / s.rows : c->window;
+    s.n = s.rows * s.times;
+    s.weights = (size_t)first_of(&s, s.groups) * (size_t)s.hidden.padded;
+    const double parameters = crs_plan_parameters(c->config, c->shape.vocabulary);
+    s.parameters = ((size_t)parameters + CRS_BLOCK) / CRS_BLOCK * CRS_BLOCK;
+    return s;
+}
+
+crs_status crs_bench_kernels(const crs_bench_team *team, const crs_bench_case *c, crs_bench_list *list,
+                             crs_error *error) {
+    site s = site_of(team, c);
+    *list = (crs_bench_list){0};
+    allocate(&s, error);
+    if (crs_comm_agree(team->comm, error) == CRS_OK) {
+        for (size_t i = 0; i < sizeof kernels_of_step / sizeof *kernels_of_step; i++)
+            list->kernel[list->count++] = measure(&s, &kernels_of_step[i]);
+        measure_rows(&s, list);
+        measure_sums(team, &s, list);
+    }
+    release(&s);
     return error->status;
 }

@@ -1,6 +1,8 @@
-/* bench: whole training steps, by the code that trains, on a text made up for it. */
+/* bench: whole training steps, by the code that trains (train/step.h), on a text made up for it. */
 #include "config.h"
 
+#include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -9,42 +11,58 @@
 #include "train/plan.h"
 #include "train/step.h"
 
-enum { SYMBOLS = 65, WINDOWS = 4, MOST_STEPS = 200, LEAST_STEPS = 5 };
+enum { WINDOWS = 4, MOST_STEPS = 256, LEAST_STEPS = 3 };
 
 typedef struct bench {
-    crs_comm *comm;
-    const crs_kernels *kernels;
+    const crs_bench_team *team;
     const crs_bench_case *of;
-    int threads;
+    crs_plan plan;
     crs_dataset dataset;
     crs_model *model;
     crs_optim optim;
     crs_engine engine;
-    bool has_engine;
+    int64_t step;
 } bench;
 
-/* A data set of this rank's own, of letters drawn at random, gone from the folder as soon as it is open. */
-static crs_status make_data(bench *b, crs_error *error) {
-    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 .\n";
-    const char *folder = getenv("TMPDIR");
-    char text[4096], data[4096];
-    const int64_t count = (int64_t)b->of->batch * b->of->window * WINDOWS + 1;
-    snprintf(text, sizeof text, "%.4000s/carousel-bench-%ld.txt", folder ? folder : "/tmp", (long)getpid());
-    snprintf(data, sizeof data, "%.4000s/carousel-bench-%ld.h5", folder ? folder : "/tmp", (long)getpid());
-    FILE *file = fopen(text, "w");
-    if (!file)
-        return crs_fail(error, CRS_CREATE, "%s: can't be written; TMPDIR=FOLDER names another place", text);
-    for (int64_t i = 0; i < count; i++) {
+/* One measurement of each kind; seconds of the slowest rank. */
+typedef struct turn {
+    double exact, rounded, peak, phase[CRS_PHASES];
+} turn;
+
+/* ---- data ---- */
+
+/* Every character once, then drawn evenly: how often each occurs changes no time worth telling. */
+static bool write_text(const char *path, int64_t count, int vocabulary) {
+    FILE *file = fopen(path, "w");
+    bool good = file != NULL;
+    for (int64_t i = 0; good && i < count; i++) {
         uint64_t bits[4];
+        char out[4];
         crs_random(1, CRS_DRAW_SAMPLE, (uint64_t)i, 0, 0, 0, bits);
-        fputc(letters[i < SYMBOLS ? i : (int64_t)(bits[0] % SYMBOLS)], file);
+        const uint32_t token = i < vocabulary ? (uint32_t)i : (uint32_t)(bits[0] % (uint64_t)vocabulary);
+        /* From the space on, past the surrogates. */
+        const uint32_t point = token + 0x20 < 0xd800 ? token + 0x20 : token + 0x20 + 0x800;
+        good = fwrite(out, 1, (size_t)crs_utf8_encode(point, out), file) > 0;
     }
+    if (file && fclose(file) != 0)
+        good = false;
+    return good;
+}
+
+/* A data set of this rank's own, gone from the folder as soon as it is open. */
+static crs_status make_data(bench *b, crs_error *error) {
+    const char *folder = getenv("TMPDIR");
+    char text[4200], data[4200];
+    const int64_t tokens = (int64_t)b->of->batch * b->of->window * WINDOWS + 1, v = b->of->shape.vocabulary;
+    folder = folder && *folder ? folder : "/tmp";
+    snprintf(text, sizeof text, "%.4000s/carousel-bench-%ld-%d.txt", folder, (long)getpid(), crs_rank());
+    snprintf(data, sizeof data, "%.4000s/carousel-bench-%ld-%d.h5", folder, (long)getpid(), crs_rank());
     const char *const input[] = {text};
-    const crs_pack pack = {.output = data, .inputs = 1, .input = input, .split = {1, 0, 0}};
+    const crs_pack pack = {
+        .output = data, .inputs = 1, .input = input, .level = CRS_LEVEL_CHAR, .split = {[CRS_TRAIN] = 1}};
     crs_packed packed;
-    const bool written = fclose(file) == 0;
-    if (!written)
-        crs_fail(error, CRS_CREATE, "%s: can't be written; TMPDIR=FOLDER names another place", text);
+    if (!write_text(text, tokens > v ? tokens : v, (int)v))
+        crs_fail(error, CRS_CREATE, "%s: can't be written; the environment variable TMPDIR names another folder", text);
     else if (crs_pack_text(&pack, &packed, error) == CRS_OK)
         crs_dataset_open(&b->dataset, data, error);
     unlink(text);
@@ -52,127 +70,140 @@ static crs_status make_data(bench *b, crs_error *error) {
     return error->status;
 }
 
-static crs_status open_engine(bench *b, crs_error *error) {
-    const crs_bench_case *c = b->of;
-    const crs_optimizer_settings settings = {.optimizer = CRS_ADAM, .beta1 = -1, .beta2 = -1, .epsilon = -1};
-    crs_engine_setup setup = {.comm = b->comm,
-                              .optim = &b->optim,
-                              .kernels = b->kernels,
-                              .dataset = &b->dataset,
-                              .schedule = {.schedule = CRS_CONSTANT, .rate = 1e-4, .total = MOST_STEPS},
-                              .stride = (int64_t)c->window * WINDOWS,
-                              .windows = WINDOWS,
-                              .window = c->window,
-                              .threads = b->threads,
-                              .pass_rows = crs_plan_pass_rows(b->threads),
-                              .clip = 5,
-                              .seed = 1};
-    if (crs_lanes_plan(&setup.lanes, c->batch, c->window, 0, crs_comm_rank(b->comm), crs_comm_size(b->comm), error) ||
-        make_data(b, error) || crs_model_create(&b->model, &c->shape, b->kernels, b->threads, error) ||
-        crs_optim_create(&b->optim, &settings, crs_model_arena(b->model), error))
+/* ---- set up, as train does ---- */
+
+static double memory_of_rank(const crs_comm *comm) {
+    const double pages = (double)sysconf(_SC_PHYS_PAGES), size = (double)sysconf(_SC_PAGESIZE);
+    return pages > 0 && size > 0 ? pages * size / crs_comm_node_size(comm) : INFINITY;
+}
+
+static crs_status create(bench *b, crs_error *error) {
+    const crs_config *config = b->of->config;
+    const int threads = b->team->threads;
+    const crs_optimizer_settings optimizer = {
+        .optimizer = config->optimizer, .momentum = -1, .beta1 = -1, .beta2 = -1, .epsilon = -1};
+    if (make_data(b, error) || crs_model_create(&b->model, &b->of->shape, b->team->kernels, threads, error) ||
+        crs_optim_create(&b->optim, &optimizer, crs_model_arena(b->model), error))
         return error->status;
     crs_model_initialize(b->model, 1, 1);
-    setup.model = b->model;
-    b->has_engine = crs_engine_create(&b->engine, &setup, error) == CRS_OK;
-    return error->status;
+    const crs_engine_setup setup = {.comm = b->team->comm,
+                                    .model = b->model,
+                                    .optim = &b->optim,
+                                    .kernels = b->team->kernels,
+                                    .dataset = &b->dataset,
+                                    .lanes = b->plan.lanes,
+                                    .schedule = {.schedule = CRS_CONSTANT, .rate = 1e-4, .total = 1, .decay_every = 1},
+                                    .stride = (int64_t)b->of->window * WINDOWS,
+                                    .windows = WINDOWS,
+                                    .window = b->of->window,
+                                    .threads = threads,
+                                    .pass_rows = crs_plan_pass_rows(threads),
+                                    .dropout = config->dropout,
+                                    .clip = 5,
+                                    .seed = 1};
+    return crs_engine_create(&b->engine, &setup, error);
 }
 
-/* Operations of one step that this rank really does: with a token table, layer 0 has no input product over the rows. */
-static double operations(const bench *b) {
-    const crs_shape *s = &b->of->shape;
-    const double tokens = (double)b->engine.setup.lanes.own_rows * b->of->window, h = s->hidden, v = s->vocabulary;
-    const double gates = crs_cell_gates(s->cell);
-    const bool table = s->embed == 0 || s->vocabulary <= s->embed;
-    double products = gates * h * h * s->layers + gates * h * h * (s->layers - 1) + h * v;
-    if (!table)
-        products += gates * h * s->embed;
-    return 6 * tokens * products + (table ? 6 * v * gates * h * s->embed : 0);
+static void release(bench *b) {
+    crs_engine_free(&b->engine);
+    crs_optim_free(&b->optim);
+    crs_model_free(&b->model);
+    crs_dataset_close(&b->dataset);
 }
 
-static void measure_once(bench *b, int64_t step, crs_bench_step *out, double peak[2], crs_error *error) {
-    crs_engine *e = &b->engine;
-    const crs_engine_setup *s = &e->setup;
+/* ---- measuring ---- */
+
+static double slowest(const bench *b, double seconds) {
+    return (double)crs_comm_max(b->team->comm, (int64_t)(seconds * 1e9)) * 1e-9;
+}
+
+static crs_status one_step(bench *b, crs_reduce reduce, double *seconds, crs_error *error) {
     const int64_t news[CRS_NEWS] = {0};
     crs_outcome outcome;
-    peak[0] = crs_bench_peak(b->kernels);
-    crs_comm_barrier(b->comm);
-    const double start = crs_seconds();
-    crs_engine_step(e, step, news, &outcome, error);
-    out->whole = crs_seconds() - start;
-    peak[1] = crs_bench_peak(b->kernels);
-    out->sum = outcome.comm_seconds;
-
-    /* The parts again, each by itself. */
-    const crs_pass_plan *pass = &e->pass[0];
-    const crs_batch batch = {
-        .steps = s->window, .rows = pass->rows, .inputs = e->inputs, .targets = e->targets, .state = e->state};
-    int64_t trailer[CRS_SUM_TRAILER] = {0};
-    double t = crs_seconds();
-    crs_model_evaluate(s->model, e->workspace, &batch, trailer);
-    out->forward = (crs_seconds() - t) * s->lanes.own_rows / pass->rows;
-    t = crs_seconds();
-    crs_model_gradient(s->model, e->sums, e->gradient);
-    const double norm = crs_model_norm(s->model, e->gradient);
-    out->gradient = crs_seconds() - t;
-    t = crs_seconds();
-    crs_optim_update(s->optim, s->kernels, crs_model_parameters(s->model), e->gradient, crs_clip_scale(norm, s->clip),
-                     1e-4, s->threads);
-    out->update = crs_seconds() - t;
-    t = crs_seconds();
-    crs_model_refresh(s->model);
-    out->refresh = crs_seconds() - t;
-    t = crs_seconds();
-    crs_comm_sum_float(b->comm, e->sums, crs_model_sums(s->model) - CRS_SUM_TRAILER);
-    out->sum_float = crs_seconds() - t;
-    out->backward = out->whole - out->forward - out->gradient - out->update - out->refresh - out->sum;
-}
-
-/* Medians of each field over the steps measured. */
-static void summarize(const crs_bench_step *all, int count, crs_bench_step *out) {
-    static const size_t fields[] = {
-        offsetof(crs_bench_step, whole),  offsetof(crs_bench_step, forward),   offsetof(crs_bench_step, backward),
-        offsetof(crs_bench_step, sum),    offsetof(crs_bench_step, sum_float), offsetof(crs_bench_step, gradient),
-        offsetof(crs_bench_step, update), offsetof(crs_bench_step, refresh),   offsetof(crs_bench_step, peak)};
-    double values[MOST_STEPS];
-    for (size_t f = 0; f < sizeof fields / sizeof *fields; f++) {
-        for (int i = 0; i < count; i++)
-            memcpy(&values[i], (const char *)&all[i] + fields[f], sizeof *values);
-        const double median = crs_bench_median(values, count);
-        memcpy((char *)out + fields[f], &median, sizeof median);
-    }
-}
-
-static crs_status measure(bench *b, double seconds, crs_bench_step *out, crs_error *error) {
-    static crs_bench_step all[MOST_STEPS];
-    const double start = crs_seconds();
-    int count = 0;
-    for (int step = 0; step < MOST_STEPS && error->status == CRS_OK; step++) {
-        double peak[2];
-        measure_once(b, step, &all[count], peak, error);
-        all[count].peak = (peak[0] + peak[1]) / 2 * 1e9 * b->threads;
-        if (step > 0) /* the first warms up */
-            count++;
-        if (crs_comm_min(b->comm, count >= LEAST_STEPS && crs_seconds() - start > seconds))
-            break;
-    }
-    summarize(all, count, out);
-    out->operations = operations(b);
-    out->tokens = (double)b->of->batch * b->of->window;
-    for (int i = 0; i < CRS_MEMORY_PURPOSES; i++)
-        out->bytes[i] = crs_memory_bytes((crs_purpose)i);
+    b->engine.setup.reduce = reduce;
+    crs_comm_barrier(b->team->comm);
+    if (crs_engine_step(&b->engine, b->step++, news, &outcome, error) == CRS_OK && outcome.refused > 0)
+        crs_fail(error, CRS_INTERNAL, "a step of the benchmark was refused: %" PRId64 " values out of range",
+                 outcome.refused);
+    *seconds = slowest(b, outcome.seconds);
     return error->status;
 }
 
-crs_status crs_bench_steps(crs_comm *comm, const crs_kernels *kernels, const crs_bench_case *c, int threads,
-                           double seconds, crs_bench_step *out, crs_error *error) {
-    bench b = {.comm = comm, .kernels = kernels, .of = c, .threads = threads};
-    open_engine(&b, error);
-    if (crs_comm_agree(comm, error) == CRS_OK)
-        measure(&b, seconds, out, error);
-    if (b.has_engine)
-        crs_engine_free(&b.engine);
-    crs_optim_free(&b.optim);
-    crs_model_free(&b.model);
-    crs_dataset_close(&b.dataset);
+/* The phases are named by the step itself (base.h): a clock is read at each change, some tens of times a step, and each
+ * takes some tens of nanoseconds. Parts of a step called one by one would find other caches, and no products beside
+ * each other. */
+static crs_status take_turn(bench *b, turn *t, crs_error *error) {
+    *t = (turn){.peak = crs_bench_peak_all(b->team)};
+    crs_phase_watch(t->phase);
+    one_step(b, CRS_REDUCE_INT64, &t->exact, error);
+    crs_phase_watch(NULL);
+    if (error->status == CRS_OK)
+        one_step(b, CRS_REDUCE_FLOAT, &t->rounded, error);
+    return error->status;
+}
+
+static double median_of(const turn *turns, int count, size_t offset, double *spread) {
+    double values[MOST_STEPS];
+    for (int i = 0; i < count; i++)
+        memcpy(&values[i], (const char *)&turns[i] + offset, sizeof *values);
+    const double median = crs_bench_median(values, count);
+    if (spread)
+        *spread = (values[count * 3 / 4] - values[count / 4]) / median;
+    return median;
+}
+
+static void summarize(const bench *b, const turn *turns, int count, crs_bench_step *step) {
+    const crs_lanes *lanes = &b->plan.lanes;
+    *step = (crs_bench_step){.steps = count, .rows = lanes->own_rows};
+    step->seconds = median_of(turns, count, offsetof(turn, exact), &step->spread);
+    step->float_seconds = median_of(turns, count, offsetof(turn, rounded), NULL);
+    step->peak = median_of(turns, count, offsetof(turn, peak), NULL);
+    for (size_t i = 0; i < CRS_PHASES; i++)
+        step->phase[i] = median_of(turns, count, offsetof(turn, phase) + i * sizeof(double), NULL);
+    crs_bench_operations(&b->of->shape, lanes->own_rows, b->of->window, step->operations);
+    step->operations_of_all =
+        crs_bench_operations_of_all(&b->of->shape, b->of->batch, b->of->window, crs_comm_size(b->team->comm));
+    /* What runs beside another product has no time of its own. */
+    if (step->phase[CRS_PHASE_INPUT] == 0) {
+        step->operations[CRS_PHASE_RECURRENT] += step->operations[CRS_PHASE_INPUT];
+        step->operations[CRS_PHASE_INPUT] = 0;
+    }
+    if (step->phase[CRS_PHASE_BACKWARD_INPUT] == 0) {
+        step->operations[CRS_PHASE_BACKWARD] += step->operations[CRS_PHASE_BACKWARD_INPUT];
+        step->operations[CRS_PHASE_BACKWARD_INPUT] = 0;
+    }
+    for (int i = 0; i < crs_model_tensors(b->model); i++)
+        step->parameters += crs_tensor_size(crs_model_tensor(b->model, i));
+    for (int i = 0; i < CRS_MEMORY_PURPOSES; i++)
+        step->bytes[i] = crs_memory_bytes((crs_purpose)i);
+}
+
+static crs_status measure(bench *b, double seconds, crs_bench_step *step, crs_error *error) {
+    turn *turns = crs_alloc_or_fail(MOST_STEPS, sizeof *turns, CRS_MEMORY_OTHER, "measurements", error);
+    int count = 0;
+    if (crs_comm_agree(b->team->comm, error) == CRS_OK)
+        take_turn(b, &turns[0], error); /* warms up */
+    const double start = crs_seconds();
+    while (error->status == CRS_OK && count < MOST_STEPS &&
+           (count < LEAST_STEPS || slowest(b, crs_seconds() - start) < seconds))
+        take_turn(b, &turns[count++], error);
+    if (error->status == CRS_OK)
+        summarize(b, turns, count, step);
+    crs_free(&turns);
+    return error->status;
+}
+
+crs_status crs_bench_steps(const crs_bench_team *team, const crs_bench_case *c, double seconds, crs_bench_step *step,
+                           crs_error *error) {
+    bench b = {.team = team, .of = c};
+    const double memory = memory_of_rank(team->comm);
+    const int64_t least = crs_comm_min(team->comm, memory < 0x1p62 ? (int64_t)memory : INT64_C(1) << 62);
+    crs_plan_ranks(&b.plan, c->config, c->shape.vocabulary, crs_comm_rank(team->comm), crs_comm_size(team->comm),
+                   (double)least, error);
+    if (error->status == CRS_OK)
+        create(&b, error);
+    if (crs_comm_agree(team->comm, error) == CRS_OK)
+        measure(&b, seconds, step, error);
+    release(&b);
     return error->status;
 }

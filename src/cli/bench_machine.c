@@ -1,0 +1,207 @@
+/* bench: what this machine's multiply-add units and memory can do. */
+#include "config.h"
+
+#include <omp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "cli/bench.h"
+
+/* Seconds of one measurement, and how many make a median. */
+static const double burst = 0.003, together = 0.02;
+enum { REPEATS = 5 };
+
+static int ascending(const void *a, const void *b) {
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+double crs_bench_median(double *values, int count) {
+    qsort(values, (size_t)count, sizeof *values, ascending);
+    return count > 0 ? values[count / 2] : 0;
+}
+
+/* ---- multiply-adds ---- */
+
+static double peak_for(const crs_kernels *kernels, double seconds) {
+    float sink[2 * CRS_BLOCK] __attribute__((aligned(64)));
+    double done = 0;
+    int64_t rounds = 16;
+    for (int j = 0; j < 2 * CRS_BLOCK; j++)
+        sink[j] = j < CRS_BLOCK ? 0.999f : 1e-6f;
+    const double start = crs_seconds();
+    double now = start;
+    while (now - start < seconds) {
+        for (int j = 0; j < CRS_BLOCK; j++)
+            sink[j] = 0.999f; /* it is overwritten, and has to stay below 1 */
+        done += kernels->peak(rounds, sink);
+        now = crs_seconds();
+        if (now - start < seconds / 8)
+            rounds *= 2;
+    }
+    return done / (now - start);
+}
+
+double crs_bench_peak(const crs_kernels *kernels) {
+    return peak_for(kernels, burst);
+}
+
+/* Adds a number of each rank up, to about nine digits. Collective. */
+static double sum_of_ranks(crs_comm *comm, double rate) {
+    int64_t sum = (int64_t)(rate * 1e-3);
+    crs_comm_sum(comm, &sum, 1);
+    return (double)sum * 1e3;
+}
+
+double crs_bench_peak_all(const crs_bench_team *team) {
+    double rate = 0;
+    crs_comm_barrier(team->comm);
+#pragma omp parallel num_threads(team->threads) reduction(+ : rate) if (team->threads > 1)
+    rate += peak_for(team->kernels, together);
+    return sum_of_ranks(team->comm, rate);
+}
+
+/* ---- memory ---- */
+
+static double pass_for(const crs_kernels *kernels, float *values, size_t n, double seconds) {
+    double bytes = 0;
+    const double start = crs_seconds();
+    double now = start;
+    int64_t passes = 1;
+    while (now - start < seconds) {
+        for (int64_t i = 0; i < passes; i++)
+            kernels->negate(values, n);
+        bytes += (double)passes * 2 * sizeof *values * (double)n;
+        now = crs_seconds();
+        if (now - start < seconds / 8)
+            passes *= 2;
+    }
+    return bytes / (now - start);
+}
+
+double crs_bench_pass(const crs_kernels *kernels, float *values, size_t n) {
+    return pass_for(kernels, values, n, burst);
+}
+
+/* One line of a file that describes a cache of the first core. */
+static bool read_line(int index, const char *what, char *out, int size) {
+    char path[96];
+    snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu0/cache/index%d/%s", index, what);
+    FILE *file = fopen(path, "r");
+    const bool good = file && fgets(out, size, file);
+    if (file)
+        fclose(file);
+    return good;
+}
+
+/* Linux knows how much of a cache belongs together; sysconf may tell the sum over a whole machine. */
+static int64_t cache_size(long level, int64_t otherwise) {
+    char text[32];
+    for (int index = 0; read_line(index, "level", text, sizeof text); index++)
+        if (strtol(text, NULL, 10) == level && read_line(index, "type", text, sizeof text) && text[0] != 'I' &&
+            read_line(index, "size", text, sizeof text))
+            return strtol(text, NULL, 10) * (strchr(text, 'M') ? INT64_C(1) << 20 : 1 << 10);
+    return otherwise;
+}
+
+/* Half of each cache, so that it fits with room to spare; of what all cores share, this thread's part; and much more
+ * than the last cache holds. */
+static void choose_levels(const crs_bench_team *team, crs_bench_level level[CRS_BENCH_LEVELS]) {
+    const int64_t first = cache_size(1, 32 << 10), second = cache_size(2, 1 << 20), third = cache_size(3, 32 << 20);
+    const int64_t sharing = (int64_t)crs_comm_node_size(team->comm) * team->threads, most = 256 << 20;
+    int64_t large = 4 * third / sharing, third_part = third / 2 / sharing;
+    large = large < 4 * second ? 4 * second : large;
+    third_part = third_part < 2 * second ? 2 * second : third_part;
+    level[0] = (crs_bench_level){.name = "first cache", .bytes = first / 2};
+    level[1] = (crs_bench_level){.name = "second cache", .bytes = second / 2};
+    level[2] = (crs_bench_level){.name = "third cache", .bytes = third_part};
+    level[3] = (crs_bench_level){.name = "memory", .bytes = large < most ? large : most};
+}
+
+/* Rank 0 works, the others sleep meanwhile: a rank that waits for a message keeps its core busy. */
+static void alone(const crs_bench_team *team, double seconds, double (*work)(const crs_bench_team *, void *),
+                  void *with, double *rate) {
+    double rates[REPEATS];
+    crs_comm_barrier(team->comm);
+    if (crs_comm_rank(team->comm) == 0) {
+        for (int i = 0; i < REPEATS; i++)
+            rates[i] = work(team, with);
+        *rate = crs_bench_median(rates, REPEATS);
+    } else {
+        const struct timespec time = {0, (long)(seconds * REPEATS * 1e9)};
+        nanosleep(&time, NULL);
+    }
+    crs_comm_barrier(team->comm);
+}
+
+typedef struct buffers {
+    float *values; /* [threads][n] */
+    size_t n;
+} buffers;
+
+static double one_peak(const crs_bench_team *team, void *with) {
+    (void)with;
+    return peak_for(team->kernels, together);
+}
+
+static double one_pass(const crs_bench_team *team, void *with) {
+    const buffers *b = with;
+    return pass_for(team->kernels, b->values, b->n, together);
+}
+
+static double all_passes(const crs_bench_team *team, const buffers *b) {
+    double rate = 0;
+    crs_comm_barrier(team->comm);
+#pragma omp parallel num_threads(team->threads) reduction(+ : rate) if (team->threads > 1)
+    rate += pass_for(team->kernels, b->values + (size_t)omp_get_thread_num() * b->n, b->n, together);
+    return sum_of_ranks(team->comm, rate);
+}
+
+static void measure_level(const crs_bench_team *team, crs_bench_level *level, float *values) {
+    buffers b = {values, (size_t)level->bytes / sizeof *values / CRS_BLOCK * CRS_BLOCK};
+    double rates[REPEATS];
+    /* Each thread's part lies near its core: it is the first to write to it. */
+#pragma omp parallel num_threads(team->threads) if (team->threads > 1)
+    memset(values + (size_t)omp_get_thread_num() * b.n, 1, b.n * sizeof *values);
+    alone(team, together, one_pass, &b, &level->one);
+    for (int i = 0; i < REPEATS; i++)
+        rates[i] = all_passes(team, &b);
+    level->all = crs_bench_median(rates, REPEATS);
+}
+
+static void find_processor(char *out, size_t size) {
+    char line[256];
+    FILE *file = fopen("/proc/cpuinfo", "r");
+    snprintf(out, size, "unknown processor");
+    while (file && fgets(line, sizeof line, file)) {
+        const char *colon = strchr(line, ':');
+        if (strncmp(line, "model name", 10) == 0 && colon && colon[1] == ' ') {
+            snprintf(out, size, "%.*s", (int)strcspn(colon + 2, "\n"), colon + 2);
+            break;
+        }
+    }
+    if (file)
+        fclose(file);
+}
+
+crs_status crs_bench_machine_measure(const crs_bench_team *team, crs_bench_machine *machine, crs_error *error) {
+    double rates[REPEATS];
+    size_t most = 0;
+    *machine = (crs_bench_machine){0};
+    find_processor(machine->processor, sizeof machine->processor);
+    choose_levels(team, machine->level);
+    for (int i = 0; i < CRS_BENCH_LEVELS; i++)
+        most = most < (size_t)machine->level[i].bytes ? (size_t)machine->level[i].bytes : most;
+    float *values = crs_alloc_or_fail((size_t)team->threads, most, CRS_MEMORY_OTHER, "measuring the memory", error);
+    if (crs_comm_agree(team->comm, error) == CRS_OK) {
+        alone(team, together, one_peak, NULL, &machine->peak_one);
+        for (int i = 0; i < REPEATS; i++)
+            rates[i] = crs_bench_peak_all(team);
+        machine->peak_all = crs_bench_median(rates, REPEATS);
+        for (int i = 0; i < CRS_BENCH_LEVELS; i++)
+            measure_level(team, &machine->level[i], values);
+    }
+    crs_free(&values);
+    return error->status;
+}
