@@ -93,7 +93,7 @@ typedef struct crs_bench_step {
     double float_seconds;          /* with --reduce=float */
     double spread;                 /* (third quartile - first quartile) / median */
     double peak;                   /* multiply-adds of all threads at once, measured between the steps */
-    double phase[CRS_PHASES];      /* seconds, at rank 0 */
+    double phase[CRS_PHASES];      /* seconds at rank 0, means of the middle half */
     double operations[CRS_PHASES]; /* of rank 0 */
     double operations_of_all;
     int64_t parameters;

@@ -152,14 +152,27 @@ static double median_of(const turn *turns, int count, size_t offset, double *spr
     return median;
 }
 
-static void summarize(const bench *b, const turn *turns, int count, crs_bench_step *step) {
+static int by_exact(const void *a, const void *b) {
+    const double x = ((const turn *)a)->exact, y = ((const turn *)b)->exact;
+    return (x > y) - (x < y);
+}
+
+/* The mean over the middle half of the steps: medians of each phase by itself would not add up to a step. */
+static void average_phases(turn *turns, int count, double phase[CRS_PHASES]) {
+    const int first = count / 4, end = count - first;
+    qsort(turns, (size_t)count, sizeof *turns, by_exact);
+    for (int i = 0; i < CRS_PHASES; i++)
+        for (int j = first; j < end; j++)
+            phase[i] += turns[j].phase[i] / (end - first);
+}
+
+static void summarize(const bench *b, turn *turns, int count, crs_bench_step *step) {
     const crs_lanes *lanes = &b->plan.lanes;
     *step = (crs_bench_step){.steps = count, .rows = lanes->own_rows};
     step->seconds = median_of(turns, count, offsetof(turn, exact), &step->spread);
     step->float_seconds = median_of(turns, count, offsetof(turn, rounded), NULL);
     step->peak = median_of(turns, count, offsetof(turn, peak), NULL);
-    for (size_t i = 0; i < CRS_PHASES; i++)
-        step->phase[i] = median_of(turns, count, offsetof(turn, phase) + i * sizeof(double), NULL);
+    average_phases(turns, count, step->phase);
     crs_bench_operations(&b->of->shape, lanes->own_rows, b->of->window, step->operations);
     step->operations_of_all =
         crs_bench_operations_of_all(&b->of->shape, b->of->batch, b->of->window, crs_comm_size(b->team->comm));
