@@ -134,13 +134,18 @@ static const void *value_of(const crs_config *config, const crs_option *option) 
     return (const char *)config + option->offset;
 }
 
+/* A time above zero that crs_option_text can write down in full. */
+static bool parse_span(const char *text, double *seconds) {
+    return crs_parse_time(text, seconds) && *seconds >= 1e-9 && *seconds <= 1e12;
+}
+
 static crs_status set_every(const crs_typed *typed, crs_every *every, crs_error *error) {
     crs_every value = {0};
     const bool bare = typed->value[strspn(typed->value, "0123456789")] == 0;
     if (bare) {
         if (crs_typed_whole(typed, 1, INT64_MAX, &value.steps, error))
             return error->status;
-    } else if (!crs_parse_time(typed->value, &value.seconds) || value.seconds <= 0) {
+    } else if (!parse_span(typed->value, &value.seconds)) {
         return crs_fail(error, typed->status, "%s: '%.60s' won't do; give steps (500) or a time (90s, 30m, 1h30m)",
                         typed->where, typed->value);
     }
@@ -169,7 +174,7 @@ static crs_status set_path(const crs_typed *typed, char *out, crs_error *error) 
 
 static crs_status set_time(const crs_typed *typed, double *out, crs_error *error) {
     double seconds;
-    if (!crs_parse_time(typed->value, &seconds) || seconds <= 0)
+    if (!parse_span(typed->value, &seconds))
         return crs_fail(error, typed->status, "%s: '%.60s' won't do; give a time, as 90s, 30m or 1h30m", typed->where,
                         typed->value);
     *out = seconds;
@@ -228,7 +233,7 @@ static void real_text(double x, char *out, size_t size) {
 
 /* As a time is typed: without an exponent, with the fewest digits that read back to the same double. */
 static void seconds_text(double seconds, char *out, size_t size) {
-    for (int digits = 0; digits <= 20; digits++) {
+    for (int digits = 0; digits <= 30; digits++) {
         const int length = snprintf(out, size, "%.*f", digits, seconds);
         if (length > 0 && (size_t)length + 2 <= size && strtod(out, NULL) == seconds)
             break;

@@ -58,7 +58,7 @@ crs_status crs_typed_real(const crs_typed *typed, const crs_range *range, double
     if (!plain || !isfinite(value) || value < range->low || value > range->high ||
         (range->above_low && value <= range->low) || (range->below_high && value >= range->high))
         return refuse_real(typed, range, error);
-    *out = value;
+    *out = value + 0.0; /* -0 is 0 */
     return CRS_OK;
 }
 
