@@ -222,9 +222,9 @@ crs_status crs_settings_set(crs_settings *settings, int option, const char *valu
     return CRS_OK;
 }
 
-/* The fewest digits that read back to the same double. */
+/* The fewest digits that read back to the same double; up to six stand without an exponent: 10, not 1e+01. */
 static void real_text(double x, char *out, size_t size) {
-    for (int digits = 1; digits <= 17; digits++) {
+    for (int digits = 6; digits <= 17; digits++) {
         snprintf(out, size, "%.*g", digits, x);
         if (strtod(out, NULL) == x)
             return;
