@@ -66,8 +66,9 @@ const crs_cli *crs_bench_cli(void);
 
 /* ---- standard output ---- */
 
-/* Flushes standard output. CRS_CREATE where anything written to it so far was lost; a reader that went away (a closed
- * pipe) gives that status with an empty message, which main does not print. */
+/* Writes to, and flushes standard output. CRS_CREATE where this, or with the latter anything before, was lost; a reader
+ * that went away (a closed pipe) gives that status with an empty message, which main does not print. */
+crs_status crs_output_write(const char *bytes, size_t count, crs_error *error);
 crs_status crs_output_flush(crs_error *error);
 
 /* ---- kernels ---- */

@@ -5,6 +5,7 @@
 #include <jansson.h>
 
 #include "cli/cli.h"
+#include "cli/show_text.h"
 
 enum { OPTION_SPLIT, OPTION_STREAMS, OPTION_THREADS, OPTION_JSON, OPTIONS };
 
@@ -97,28 +98,39 @@ static crs_status check(const crs_vocabulary *vocabulary, const crs_dataset *dat
     return CRS_OK;
 }
 
-static void print_json(const request *r, const crs_evaluation *e) {
-    json_t *object = json_pack("{s:s, s:I, s:f, s:f, s:f}", "split", crs_split_name((crs_split)r->split), "tokens",
-                               (json_int_t)e->tokens, "nats_per_token", e->nats_per_token, "bits_per_token",
-                               e->bits_per_token, "perplexity", e->perplexity);
-    CRS_ASSERT(object);
-    json_dumpf(object, stdout, JSON_REAL_PRECISION(17));
-    putchar('\n');
-    json_decref(object);
+static int write_json(const char *bytes, size_t count, void *context) {
+    return crs_output_write(bytes, count, context) ? -1 : 0;
 }
 
-static void print(const request *r, const crs_evaluation *e, crs_level level) {
-    if (r->json) {
-        print_json(r, e);
-        return;
-    }
+static crs_status print_json(const request *r, const crs_evaluation *e, crs_error *error) {
+    /* "o" takes over what it is given, also where this fails. */
+    json_t *object =
+        json_pack("{s:s, s:I, s:o, s:o, s:o}", "split", crs_split_name((crs_split)r->split), "tokens",
+                  (json_int_t)e->tokens, "nats_per_token", crs_show_json_real(e->nats_per_token), "bits_per_token",
+                  crs_show_json_real(e->bits_per_token), "perplexity", crs_show_json_real(e->perplexity));
+    const bool done = object && json_dump_callback(object, write_json, error, JSON_REAL_PRECISION(17)) == 0;
+    json_decref(object);
+    if (!done && error->status == CRS_OK)
+        return crs_fail(error, CRS_INTERNAL, "out of memory while JSON is put together; free some and try again");
+    return done ? crs_output_write("\n", 1, error) : error->status;
+}
+
+static crs_status print(const request *r, const crs_evaluation *e, crs_level level, crs_error *error) {
     const char *unit = level == CRS_LEVEL_BYTE ? "byte" : "character";
-    printf("split        %s\n", crs_split_name((crs_split)r->split));
-    printf("predictions  %" PRId64 "\n", e->tokens);
-    printf("nats         %.6f a %s\n", e->nats_per_token, unit);
-    printf("bits         %.6f a %s\n", e->bits_per_token, unit);
-    printf("perplexity   %.4f\n", e->perplexity);
+    if (r->json) {
+        if (print_json(r, e, error))
+            return error->status;
+    } else {
+        printf("split        %s\n", crs_split_name((crs_split)r->split));
+        printf("predictions  %" PRId64 "\n", e->tokens);
+        printf("nats         %.6f a %s\n", e->nats_per_token, unit);
+        printf("bits         %.6f a %s\n", e->bits_per_token, unit);
+        printf("perplexity   %.4f\n", e->perplexity);
+    }
+    if (crs_output_flush(error))
+        return error->status;
     crs_note("%.1f s, %.0f tokens/s", e->seconds, e->seconds > 0 ? (double)e->tokens / e->seconds : 0.0);
+    return CRS_OK;
 }
 
 static crs_status evaluate(crs_comm *comm, const request *r, const char *checkpoint, const char *data,
@@ -138,11 +150,9 @@ static crs_status evaluate(crs_comm *comm, const request *r, const char *checkpo
     if (crs_comm_agree(comm, error) ||
         crs_evaluate(comm, model, &dataset, (crs_split)r->split, r->streams, &evaluation, error))
         goto out;
-    if (crs_comm_rank(comm) == 0) {
-        print(r, &evaluation, dataset.vocabulary.level);
-        crs_output_flush(error);
-    }
-    crs_comm_agree(comm, error);
+    if (crs_comm_rank(comm) == 0)
+        print(r, &evaluation, dataset.vocabulary.level, error);
+    crs_comm_broadcast(comm, error, sizeof *error);
 out:
     crs_dataset_close(&dataset);
     crs_vocabulary_free(&vocabulary);

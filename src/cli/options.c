@@ -18,19 +18,30 @@ static const struct {
               {"verbose", 'v', VALUE_VERBOSE, "say more"}};
 enum { COMMON = sizeof common / sizeof *common };
 
-typedef struct table {
+/* getopt at work. What stands on the command line is never moved, also where POSIXLY_CORRECT is set. */
+typedef struct scan {
+    const crs_cli *cli;
+    int argc;
+    char **argv;
+    const char *word; /* the element of argv that the last option or operand stands in */
     struct option options[OPTIONS_MOST + COMMON + 1];
     char letters[2 * (OPTIONS_MOST + COMMON) + 3];
-} table;
+} scan;
 
-static void fill(table *t, const crs_cli *cli) {
+enum { GOT_OPERAND = 1, GOT_ONE_DASH = 2, GOT_END = -1 };
+
+static void begin(scan *s, const crs_cli *cli, int argc, char **argv) {
     int n = 0;
-    char *letter = t->letters;
-    *letter++ = ':';
+    char *letter = s->letters;
     CRS_ASSERT(cli->options_count <= OPTIONS_MOST);
+    s->cli = cli;
+    s->argc = argc;
+    s->argv = argv;
+    *letter++ = '-'; /* operands are returned in their places */
+    *letter++ = ':';
     for (int i = 0; i < cli->options_count; i++) {
         const crs_cli_option *o = &cli->options[i];
-        t->options[n++] =
+        s->options[n++] =
             (struct option){o->name, o->argument ? required_argument : no_argument, NULL, VALUE_FIRST + i};
         if (o->letter) {
             *letter++ = o->letter;
@@ -39,11 +50,34 @@ static void fill(table *t, const crs_cli *cli) {
         }
     }
     for (int i = 0; i < COMMON; i++) {
-        t->options[n++] = (struct option){common[i].name, no_argument, NULL, common[i].value};
+        s->options[n++] = (struct option){common[i].name, no_argument, NULL, common[i].value};
         *letter++ = (char)common[i].letter;
     }
     *letter = 0;
-    t->options[n] = (struct option){0};
+    s->options[n] = (struct option){0};
+    opterr = 0;
+    optind = 0;
+}
+
+/* Whether a word with one dash is a long option by its name: -hidden=8 would be taken for -h. */
+static bool is_long_name(const scan *s, const char *word) {
+    if (!word || word[0] != '-' || word[1] == '-')
+        return false;
+    const size_t length = strcspn(word + 1, "=");
+    for (const struct option *o = s->options; o->name; o++)
+        if (length > 1 && strlen(o->name) == length && strncmp(word + 1, o->name, length) == 0)
+            return true;
+    return false;
+}
+
+/* What getopt_long returns, or a GOT_... */
+static int next(scan *s) {
+    const int at = optind > 0 ? optind : 1;
+    s->word = at < s->argc ? s->argv[at] : NULL;
+    const int got = getopt_long(s->argc, s->argv, s->letters, s->options, NULL);
+    if (got > GOT_ONE_DASH && is_long_name(s, s->word))
+        return GOT_ONE_DASH;
+    return got;
 }
 
 /* The value of a long option (VALUE_...) for what getopt returned: short options come as their letters. */
@@ -63,22 +97,28 @@ static const char *name_of(const crs_cli *cli, int value) {
     return common[value - VALUE_HELP].name;
 }
 
-/* "--name", or "-o" where a short option was typed. */
-static void typed_name(const crs_cli *cli, int got, char *out, size_t size) {
-    if (got < VALUE_HELP)
+/* As it was typed: "-o", "--hidden", and for a shortened one "--hid (--hidden)". */
+static void typed_name(const scan *s, int got, char *out, size_t size) {
+    if (got < VALUE_HELP) {
         snprintf(out, size, "-%c", got);
+        return;
+    }
+    const char *name = name_of(s->cli, got), *typed = s->word + 2;
+    const int length = (int)strcspn(typed, "=");
+    if (strlen(name) == (size_t)length)
+        snprintf(out, size, "--%s", name);
     else
-        snprintf(out, size, "--%s", name_of(cli, got));
+        snprintf(out, size, "--%.*s (--%s)", length, typed, name);
 }
 
-static crs_status refuse_unknown(const crs_cli *cli, const table *t, const char *word, crs_error *error) {
-    const char *names[OPTIONS_MOST + COMMON];
+static crs_status refuse_unknown(const scan *s, crs_error *error) {
+    const char *names[OPTIONS_MOST + COMMON], *cli = s->cli->name;
     char name[64], list[256] = "";
     int count = 0, fitting = 0;
     size_t length = 0;
-    snprintf(name, sizeof name, "%.*s", (int)strcspn(word + 2, "="), word + 2);
-    for (; t->options[count].name; count++) {
-        names[count] = t->options[count].name;
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(s->word + 2, "="), s->word + 2);
+    for (; s->options[count].name; count++) {
+        names[count] = s->options[count].name;
         if (strncmp(names[count], name, strlen(name)) == 0 && length < sizeof list - 40) {
             length +=
                 (size_t)snprintf(list + length, sizeof list - length, "%s--%s", fitting ? ", " : "", names[count]);
@@ -88,38 +128,44 @@ static crs_status refuse_unknown(const crs_cli *cli, const table *t, const char 
     if (fitting > 1 && *name)
         return crs_fail(error, CRS_USAGE, "--%s could be %s; write it out", name, list);
     const char *close = crs_name_suggest(name, names, count);
-    return crs_fail(error, CRS_USAGE, "unknown option --%s%s%s; 'carousel %s --help' lists them", name,
-                    close ? ": did you mean --" : "", close ? close : "", cli->name);
+    if (close)
+        return crs_fail(error, CRS_USAGE, "unknown option --%s: did you mean --%s? 'carousel %s --help' lists them",
+                        name, close, cli);
+    return crs_fail(error, CRS_USAGE, "unknown option --%s; 'carousel %s --help' lists them", name, cli);
 }
 
 /* getopt's ':' and '?'. */
-static crs_status refuse(const crs_cli *cli, const table *t, int got, char **argv, crs_error *error) {
-    char name[80];
-    const char *word = argv[optind - 1];
+static crs_status refuse(const scan *s, int got, crs_error *error) {
+    const crs_cli *cli = s->cli;
+    char name[160];
     if (optopt == 0)
-        return refuse_unknown(cli, t, word, error);
-    const bool known = optopt >= VALUE_HELP || value_of(cli, optopt) >= VALUE_HELP;
-    typed_name(cli, optopt, name, sizeof name);
-    if (got == ':') {
-        const crs_cli_option *o = &cli->options[value_of(cli, optopt) - VALUE_FIRST];
-        return crs_fail(error, CRS_USAGE, "%s: a value is missing; write %s%s%s", name, name,
-                        o->letter == optopt ? " " : "=", o->argument);
+        return refuse_unknown(s, error);
+    if (optopt < VALUE_HELP && value_of(cli, optopt) < VALUE_HELP) {
+        if (optopt > ' ' && optopt < 0x7f)
+            snprintf(name, sizeof name, "-%c", optopt);
+        else
+            snprintf(name, sizeof name, "%.60s", s->word);
+        return crs_fail(error, CRS_USAGE, "unknown option %s; 'carousel %s --help' lists them", name, cli->name);
     }
-    if (known)
-        return crs_fail(error, CRS_USAGE, "%s takes no value; write %s alone", name, name);
-    return crs_fail(error, CRS_USAGE, "unknown option -%c; 'carousel %s --help' lists them", optopt, cli->name);
+    typed_name(s, optopt, name, sizeof name);
+    if (got == '?')
+        return crs_fail(error, CRS_USAGE, "%s takes no value; write --%s alone", name, name_of(cli, optopt));
+    const crs_cli_option *o = &cli->options[value_of(cli, optopt) - VALUE_FIRST];
+    if (optopt < VALUE_HELP)
+        return crs_fail(error, CRS_USAGE, "%s: a value is missing; write %s %s", name, name, o->argument);
+    return crs_fail(error, CRS_USAGE, "%s: a value is missing; write --%s=%s", name, o->name, o->argument);
 }
 
-static crs_status take(const crs_cli *cli, int got, void *context, crs_error *error) {
-    const int value = value_of(cli, got);
-    char where[80];
+static crs_status take(const scan *s, int got, void *context, crs_error *error) {
+    const int value = value_of(s->cli, got);
+    char where[160];
     if (value == VALUE_QUIET || value == VALUE_VERBOSE) {
         crs_set_verbosity(value == VALUE_QUIET ? CRS_QUIET : CRS_VERBOSE);
         return CRS_OK;
     }
-    typed_name(cli, got, where, sizeof where);
+    typed_name(s, got, where, sizeof where);
     const crs_typed typed = {optarg, where, CRS_USAGE};
-    return cli->take(context, value - VALUE_FIRST, &typed, error);
+    return s->cli->take(context, value - VALUE_FIRST, &typed, error);
 }
 
 static crs_status check_operands(const crs_cli *cli, const crs_cli_arguments *arguments, crs_error *error) {
@@ -137,40 +183,44 @@ static crs_status check_operands(const crs_cli *cli, const crs_cli_arguments *ar
 
 static void print_help(const crs_cli *cli);
 
+/* Operands move to the front of argv, over what has been read already. */
+static crs_status read_all(scan *s, void *context, crs_cli_arguments *arguments, crs_error *error) {
+    int got;
+    arguments->operand = s->argv + 1;
+    while ((got = next(s)) != GOT_END) {
+        if (got == GOT_OPERAND)
+            arguments->operand[arguments->count++] = optarg;
+        else if (got == GOT_ONE_DASH)
+            return crs_fail(error, CRS_USAGE, "%.60s: long options begin with two dashes; write -%.60s", s->word,
+                            s->word);
+        else if (got == ':' || got == '?')
+            return refuse(s, got, error);
+        else if (take(s, got, context, error))
+            return error->status;
+    }
+    while (optind < s->argc) /* behind -- */
+        arguments->operand[arguments->count++] = s->argv[optind++];
+    return check_operands(s->cli, arguments, error);
+}
+
 crs_status crs_cli_parse(const crs_cli *cli, int argc, char **argv, void *context, crs_cli_arguments *arguments,
                          crs_error *error) {
-    table t;
-    int got;
-    fill(&t, cli);
+    scan s;
     *arguments = (crs_cli_arguments){0};
     if (crs_cli_asks_help(cli, argc, argv)) {
         arguments->help = true;
         print_help(cli);
         return crs_output_flush(error);
     }
-    opterr = 0;
-    optind = 0;
-    while ((got = getopt_long(argc, argv, t.letters, t.options, NULL)) != -1) {
-        if (got == ':' || got == '?')
-            return refuse(cli, &t, got, argv, error);
-        if (take(cli, got, context, error))
-            return error->status;
-    }
-    arguments->count = argc - optind;
-    arguments->operand = argv + optind;
-    return check_operands(cli, arguments, error);
+    begin(&s, cli, argc, argv);
+    return read_all(&s, context, arguments, error);
 }
 
 bool crs_cli_asks_help(const crs_cli *cli, int argc, char **argv) {
-    table t;
-    char *copy[argc + 1];
+    scan s;
     int got;
-    fill(&t, cli);
-    memcpy(copy, argv, (size_t)argc * sizeof *copy);
-    copy[argc] = NULL;
-    opterr = 0;
-    optind = 0;
-    while ((got = getopt_long(argc, copy, t.letters, t.options, NULL)) != -1 && got != ':' && got != '?')
+    begin(&s, cli, argc, argv);
+    while ((got = next(&s)) != GOT_END && got != GOT_ONE_DASH && got != ':' && got != '?')
         if (value_of(cli, got) == VALUE_HELP)
             return true;
     return false;

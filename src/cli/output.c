@@ -6,16 +6,32 @@
 
 #include "cli/cli.h"
 
-crs_status crs_output_flush(crs_error *error) {
-    errno = 0;
-    if (fflush(stdout) == 0 && !ferror(stdout))
-        return CRS_OK;
-    if (errno == EPIPE) {
+/* Why the first thing that was lost was lost: a later call of the library may no longer know. */
+static int lost;
+
+static crs_status refuse(crs_error *error) {
+    if (lost == EPIPE) {
         error->status = CRS_CREATE;
         error->message[0] = 0;
         return CRS_CREATE;
     }
-    return crs_fail(error, CRS_CREATE, "standard output: %s", errno ? strerror(errno) : "it can't be written");
+    return crs_fail(error, CRS_CREATE, "standard output: %s", lost ? strerror(lost) : "it can't be written");
+}
+
+crs_status crs_output_write(const char *bytes, size_t count, crs_error *error) {
+    errno = 0;
+    if (fwrite(bytes, 1, count, stdout) == count)
+        return CRS_OK;
+    lost = lost ? lost : errno;
+    return refuse(error);
+}
+
+crs_status crs_output_flush(crs_error *error) {
+    errno = 0;
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return CRS_OK;
+    lost = lost ? lost : errno;
+    return refuse(error);
 }
 
 crs_status crs_choose_kernels(crs_comm *comm, const crs_kernels **kernels, crs_error *error) {
@@ -23,7 +39,10 @@ crs_status crs_choose_kernels(crs_comm *comm, const crs_kernels **kernels, crs_e
     crs_isa_choose(&isa, error);
     if (comm && crs_comm_agree(comm, error) == CRS_OK)
         isa = (crs_isa)crs_comm_min(comm, isa);
-    if (error->status == CRS_OK)
-        *kernels = crs_kernels_of(isa);
-    return error->status;
+    if (error->status)
+        return error->status;
+    if (isa == CRS_ISA_BASELINE)
+        crs_note("instruction set baseline: slow, a reference for any processor");
+    *kernels = crs_kernels_of(isa);
+    return CRS_OK;
 }

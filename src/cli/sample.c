@@ -1,7 +1,7 @@
 /* carousel sample: text from a checkpoint. */
 #include "config.h"
 
-#include <inttypes.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "carousel/generate.h"
@@ -37,14 +37,28 @@ typedef struct request {
     int64_t threads;
 } request;
 
+/* At level byte too: what can't be shown is no beginning. */
+static crs_status take_prime(const crs_typed *typed, crs_sampling *sampling, crs_error *error) {
+    const unsigned char *text = (const unsigned char *)typed->value;
+    const size_t bytes = strlen(typed->value);
+    uint32_t code_point;
+    for (size_t at = 0; at < bytes;) {
+        const int length = crs_utf8_decode(text + at, bytes - at, &code_point);
+        if (length <= 0)
+            return crs_fail(error, typed->status, "%s: byte %zu is not valid UTF-8; give UTF-8 text", typed->where, at);
+        at += (size_t)length;
+    }
+    sampling->prime = typed->value;
+    return CRS_OK;
+}
+
 static crs_status take(void *context, int option, const crs_typed *typed, crs_error *error) {
     request *r = context;
     crs_sampling *s = &r->sampling;
     const crs_range temperature = {.low = 0, .high = 1e6}, share = {.low = 0, .high = 1, .above_low = true};
     switch (option) {
     case OPTION_PRIME:
-        s->prime = typed->value;
-        return CRS_OK;
+        return take_prime(typed, s, error);
     case OPTION_LENGTH:
         return crs_typed_whole(typed, 0, INT64_C(1000000000000), &s->length, error);
     case OPTION_TEMPERATURE:
@@ -80,9 +94,9 @@ static const crs_cli sample_cli = {
 /* A person sees each character as it is made. */
 static crs_status print(void *context, const char *bytes, size_t count, crs_error *error) {
     const bool *at_once = context;
-    if (fwrite(bytes, 1, count, stdout) != count || *at_once)
-        return crs_output_flush(error);
-    return CRS_OK;
+    if (crs_output_write(bytes, count, error))
+        return error->status;
+    return *at_once ? crs_output_flush(error) : CRS_OK;
 }
 
 crs_status crs_command_sample(int argc, char **argv, crs_error *error) {

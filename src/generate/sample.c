@@ -1,9 +1,13 @@
 /* Text, character by character. */
 #include "config.h"
 
+#include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
 #include "carousel/generate.h"
+
+enum { REPLACEMENT = 0xfffd };
 
 typedef struct sampler {
     crs_model *model;
@@ -12,6 +16,7 @@ typedef struct sampler {
     crs_workspace *workspace;
     crs_candidate *candidates; /* [V] */
     float *state, *logits;
+    float *begun;    /* the state before the last token of the prime: where every text begins */
     uint32_t *prime; /* [primes]; with an empty prime: the one token that the model is given to begin with */
     size_t primes;
     crs_sink sink;
@@ -61,72 +66,116 @@ static crs_status read_prime(sampler *s, crs_error *error) {
 
 /* ---- what is printed ---- */
 
-static crs_status print_code_point(sampler *s, uint32_t code_point, int64_t *made, crs_error *error) {
+/* Characters made so far, and after how many to end. */
+typedef struct tally {
+    int64_t made, most;
+} tally;
+
+static crs_status print_code_point(sampler *s, uint32_t code_point, tally *count, crs_error *error) {
     char bytes[4];
     const int length = crs_utf8_encode(code_point, bytes);
-    ++*made;
+    count->made++;
     return s->sink(s->context, bytes, (size_t)length, error);
 }
 
 /* Bytes are held back until they are a character; what can't become one is U+FFFD. */
-static crs_status print_byte(sampler *s, unsigned char byte, int64_t *made, crs_error *error) {
-    enum { REPLACEMENT = 0xfffd };
-    s->pending[s->pending_count++] = byte;
+static crs_status print_byte(sampler *s, unsigned char byte, tally *count, crs_error *error) {
     uint32_t code_point;
+    s->pending[s->pending_count++] = byte;
     const int length = crs_utf8_decode(s->pending, s->pending_count, &code_point);
     if (length == 0)
         return CRS_OK;
     const bool begins_anew = length < 0 && s->pending_count > 1;
     s->pending_count = 0;
-    if (print_code_point(s, length > 0 ? code_point : REPLACEMENT, made, error))
+    if (print_code_point(s, length > 0 ? code_point : REPLACEMENT, count, error))
         return error->status;
-    return begins_anew && *made < s->sampling->length ? print_byte(s, byte, made, error) : CRS_OK;
+    return begins_anew && count->made < count->most ? print_byte(s, byte, count, error) : CRS_OK;
 }
 
-static crs_status print_token(sampler *s, uint32_t token, int64_t *made, crs_error *error) {
+static crs_status print_token(sampler *s, uint32_t token, tally *count, crs_error *error) {
     if (s->vocabulary->level == CRS_LEVEL_BYTE)
-        return print_byte(s, (unsigned char)token, made, error);
-    return print_code_point(s, s->vocabulary->code_points[token], made, error);
+        return print_byte(s, (unsigned char)token, count, error);
+    return print_code_point(s, s->vocabulary->code_points[token], count, error);
+}
+
+static crs_status print_prime(sampler *s, crs_error *error) {
+    const char *text = s->sampling->prime;
+    tally count = {.most = INT64_MAX};
+    if (s->vocabulary->level == CRS_LEVEL_CHAR)
+        return *text ? s->sink(s->context, text, strlen(text), error) : CRS_OK;
+    for (; *text; text++)
+        if (print_byte(s, (unsigned char)*text, &count, error))
+            return error->status;
+    return CRS_OK;
+}
+
+/* A character that the prime began and nothing has ended. */
+static crs_status print_rest(sampler *s, crs_error *error) {
+    tally count = {.most = INT64_MAX};
+    return s->pending_count > 0 ? print_code_point(s, REPLACEMENT, &count, error) : CRS_OK;
 }
 
 /* ---- one text ---- */
 
-static crs_status write_text(sampler *s, int64_t number, crs_error *error) {
+/* The next token after this one. */
+static crs_status draw(sampler *s, int64_t text, uint64_t position, uint32_t *token, crs_error *error) {
     const crs_sampling *g = s->sampling;
-    memset(s->state, 0, crs_model_state(s->model) * sizeof *s->state);
-    s->pending_count = 0;
-    if (*g->prime && s->sink(s->context, g->prime, strlen(g->prime), error))
-        return error->status;
-    for (size_t i = 0; i + 1 < s->primes; i++)
-        crs_model_step(s->model, s->workspace, 1, &s->prime[i], s->state, s->logits);
+    const uint32_t kinds = s->vocabulary->count;
+    uint64_t bits[4];
+    crs_model_step(s->model, s->workspace, 1, token, s->state, s->logits);
+    for (uint32_t i = 0; i < kinds; i++)
+        if (!isfinite(s->logits[i]))
+            return crs_fail(error, CRS_DATA,
+                            "the model's output is not finite after %" PRIu64
+                            " draws: it has diverged; sample from an earlier checkpoint",
+                            position);
+    crs_random(g->seed, CRS_DRAW_SAMPLE, (uint64_t)text, position, 0, 0, bits);
+    *token = crs_choose(s->logits, kinds, g->temperature, g->top_k, g->top_p, crs_unit_double(bits[0]), s->candidates);
+    return CRS_OK;
+}
+
+static crs_status write_text(sampler *s, int64_t text, crs_error *error) {
+    tally count = {.most = s->sampling->length};
     uint32_t token = s->prime[s->primes - 1];
-    uint64_t position = 0;
-    for (int64_t made = 0; made < g->length; position++) {
-        uint64_t draw[4];
-        crs_model_step(s->model, s->workspace, 1, &token, s->state, s->logits);
-        crs_random(g->seed, CRS_DRAW_SAMPLE, (uint64_t)number, position, 0, 0, draw);
-        token = crs_choose(s->logits, s->vocabulary->count, g->temperature, g->top_k, g->top_p,
-                           crs_unit_double(draw[0]), s->candidates);
-        if (print_token(s, token, &made, error))
+    memcpy(s->state, s->begun, crs_model_state(s->model) * sizeof *s->state);
+    s->pending_count = 0;
+    if (print_prime(s, error))
+        return error->status;
+    for (uint64_t position = 0; count.made < count.most; position++)
+        if (draw(s, text, position, &token, error) || print_token(s, token, &count, error))
             return error->status;
-    }
+    if (print_rest(s, error))
+        return error->status;
     return s->sink(s->context, "\n", 1, error);
+}
+
+/* All of the prime but its last token, once for all texts. */
+static void begin(sampler *s) {
+    for (size_t i = 0; i + 1 < s->primes; i++)
+        crs_model_step(s->model, s->workspace, 1, &s->prime[i], s->begun, s->logits);
 }
 
 crs_status crs_sample(crs_model *model, const crs_vocabulary *vocabulary, const crs_sampling *sampling, crs_sink sink,
                       void *context, crs_error *error) {
     sampler s = {.model = model, .vocabulary = vocabulary, .sampling = sampling, .sink = sink, .context = context};
+    const size_t state = crs_model_state(model);
+    CRS_ASSERT((int64_t)vocabulary->count == crs_model_shape(model)->vocabulary);
+    *error = (crs_error){0};
     s.candidates = crs_alloc(vocabulary->count, sizeof *s.candidates, CRS_MEMORY_OTHER);
     s.logits = crs_alloc(vocabulary->count, sizeof *s.logits, CRS_MEMORY_OTHER);
-    s.state = crs_alloc(crs_model_state(model), sizeof *s.state, CRS_MEMORY_OTHER);
-    if (!s.candidates || !s.logits || !s.state)
-        crs_fail(error, CRS_INTERNAL, "out of memory for sampling from %u tokens", vocabulary->count);
-    else if (crs_workspace_create(&s.workspace, model, 1, 1, CRS_FORWARD, error) == CRS_OK &&
-             read_prime(&s, error) == CRS_OK)
+    s.state = crs_alloc(state, sizeof *s.state, CRS_MEMORY_OTHER);
+    s.begun = crs_alloc(state, sizeof *s.begun, CRS_MEMORY_OTHER);
+    if (!s.candidates || !s.logits || !s.state || !s.begun) {
+        crs_fail(error, CRS_INTERNAL, "out of memory for sampling from %" PRIu32 " tokens", vocabulary->count);
+    } else if (read_prime(&s, error) == CRS_OK &&
+               crs_workspace_create(&s.workspace, model, 1, 1, CRS_FORWARD, error) == CRS_OK) {
+        begin(&s);
         for (int64_t i = 0; i < sampling->count && error->status == CRS_OK; i++)
             write_text(&s, i, error);
+    }
     crs_workspace_free(&s.workspace);
     crs_free(&s.prime);
+    crs_free(&s.begun);
     crs_free(&s.state);
     crs_free(&s.logits);
     crs_free(&s.candidates);
