@@ -337,9 +337,14 @@ static void test_any_byte(void) {
     sampling.prime = "\xff\xfe";
     sampling.temperature = 0.9;
     CU_ASSERT_EQUAL(sample(model, CRS_LEVEL_BYTE, &sampling, &p, &error), CRS_OK);
-    CU_ASSERT_EQUAL(memcmp(p.text, "\xff\xfe", 2), 0);
-    CU_ASSERT_EQUAL(p.calls, 1 + 60 + 1);
-    CU_ASSERT_EQUAL(p.broken, 1); /* the prime, as it was given */
+    CU_ASSERT_EQUAL(strncmp(p.text, "\xef\xbf\xbd\xef\xbf\xbd", 6), 0); /* in the prime too */
+    CU_ASSERT_EQUAL(p.calls, 2 + 60 + 1);
+    CU_ASSERT_EQUAL(p.broken, 0);
+    /* A character that the prime begins and nothing ends. */
+    sampling.prime = "a\xe2\x82";
+    sampling.length = 0;
+    CU_ASSERT_EQUAL(sample(model, CRS_LEVEL_BYTE, &sampling, &p, &error), CRS_OK);
+    CU_ASSERT_STRING_EQUAL(p.text, "a\xef\xbf\xbd\n");
     crs_model_free(&model);
 }
 
