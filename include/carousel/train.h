@@ -103,6 +103,9 @@ typedef struct crs_typed {
     crs_status status; /* of a value that won't do: CRS_USAGE, CRS_CONFIG or CRS_DATA */
 } crs_typed;
 
+/* Fails with "WHERE: 'VALUE' won't do; give ..." (a long value is cut). */
+crs_status crs_typed_refuse(const crs_typed *typed, crs_error *error, const char *give, ...)
+    __attribute__((format(printf, 3, 4)));
 /* Each takes the whole value and nothing but it (no spaces, no other base, nan or inf), leaves *out as it was on
  * failure, and says what would do. */
 crs_status crs_typed_whole(const crs_typed *typed, int64_t low, int64_t high, int64_t *out, crs_error *error);
@@ -119,6 +122,10 @@ crs_status crs_typed_choice(const crs_typed *typed, const char *const *names, in
 const char *crs_name_suggest(const char *name, const char *const *names, int count);
 
 /* ---- the run. Collective: every rank calls with the same settings and gets the same status. ---- */
+
+/* From now on SIGTERM, SIGINT and SIGUSR1 ask crs_train to stop. To be called before crs_comm_open, which takes a while;
+ * crs_train would do it itself. Local. */
+void crs_catch_signals(void);
 
 /* Trains to the end, or to a signal or --stop-after (CRS_STOPPED).
  * Resumes where the run's folder holds a checkpoint. */

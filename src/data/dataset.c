@@ -16,6 +16,9 @@ static crs_status read_level(crs_dataset *dataset, crs_error *error) {
     crs_h5_text(file, "level", level, sizeof level);
     if (strcmp(level, crs_level_name(CRS_LEVEL_CHAR)) == 0)
         status = crs_vocabulary_read(file, dataset->path, &dataset->vocabulary, error);
+    else if (strcmp(level, crs_level_name(CRS_LEVEL_BYTE)) == 0 && H5Lexists(file, "vocabulary", H5P_DEFAULT) > 0)
+        status = crs_fail(error, CRS_DATA, "%s: level byte has no /vocabulary, but this file has one; pack it again",
+                          dataset->path);
     else if (strcmp(level, crs_level_name(CRS_LEVEL_BYTE)) == 0)
         status = crs_vocabulary_create(&dataset->vocabulary, CRS_LEVEL_BYTE, NULL, 0, error);
     else

@@ -106,6 +106,9 @@ void crs_report_end(const crs_training *t) {
     crs_live("");
     crs_note("done: %s steps%s in %s%s", crs_format_count(t->step, steps), refused,
              crs_format_time(t->seconds_before + crs_seconds() - t->start, time), best);
+    if (t->refused_row > 0)
+        crs_warn(
+            "the last steps were refused: gradients out of range or not finite; a lower --rate or --clip may help");
     crs_note("files: %s/last.h5%s, step-*.h5, metrics.jsonl", t->config->output,
              isnan(t->best_validation_loss) ? "" : ", best.h5");
     say_next(t);

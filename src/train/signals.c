@@ -4,7 +4,7 @@
 #include <signal.h>
 #include <stddef.h>
 
-#include "carousel/base.h"
+#include "carousel/train.h"
 #include "train/signals.h"
 
 static const int stopping[] = {SIGTERM, SIGINT, SIGUSR1};
@@ -12,6 +12,7 @@ enum { STOPPING = sizeof stopping / sizeof *stopping };
 
 static volatile sig_atomic_t caught;
 static struct sigaction before[STOPPING];
+static bool catching;
 static double process_start;
 
 __attribute__((constructor)) static void note_start(void) {
@@ -27,15 +28,22 @@ static void remember(int signal) {
         caught = signal;
 }
 
+/* Begun early, so that a signal before the first step is not the end of the process. */
+void crs_catch_signals(void) {
+    crs_signals_catch(false);
+}
+
 void crs_signals_catch(bool alone) {
-    caught = 0;
+    if (!catching)
+        caught = 0;
     for (int i = 0; i < STOPPING; i++) {
         struct sigaction action = {.sa_handler = remember, .sa_flags = SA_RESTART};
         if (alone && stopping[i] == SIGINT)
             action.sa_flags |= (int)SA_RESETHAND;
         sigemptyset(&action.sa_mask);
-        sigaction(stopping[i], &action, &before[i]);
+        sigaction(stopping[i], &action, catching ? NULL : &before[i]);
     }
+    catching = true;
 }
 
 int crs_signals_caught(void) {
@@ -43,6 +51,7 @@ int crs_signals_caught(void) {
 }
 
 void crs_signals_release(void) {
+    catching = false;
     for (int i = 0; i < STOPPING; i++)
         sigaction(stopping[i], &before[i], NULL);
 }
