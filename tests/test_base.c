@@ -1,12 +1,17 @@
 /* Known answers of random numbers and hashes, UTF-8 at its edges, vocabularies, memory, messages. */
 #include "config.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <math.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "carousel/base.h"
@@ -439,6 +444,58 @@ static void test_alloc_blocks(void) {
     crs_free(&empty);
 }
 
+#ifndef __SANITIZE_ADDRESS__ /* whose allocator serves the large blocks too */
+
+/* Bytes of address space that this process has. */
+static int64_t mapped_bytes(void) {
+    long long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+    CU_ASSERT_EQUAL(fscanf(file, "%lld", &pages), 1);
+    fclose(file);
+    return pages * sysconf(_SC_PAGESIZE);
+}
+
+/* Whether the kernel was advised to use huge pages at this address; true where the kernel has none to give. */
+static bool is_advised(const void *address) {
+    char line[4096];
+    bool inside = false, advised = false;
+    if (access("/sys/kernel/mm/transparent_hugepage", F_OK) != 0)
+        return true;
+    FILE *file = fopen("/proc/self/smaps", "r");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+    while (fgets(line, sizeof line, file)) {
+        uint64_t first, end;
+        if (sscanf(line, "%lx-%lx ", &first, &end) == 2)
+            inside = first <= (uintptr_t)address && (uintptr_t)address < end;
+        advised = advised || (inside && strncmp(line, "VmFlags:", 8) == 0 && strstr(line, " hg"));
+    }
+    fclose(file);
+    return advised;
+}
+
+/* From 4 MiB on, a block starts on a huge page; what was mapped to get there is given back at once, the rest when it is
+ * freed. */
+static void test_large_blocks(void) {
+    static const size_t sizes[] = {4 << 20, (4 << 20) + 4097, 9 << 20};
+    const int64_t slack = 1 << 19;
+    for (int k = 0; k < 48; k++) {
+        const size_t size = sizes[k % 3];
+        const int64_t before = mapped_bytes();
+        char *block = crs_alloc(size, 1, CRS_MEMORY_OTHER), *where = block;
+        CU_ASSERT_PTR_NOT_NULL_FATAL(block);
+        CU_ASSERT_EQUAL((uintptr_t)block % (2 << 20), 0);
+        CU_ASSERT(mapped_bytes() - before < (int64_t)size + slack);
+        CU_ASSERT(is_advised(block));
+        CU_ASSERT(is_advised(block + size - 1));
+        crs_free(&block);
+        CU_ASSERT(mapped_bytes() - before < slack);
+        CU_ASSERT(msync(where, 1, MS_ASYNC) == -1 && errno == ENOMEM);
+    }
+}
+
+#endif
+
 static void test_alloc_refusals(void) {
     const int64_t blocks = crs_memory_blocks(), bytes = crs_memory_bytes(CRS_MEMORY_DATA);
     /* Through a volatile, for a compiler that would see the overflow itself. */
@@ -587,6 +644,85 @@ static void test_messages(void) {
     CU_ASSERT_STRING_EQUAL(text, "");
 }
 
+/* A terminal of 20 columns becomes standard error; returns its other end. */
+static int to_terminal(int *kept) {
+    const int master = posix_openpt(O_RDWR | O_NOCTTY);
+    CU_ASSERT_FATAL(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0);
+    const int terminal = open(ptsname(master), O_RDWR | O_NOCTTY);
+    CU_ASSERT_FATAL(terminal >= 0);
+    struct winsize window = {.ws_row = 24, .ws_col = 20};
+    struct termios modes;
+    ioctl(terminal, TIOCSWINSZ, &window);
+    tcgetattr(terminal, &modes);
+    cfmakeraw(&modes); /* no carriage return before a newline */
+    tcsetattr(terminal, TCSANOW, &modes);
+    *kept = dup(STDERR_FILENO);
+    dup2(terminal, STDERR_FILENO);
+    close(terminal);
+    return master;
+}
+
+/* All that was written to the terminal since the last call; a mark tells where it ends. */
+static const char *shown(int master) {
+    static char text[1024];
+    size_t length = 0;
+    struct pollfd wait = {.fd = master, .events = POLLIN};
+    CU_ASSERT_EQUAL(write(STDERR_FILENO, "|", 1), 1);
+    while ((length == 0 || text[length - 1] != '|') && length < sizeof text - 1 && poll(&wait, 1, 5000) > 0) {
+        const ssize_t got = read(master, text + length, sizeof text - 1 - length);
+        if (got <= 0)
+            break;
+        length += (size_t)got;
+    }
+    text[length > 0 ? length - 1 : 0] = '\0';
+    return text;
+}
+
+/* The live line is cut to the width less one, replaced by the next, and cleared before any other message. */
+static void test_live(void) {
+    const int rank_was = crs_rank();
+    char *term_was = getenv("TERM") ? crs_copy_text(getenv("TERM")) : NULL;
+    int kept;
+    const int master = to_terminal(&kept);
+    setenv("TERM", "xterm", 1);
+    crs_set_rank(0);
+    CU_ASSERT(crs_is_terminal());
+    crs_live("");
+    CU_ASSERT_STRING_EQUAL(shown(master), "");
+    crs_live("abcdefghijklmnopqrstuvwxyz");
+    CU_ASSERT_STRING_EQUAL(shown(master), "\r\033[Kabcdefghijklmnopqrs");
+    /* Ten characters of two columns each are one too many. */
+    crs_live("\u65e5\u65e5\u65e5\u65e5\u65e5\u65e5\u65e5\u65e5\u65e5\u65e5");
+    CU_ASSERT_STRING_EQUAL(shown(master), "\r\033[K\u65e5\u65e5\u65e5\u65e5\u65e5\u65e5\u65e5\u65e5\u65e5");
+    crs_note("a note");
+    CU_ASSERT_STRING_EQUAL(shown(master), "\r\033[Ka note\n");
+    crs_note("another");
+    CU_ASSERT_STRING_EQUAL(shown(master), "another\n");
+    crs_live("a\x1b[2Jb");
+    CU_ASSERT_STRING_EQUAL(shown(master), "\r\033[Ka?[2Jb");
+    crs_live("");
+    CU_ASSERT_STRING_EQUAL(shown(master), "\r\033[K");
+    crs_live("");
+    crs_set_rank(1);
+    crs_live("another rank");
+    crs_set_rank(0);
+    crs_set_verbosity(CRS_QUIET);
+    crs_live("quiet");
+    crs_set_verbosity(CRS_NORMAL);
+    setenv("TERM", "dumb", 1);
+    CU_ASSERT(!crs_is_terminal());
+    crs_live("dumb");
+    CU_ASSERT_STRING_EQUAL(shown(master), "");
+    unsetenv("TERM");
+    if (term_was)
+        setenv("TERM", term_was, 1);
+    crs_free(&term_was);
+    dup2(kept, STDERR_FILENO);
+    close(kept);
+    close(master);
+    crs_set_rank(rank_was);
+}
+
 static jmp_buf after_panic;
 static volatile int aborted_with;
 
@@ -607,6 +743,29 @@ static void test_panic(void) {
     snprintf(expected, sizeof expected, "carousel: rank %d: some.c:12: it broke?3\n", crs_rank());
     CU_ASSERT_STRING_EQUAL(text, expected);
     CU_ASSERT_EQUAL(aborted_with, CRS_INTERNAL);
+}
+
+/* A list of names, each taken whole. */
+static void test_fault(void) {
+    char *was = getenv("CAROUSEL_FAULT") ? crs_copy_text(getenv("CAROUSEL_FAULT")) : NULL;
+    unsetenv("CAROUSEL_FAULT");
+    CU_ASSERT(!crs_fault("mask"));
+    setenv("CAROUSEL_FAULT", "", 1);
+    CU_ASSERT(!crs_fault("mask"));
+    setenv("CAROUSEL_FAULT", "mask", 1);
+    CU_ASSERT(crs_fault("mask"));
+    CU_ASSERT(!crs_fault("mas"));
+    CU_ASSERT(!crs_fault("masks"));
+    setenv("CAROUSEL_FAULT", "masks,a,sum-float", 1);
+    CU_ASSERT(!crs_fault("mask"));
+    CU_ASSERT(!crs_fault("float"));
+    CU_ASSERT(crs_fault("masks"));
+    CU_ASSERT(crs_fault("a"));
+    CU_ASSERT(crs_fault("sum-float"));
+    unsetenv("CAROUSEL_FAULT");
+    if (was)
+        setenv("CAROUSEL_FAULT", was, 1);
+    crs_free(&was);
 }
 
 static void test_seconds(void) {
@@ -635,11 +794,21 @@ int main(int argc, char **argv) {
                                          HARNESS_TEST(test_utf8_edges),          HARNESS_TEST(test_utf8_names),
                                          HARNESS_TEST(test_vocabulary_lookup),   HARNESS_TEST(test_vocabulary_equal),
                                          HARNESS_TEST(test_vocabulary_refusals), HARNESS_END};
-    static const harness_test the_rest[] = {HARNESS_TEST(test_alloc_blocks), HARNESS_TEST(test_alloc_refusals),
-                                            HARNESS_TEST(test_fail_at),      HARNESS_TEST(test_memory_by_purpose),
-                                            HARNESS_TEST(test_fail),         HARNESS_TEST(test_fail_long),
-                                            HARNESS_TEST(test_messages),     HARNESS_TEST(test_panic),
-                                            HARNESS_TEST(test_seconds),      HARNESS_END};
+    static const harness_test the_rest[] = {HARNESS_TEST(test_alloc_blocks),
+#ifndef __SANITIZE_ADDRESS__
+                                            HARNESS_TEST(test_large_blocks),
+#endif
+                                            HARNESS_TEST(test_alloc_refusals),
+                                            HARNESS_TEST(test_fail_at),
+                                            HARNESS_TEST(test_memory_by_purpose),
+                                            HARNESS_TEST(test_fail),
+                                            HARNESS_TEST(test_fail_long),
+                                            HARNESS_TEST(test_messages),
+                                            HARNESS_TEST(test_live),
+                                            HARNESS_TEST(test_panic),
+                                            HARNESS_TEST(test_fault),
+                                            HARNESS_TEST(test_seconds),
+                                            HARNESS_END};
     harness_add("numbers", numbers);
     harness_add("texts", texts);
     harness_add("memory and messages", the_rest);
