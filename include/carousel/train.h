@@ -123,8 +123,8 @@ const char *crs_name_suggest(const char *name, const char *const *names, int cou
 
 /* ---- the run. Collective: every rank calls with the same settings and gets the same status. ---- */
 
-/* From now on SIGTERM, SIGINT and SIGUSR1 ask crs_train to stop. To be called before crs_comm_open, which takes a while;
- * crs_train would do it itself. Local. */
+/* From now on SIGTERM, SIGINT and SIGUSR1 ask crs_train to stop. To be called before crs_comm_open, which takes a
+ * while; crs_train would do it itself. Local. */
 void crs_catch_signals(void);
 
 /* Trains to the end, or to a signal or --stop-after (CRS_STOPPED).
