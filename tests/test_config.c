@@ -138,9 +138,9 @@ static void test_times(void) {
         const char *text;
         double seconds;
     } good[] = {{"90", 90},        {"90s", 90}, {"30m", 1800}, {"1h30m", 5400}, {"2.5h", 9000},
-                {"1h30m5s", 5405}, {".5m", 30}, {"0", 0},      {"1h30", 3630}};
+                {"1h30m5s", 5405}, {".5m", 30}, {"0", 0},      {"1m90s", 150}, {"1h5s", 3605}};
     static const char *const bad[] = {"",    " ",    "h",   "m5",  "-5s", "+5",  "5d",   "5 m", "1e3",
-                                      "0x5", "1..5", "nan", "inf", ".",   "5ss", "1,5h", "5M",  "5s "};
+                                      "0x5", "1..5", "nan", "inf", ".",   "5ss", "1,5h", "5M",  "5s ", "1h30", "30m1h", "1h1h", "5s5", "1m5m"};
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         double seconds = -1;
         CU_ASSERT(crs_parse_time(good[i].text, &seconds));
@@ -159,6 +159,11 @@ static void test_names(void) {
     CU_ASSERT_STRING_EQUAL(crs_option_suggest("optimiser"), "optimizer");
     CU_ASSERT_STRING_EQUAL(crs_option_suggest("weight_decay"), "weight-decay");
     CU_ASSERT_PTR_NULL(crs_option_suggest("frobnicate"));
+    /* What other programs call it. */
+    CU_ASSERT_STRING_EQUAL(crs_option_suggest("learning-rate"), "rate");
+    CU_ASSERT_STRING_EQUAL(crs_option_suggest("batch_size"), "batch");
+    CU_ASSERT_STRING_EQUAL(crs_option_suggest("num-layers"), "layers");
+    CU_ASSERT_PTR_NULL(crs_option_suggest("corporate"));
     for (int i = 0; i < crs_options_count; i++)
         CU_ASSERT_EQUAL(crs_option_find(crs_options[i].name), i);
 }
@@ -178,6 +183,8 @@ static void check_round_trip(const crs_settings *settings) {
         if (crs_options[i].class == CRS_OPTION_LOCAL || strcmp(crs_options[i].name, "embed") == 0)
             continue;
         crs_option_text(&settings->config, i, mine, sizeof mine);
+        if (strcmp(mine, "default") == 0)
+            continue; /* test_defaults tells what becomes of it */
         crs_option_text(&back, i, theirs, sizeof theirs);
         CU_ASSERT_STRING_EQUAL(mine, theirs);
     }
@@ -208,6 +215,62 @@ static void test_round_trip(void) {
     crs_free(&text);
 }
 
+/* What is recorded of a moment's decay that no one gave is what the optimizer takes, and nothing where it takes none. */
+static void test_defaults(void) {
+    static const char *const names[] = {"beta1", "beta2", "epsilon"};
+    static const bool used[CRS_OPTIMIZERS][3] = {
+        [CRS_ADAM] = {true, true, true}, [CRS_RMSPROP] = {false, true, true}, [CRS_ADAGRAD] = {false, false, true}};
+    for (int o = 0; o < CRS_OPTIMIZERS; o++) {
+        crs_settings settings;
+        crs_config back;
+        crs_error error = {0};
+        crs_optim optim;
+        crs_settings_default(&settings);
+        settings.config.optimizer = (crs_optimizer)o;
+        const crs_optimizer_settings unset = {.optimizer = (crs_optimizer)o, .beta1 = -1, .beta2 = -1, .epsilon = -1};
+        CU_ASSERT_EQUAL_FATAL(crs_optim_create(&optim, &unset, 16, &error), CRS_OK);
+        const double theirs[] = {optim.settings.beta1, optim.settings.beta2, optim.settings.epsilon};
+        char *text = crs_config_text(&settings.config);
+        CU_ASSERT_EQUAL(crs_config_parse(&back, text, "file.h5", &error), CRS_OK);
+        const double recorded[] = {back.beta1, back.beta2, back.epsilon};
+        for (int i = 0; i < 3; i++) {
+            CU_ASSERT_EQUAL(strstr(text, names[i]) != NULL, used[o][i]);
+            if (used[o][i])
+                CU_ASSERT_EQUAL(recorded[i], theirs[i]);
+        }
+        crs_free(&text);
+        crs_optim_free(&optim);
+    }
+    /* Typed, such a value is no contradiction; another one is. */
+    crs_settings settings, begun;
+    crs_error error;
+    crs_settings_default(&begun);
+    crs_settings_default(&settings);
+    set(&settings, "beta2", "0.999", &error);
+    set(&settings, "embed", "128", &error);
+    CU_ASSERT_EQUAL(crs_settings_resume(&settings, &begun.config, "a/run", &error), CRS_OK);
+    CU_ASSERT_EQUAL(settings.config.beta1, 0.9);
+    crs_settings_default(&settings);
+    set(&settings, "beta2", "0.99", &error);
+    CU_ASSERT_EQUAL(crs_settings_resume(&settings, &begun.config, "a/run", &error), CRS_CONFIG);
+    CU_ASSERT_PTR_NOT_NULL(strstr(error.message, "--beta2=0.99 contradicts a/run, which was begun with --beta2=0.999"));
+}
+
+/* A long value is cut, not within a character. */
+static void test_long_values(void) {
+    char value[200] = "x";
+    crs_settings settings;
+    crs_error error;
+    for (int i = 0; i < 90; i++)
+        memcpy(value + 1 + 2 * i, "\xc3\xa4", 3);
+    crs_settings_default(&settings);
+    CU_ASSERT_EQUAL(set(&settings, "hidden", value, &error), CRS_USAGE);
+    value[1 + 2 * 29] = 0;
+    char wanted[200];
+    snprintf(wanted, sizeof wanted, "--typed: '%s...' won't do; give a whole number from 1 to 1048576", value);
+    CU_ASSERT_STRING_EQUAL(error.message, wanted);
+}
+
 static void expect_bad_text(const char *text, const char *says) {
     crs_config config;
     crs_error error = {0};
@@ -226,18 +289,67 @@ static void test_bad_text(void) {
 
 /* ---- INI files ---- */
 
-static crs_status read_ini(crs_settings *settings, const char *text, crs_error *error) {
+static crs_status read_bytes(crs_settings *settings, const char *text, size_t length, crs_error *error) {
     char name[32];
     snprintf(name, sizeof name, "rank-%d.ini", harness_rank());
     const char *path = harness_path(name);
     FILE *file = fopen(path, "w");
     CU_ASSERT_PTR_NOT_NULL_FATAL(file);
-    fputs(text, file);
+    fwrite(text, 1, length, file);
     fclose(file);
     *error = (crs_error){0};
     const crs_status status = crs_settings_read_file(settings, path, error);
     unlink(path);
     return status;
+}
+
+static crs_status read_ini(crs_settings *settings, const char *text, crs_error *error) {
+    return read_bytes(settings, text, strlen(text), error);
+}
+
+static void expect_bad_file(const char *text, const char *says) {
+    crs_settings settings;
+    crs_error error;
+    crs_settings_default(&settings);
+    CU_ASSERT_EQUAL(read_ini(&settings, text, &error), CRS_CONFIG);
+    CU_ASSERT_PTR_NOT_NULL(strstr(error.message, says));
+}
+
+static void test_lines(void) {
+    crs_settings settings;
+    crs_error error;
+    char line[400] = "output = ";
+    crs_settings_default(&settings);
+    CU_ASSERT_EQUAL(read_ini(&settings,
+                             "\xef\xbb\xbfhidden = 8 # half\nlayers\t=\t3\t; more\n#rate = 9\n ;keep = 9\n\n"
+                             "output = run#1;a\n   dropout=0.5",
+                             &error),
+                    CRS_OK);
+    CU_ASSERT_EQUAL(settings.config.hidden, 8);
+    CU_ASSERT_EQUAL(settings.config.layers, 3);
+    CU_ASSERT_EQUAL(settings.config.rate, 2e-3);
+    CU_ASSERT_EQUAL(settings.config.keep, 2);
+    CU_ASSERT_EQUAL(settings.config.dropout, 0.5);
+    CU_ASSERT_STRING_EQUAL(settings.config.output, "run#1;a");
+    CU_ASSERT_EQUAL(read_ini(&settings, "", &error), CRS_OK);
+
+    memset(line + strlen(line), 'x', 180);
+    crs_settings_default(&settings);
+    CU_ASSERT_EQUAL(read_ini(&settings, line, &error), CRS_OK);
+    CU_ASSERT_STRING_EQUAL(settings.config.output, line + 9);
+    memset(line + strlen(line), 'x', 20);
+    expect_bad_file(line, ":1: the line is too long");
+    strncat(line, "\nkeep = 3\n", sizeof line - strlen(line) - 1);
+    expect_bad_file(line, ":1: the line is too long");
+
+    expect_bad_file("keep = 3\nhidden = 8\n\nhidden = 8\n", ":4: hidden: given in line 2 already");
+    expect_bad_file("\xef\xbb\xbf[model]\n", ":1: sections");
+    expect_bad_file("keep = 3\n\thidden\n", ":2: 'hidden' is no");
+    expect_bad_file("keep = 3\n # hidden = 8\n= 5\n", ":3: ");
+    expect_bad_file("config = other.ini\n", ":1: config");
+    crs_settings_default(&settings);
+    CU_ASSERT_EQUAL(read_bytes(&settings, "keep = 3\nhidden = 8\0009\n", 22, &error), CRS_CONFIG);
+    CU_ASSERT_PTR_NOT_NULL(strstr(error.message, ":2: a zero byte"));
 }
 
 static void test_files(void) {
@@ -354,6 +466,8 @@ int main(int argc, char **argv) {
     static const harness_test tests[] = {HARNESS_TEST(test_values),     HARNESS_TEST(test_limits),
                                          HARNESS_TEST(test_times),      HARNESS_TEST(test_names),
                                          HARNESS_TEST(test_round_trip), HARNESS_TEST(test_bad_text),
+                                         HARNESS_TEST(test_lines),      HARNESS_TEST(test_defaults),
+                                         HARNESS_TEST(test_long_values),
                                          HARNESS_TEST(test_files),      HARNESS_TEST(test_contradictions),
                                          HARNESS_TEST(test_resume),     HARNESS_END};
     harness_add("config", tests);

@@ -115,6 +115,26 @@ static void test_likeliest(void) {
     CU_ASSERT_EQUAL(choose(large, 3, 1, 0, 1, 1 - 0x1p-53), 2);
 }
 
+/* What has no probability is never chosen: too unlikely for a double, or no number at all. */
+static void test_never(void) {
+    const double draws[] = {0, 0.3, 0.9999999, 1 - 0x1p-53};
+    const float rare[4] = {-800, 0, 0, -800}, odd[5] = {NAN, 2, NAN, 2, -INFINITY};
+    const float endless[4] = {5, INFINITY, -INFINITY, INFINITY}, none[2] = {NAN, NAN};
+    for (int i = 0; i < 4; i++) {
+        const uint32_t among[] = {choose(rare, 4, 1, 0, 1, draws[i]), choose(rare, 4, 1, 3, 1, draws[i]),
+                                  choose(odd, 5, 0.5, 0, 1, draws[i]) == 1 ? 1 : 2,
+                                  choose(endless, 4, 1, 0, 1, draws[i]) == 1 ? 1 : 2};
+        for (int j = 0; j < 4; j++)
+            CU_ASSERT(among[j] == 1 || among[j] == 2);
+        CU_ASSERT(choose(odd, 5, 0.5, 0, 1, draws[i]) % 2 == 1);
+        CU_ASSERT(choose(endless, 4, 1, 0, 1, draws[i]) % 2 == 1);
+        CU_ASSERT_EQUAL(choose(none, 2, 1, 0, 1, draws[i]), 0);
+    }
+    CU_ASSERT_EQUAL(choose(odd, 5, 0, 0, 1, 0), 1);
+    CU_ASSERT_EQUAL(choose(endless, 4, 0, 0, 1, 0), 1);
+    CU_ASSERT_EQUAL(choose(none, 2, 0, 0, 1, 0), 0);
+}
+
 /* ---- texts ---- */
 
 typedef struct page {
@@ -348,6 +368,47 @@ static void test_any_byte(void) {
     crs_model_free(&model);
 }
 
+/* What the prime begins is ended by the first byte after it, or never. */
+static void test_begun_character(void) {
+    crs_model *model = model_of_bytes("\xac"), *other = model_of_bytes("a");
+    crs_sampling sampling = usual;
+    crs_error error;
+    page p = {0};
+    sampling.prime = "a\xe2\x82";
+    sampling.length = 2;
+    CU_ASSERT_EQUAL(sample(model, CRS_LEVEL_BYTE, &sampling, &p, &error), CRS_OK);
+    CU_ASSERT_STRING_EQUAL(p.text, "a€\xef\xbf\xbd\n");
+    CU_ASSERT_EQUAL(sample(other, CRS_LEVEL_BYTE, &sampling, &p, &error), CRS_OK);
+    CU_ASSERT_STRING_EQUAL(p.text, "a\xef\xbf\xbd"
+                                   "a\n");
+    sampling.length = 1;
+    CU_ASSERT_EQUAL(sample(other, CRS_LEVEL_BYTE, &sampling, &p, &error), CRS_OK);
+    CU_ASSERT_STRING_EQUAL(p.text, "a\xef\xbf\xbd\n");
+    sampling.length = 0;
+    CU_ASSERT_EQUAL(sample(other, CRS_LEVEL_BYTE, &sampling, &p, &error), CRS_OK);
+    CU_ASSERT_STRING_EQUAL(p.text, "a\xef\xbf\xbd\n");
+    crs_model_free(&model);
+    crs_model_free(&other);
+}
+
+/* Weights that are finite, and an output that is not. */
+static void test_diverged(void) {
+    crs_model *model = model_of(CRS_LSTM, LETTERS, crs_isa_best());
+    crs_error error;
+    page p = {0};
+    const int last = crs_model_tensors(model) - 1;
+    float values[LETTERS * 19];
+    for (int i = 0; i < LETTERS * 19; i++)
+        values[i] = 3e38F;
+    CU_ASSERT_STRING_EQUAL(crs_model_tensor(model, last - 1)->name, "output/weight");
+    crs_model_import(model, crs_model_parameters(model), last - 1, values);
+    crs_model_import(model, crs_model_parameters(model), last, values);
+    crs_model_refresh(model);
+    CU_ASSERT_EQUAL(sample(model, CRS_LEVEL_CHAR, &usual, &p, &error), CRS_DATA);
+    CU_ASSERT_PTR_NOT_NULL(strstr(error.message, "diverged"));
+    crs_model_free(&model);
+}
+
 /* ---- what it refuses ---- */
 
 static void test_refused_primes(void) {
@@ -411,12 +472,21 @@ static void test_out_of_memory(void) {
 }
 
 int main(int argc, char **argv) {
-    static const harness_test tests[] = {HARNESS_TEST(test_probabilities),    HARNESS_TEST(test_ties),
-                                         HARNESS_TEST(test_likeliest),        HARNESS_TEST(test_form),
-                                         HARNESS_TEST(test_tokens),           HARNESS_TEST(test_same_everywhere),
-                                         HARNESS_TEST(test_whole_characters), HARNESS_TEST(test_any_byte),
-                                         HARNESS_TEST(test_refused_primes),   HARNESS_TEST(test_full_page),
-                                         HARNESS_TEST(test_out_of_memory),    HARNESS_END};
+    static const harness_test tests[] = {HARNESS_TEST(test_probabilities),
+                                         HARNESS_TEST(test_ties),
+                                         HARNESS_TEST(test_likeliest),
+                                         HARNESS_TEST(test_form),
+                                         HARNESS_TEST(test_tokens),
+                                         HARNESS_TEST(test_same_everywhere),
+                                         HARNESS_TEST(test_whole_characters),
+                                         HARNESS_TEST(test_any_byte),
+                                         HARNESS_TEST(test_refused_primes),
+                                         HARNESS_TEST(test_full_page),
+                                         HARNESS_TEST(test_never),
+                                         HARNESS_TEST(test_begun_character),
+                                         HARNESS_TEST(test_diverged),
+                                         HARNESS_TEST(test_out_of_memory),
+                                         HARNESS_END};
     harness_add("generate", tests);
     return harness_run(argc, argv);
 }

@@ -36,9 +36,7 @@ static crs_status take_split(const crs_typed *typed, double split[CRS_SPLITS], c
         const crs_range range = {.low = 0, .high = 1};
         crs_error ours = {0};
         if (crs_typed_real(&part, &range, &shares[i], &ours) || (at[length] == ',') != (i < CRS_SPLITS - 1))
-            return crs_fail(error, typed->status,
-                            "%s: '%.60s' won't do; give three shares from 0 to 1, as 0.9,0.05,0.05", typed->where,
-                            typed->value);
+            return crs_typed_refuse(typed, error, "three shares from 0 to 1, as 0.9,0.05,0.05");
         sum += shares[i];
         at += length + 1;
     }
@@ -65,6 +63,8 @@ static crs_status take(void *context, int option, const crs_typed *typed, crs_er
         pack->whole_if_short = false;
         return take_split(typed, pack->split, error);
     case OPTION_VOCABULARY:
+        if (!*typed->value)
+            return crs_fail(error, typed->status, "%s: an empty name; give a data set or a checkpoint", typed->where);
         pack->vocabulary = typed->value;
         break;
     default:

@@ -64,8 +64,6 @@ crs_status crs_command_train(crs_comm *comm, int argc, char **argv, crs_error *e
         crs_fail(error, CRS_USAGE, "-o is missing: the folder of the run; usage: carousel train %s", train_cli.usage);
         goto out;
     }
-    if (crs_settings_check(settings, error))
-        goto out;
     crs_train(comm, settings, error);
 out:
     crs_free(&settings);

@@ -142,13 +142,10 @@ static bool parse_span(const char *text, double *seconds) {
 static crs_status set_every(const crs_typed *typed, crs_every *every, crs_error *error) {
     crs_every value = {0};
     const bool bare = typed->value[strspn(typed->value, "0123456789")] == 0;
-    if (bare) {
-        if (crs_typed_whole(typed, 1, INT64_MAX, &value.steps, error))
-            return error->status;
-    } else if (!parse_span(typed->value, &value.seconds)) {
-        return crs_fail(error, typed->status, "%s: '%.60s' won't do; give steps (500) or a time (90s, 30m, 1h30m)",
-                        typed->where, typed->value);
-    }
+    crs_error ours = {0};
+    if (bare ? crs_typed_whole(typed, 1, INT64_MAX, &value.steps, &ours) != CRS_OK
+             : !parse_span(typed->value, &value.seconds))
+        return crs_typed_refuse(typed, error, "steps (500) or a time (90s, 30m, 1h30m), above zero");
     *every = value;
     return CRS_OK;
 }
@@ -175,8 +172,7 @@ static crs_status set_path(const crs_typed *typed, char *out, crs_error *error) 
 static crs_status set_time(const crs_typed *typed, double *out, crs_error *error) {
     double seconds;
     if (!parse_span(typed->value, &seconds))
-        return crs_fail(error, typed->status, "%s: '%.60s' won't do; give a time, as 90s, 30m or 1h30m", typed->where,
-                        typed->value);
+        return crs_typed_refuse(typed, error, "a time above zero, as 90s, 30m or 1h30m");
     *out = seconds;
     return CRS_OK;
 }
@@ -241,6 +237,31 @@ static void seconds_text(double seconds, char *out, size_t size) {
     snprintf(out + strlen(out), size - strlen(out), "s");
 }
 
+/* Whether an option stands at what no one can type, for "by default": it is not written down. */
+static bool is_unset(const crs_config *config, const crs_option *o) {
+    const void *value = value_of(config, o);
+    if (o->kind == KIND_EVERY)
+        return ((const crs_every *)value)->steps <= 0 && ((const crs_every *)value)->seconds <= 0;
+    if (o->kind == KIND_WHOLE)
+        return *(const int64_t *)value < (int64_t)o->low;
+    if (o->kind == KIND_SHARE || o->kind == KIND_ABOVE)
+        return *(const double *)value < 0;
+    return false;
+}
+
+/* What stands for a default that depends on other options becomes that default; one that this optimizer has no use for
+ * stays unset. */
+static void resolve(crs_config *c) {
+    if (c->embed < 0)
+        c->embed = c->hidden;
+    if (c->beta1 < 0 && c->optimizer == CRS_ADAM)
+        c->beta1 = 0.9;
+    if (c->beta2 < 0 && (c->optimizer == CRS_ADAM || c->optimizer == CRS_RMSPROP))
+        c->beta2 = c->optimizer == CRS_ADAM ? 0.999 : 0.99;
+    if (c->epsilon < 0 && c->optimizer != CRS_SGD)
+        c->epsilon = c->optimizer == CRS_ADAGRAD ? 1e-10 : 1e-8;
+}
+
 void crs_option_text(const crs_config *config, int option, char *out, size_t size) {
     const crs_option *o = &crs_options[option];
     const void *value = value_of(config, o);
@@ -274,33 +295,22 @@ void crs_option_text(const crs_config *config, int option, char *out, size_t siz
         break;
     default:
         real_text(*(const double *)value, out, size);
+        if (is_unset(config, o))
+            snprintf(out, size, "default");
     }
 }
 
 /* ---- all of them ---- */
 
-/* Whether an option has a value of its own: one that means "by default" is not written down. */
-static bool has_value(const crs_config *config, const crs_option *o) {
-    const void *value = value_of(config, o);
-    if (o->kind == KIND_EVERY)
-        return ((const crs_every *)value)->steps > 0 || ((const crs_every *)value)->seconds > 0;
-    if (o->kind == KIND_WHOLE)
-        return *(const int64_t *)value >= (int64_t)o->low;
-    if (o->kind == KIND_SHARE || o->kind == KIND_ABOVE)
-        return *(const double *)value >= 0;
-    return true;
-}
-
 char *crs_config_text(const crs_config *given_config) {
     crs_config resolved = *given_config;
     const crs_config *config = &resolved;
-    if (resolved.embed < 0)
-        resolved.embed = resolved.hidden;
+    resolve(&resolved);
     char text[8192];
     size_t length = 0;
     for (int i = 0; i < crs_options_count; i++) {
         char value[64];
-        if (crs_options[i].class == CRS_OPTION_LOCAL || !has_value(config, &crs_options[i]))
+        if (crs_options[i].class == CRS_OPTION_LOCAL || is_unset(config, &crs_options[i]))
             continue;
         crs_option_text(config, i, value, sizeof value);
         length += (size_t)snprintf(text + length, sizeof text - length, "%s = %s\n", crs_options[i].name, value);
@@ -354,7 +364,11 @@ static void take(crs_config *to, const crs_config *from, const crs_option *o) {
     memcpy(field_of(to, o), value_of(from, o), sizes[o->kind]);
 }
 
-crs_status crs_settings_resume(crs_settings *settings, const crs_config *recorded, const char *run, crs_error *error) {
+crs_status crs_settings_resume(crs_settings *settings, const crs_config *recorded_config, const char *run,
+                               crs_error *error) {
+    crs_config resolved = *recorded_config;
+    const crs_config *recorded = &resolved;
+    resolve(&resolved); /* a default that was not written down is as good as one that was */
     const bool ends = given(settings, "epochs") || given(settings, "steps");
     for (int i = 0; i < crs_options_count; i++) {
         const crs_option *o = &crs_options[i];

@@ -128,6 +128,7 @@ static crs_status plan_ranks(crs_training *t, crs_error *error) {
     t->threads = crs_comm_threads(t->comm);
     if (t->config->threads > 0)
         t->threads = (int)t->config->threads;
+    t->settings->config.lane = t->plan.lanes.lane_rows; /* to be recorded: it shapes the sums */
     return CRS_OK;
 }
 
@@ -212,7 +213,8 @@ static crs_status prepare(crs_training *t, crs_checkpoint *checkpoint, crs_error
         resume_settings(t, checkpoint, path, error);
     else if (init)
         take_shape(t, checkpoint, path, error);
-    if (error->status == CRS_OK)
+    /* Only now is it known what was not given: of an option that needs another, the other may be the earlier run's. */
+    if (error->status == CRS_OK && crs_settings_check(t->settings, error) == CRS_OK)
         plan_length(t, checkpoint, error);
     if (crs_comm_agree(t->comm, error) != CRS_OK || t->finished)
         return error->status;

@@ -4,21 +4,32 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "carousel/train.h"
 
-/* What a message quotes of a long value. */
+/* What a message quotes of a value, and what follows where there is more. */
 enum { SHOWN = 60 };
+static const char more[] = "...";
+
+crs_status crs_typed_refuse(const crs_typed *typed, crs_error *error, const char *give, ...) {
+    char would_do[512];
+    va_list arguments;
+    va_start(arguments, give);
+    vsnprintf(would_do, sizeof would_do, give, arguments);
+    va_end(arguments);
+    const size_t length = strlen(typed->value);
+    size_t shown = length <= SHOWN ? length : SHOWN;
+    while (shown < length && shown > 0 && ((unsigned char)typed->value[shown] & 0xc0) == 0x80)
+        shown--; /* not within a character */
+    return crs_fail(error, typed->status, "%s: '%.*s%s' won't do; give %s", typed->where, (int)shown, typed->value,
+                    shown < length ? more : "", would_do);
+}
 
 static bool only(const char *text, const char *characters) {
     return *text && strspn(text, characters) == strlen(text);
-}
-
-static crs_status refuse_whole(const crs_typed *t, int64_t low, int64_t high, crs_error *error) {
-    return crs_fail(error, t->status, "%s: '%.*s' won't do; give a whole number from %" PRId64 " to %" PRId64, t->where,
-                    SHOWN, t->value, low, high);
 }
 
 crs_status crs_typed_whole(const crs_typed *typed, int64_t low, int64_t high, int64_t *out, crs_error *error) {
@@ -26,7 +37,7 @@ crs_status crs_typed_whole(const crs_typed *typed, int64_t low, int64_t high, in
     errno = 0;
     const int64_t value = strtoll(text, NULL, 10);
     if (!only(digits, "0123456789") || errno || value < low || value > high)
-        return refuse_whole(typed, low, high, error);
+        return crs_typed_refuse(typed, error, "a whole number from %" PRId64 " to %" PRId64, low, high);
     *out = value;
     return CRS_OK;
 }
@@ -35,20 +46,9 @@ crs_status crs_typed_seed(const crs_typed *typed, uint64_t *out, crs_error *erro
     errno = 0;
     const uint64_t value = strtoull(typed->value, NULL, 10);
     if (!only(typed->value, "0123456789") || errno)
-        return crs_fail(error, typed->status, "%s: '%.*s' won't do; give a whole number from 0 to %" PRIu64,
-                        typed->where, SHOWN, typed->value, UINT64_MAX);
+        return crs_typed_refuse(typed, error, "a whole number from 0 to %" PRIu64, UINT64_MAX);
     *out = value;
     return CRS_OK;
-}
-
-static crs_status refuse_real(const crs_typed *t, const crs_range *r, crs_error *error) {
-    char low[64] = "", high[64] = "";
-    if (r->low > -HUGE_VAL)
-        snprintf(low, sizeof low, " %s %g", r->above_low ? "above" : "from", r->low);
-    if (r->high < HUGE_VAL)
-        snprintf(high, sizeof high, " %s %g", r->below_high ? "below" : "to", r->high);
-    return crs_fail(error, t->status, "%s: '%.*s' won't do; give a number%s%s%s", t->where, SHOWN, t->value, low,
-                    *low && r->below_high ? " and" : "", high);
 }
 
 crs_status crs_typed_real(const crs_typed *typed, const crs_range *range, double *out, crs_error *error) {
@@ -57,7 +57,8 @@ crs_status crs_typed_real(const crs_typed *typed, const crs_range *range, double
     const bool plain = only(typed->value, "0123456789+-.eE") && !*end;
     if (!plain || !isfinite(value) || value < range->low || value > range->high ||
         (range->above_low && value <= range->low) || (range->below_high && value >= range->high))
-        return refuse_real(typed, range, error);
+        return crs_typed_refuse(typed, error, "a number %s %g to %s%g", range->above_low ? "above" : "from", range->low,
+                                range->below_high ? "below " : "", range->high);
     *out = value + 0.0; /* -0 is 0 */
     return CRS_OK;
 }
@@ -88,6 +89,17 @@ static int distance(const char *a, const char *b) {
     return row[n];
 }
 
+/* Whether the name is a whole part of what was typed: "rate" of "learning-rate". */
+static bool is_part(const char *typed, const char *name) {
+    const size_t length = strlen(name);
+    for (const char *at = typed; (at = strstr(at, name)) != NULL; at++) {
+        const bool begins = at == typed || at[-1] == '-' || at[-1] == '_';
+        if (begins && (at[length] == '-' || at[length] == '_' || at[length] == 0))
+            return true;
+    }
+    return false;
+}
+
 const char *crs_name_suggest(const char *name, const char *const *names, int count) {
     const char *best = NULL;
     int least = (int)strlen(name) / 3 + 1;
@@ -98,6 +110,9 @@ const char *crs_name_suggest(const char *name, const char *const *names, int cou
             best = names[i];
         }
     }
+    for (int i = 0; i < count && !best; i++)
+        if (is_part(name, names[i]))
+            best = names[i];
     return best;
 }
 
@@ -112,14 +127,23 @@ crs_status crs_typed_choice(const crs_typed *typed, const char *const *names, in
         length += (size_t)snprintf(list + length, sizeof list - length, "%s%s", i ? ", " : "", names[i]);
         CRS_ASSERT(length < sizeof list);
     }
-    return crs_fail(error, typed->status, "%s: '%.*s' won't do; give one of %s", typed->where, SHOWN, typed->value,
-                    list);
+    return crs_typed_refuse(typed, error, "one of %s", list);
 }
 
 /* ---- times ---- */
 
+/* Seconds in the unit that text begins with, below the unit before; 0 where it is none. */
+static double unit_of(const char *text, double before) {
+    static const char letters[] = "hms";
+    static const double units[] = {3600, 60, 1};
+    const char *letter = *text ? strchr(letters, *text) : NULL;
+    const double unit = letter ? units[letter - letters] : 0;
+    return unit < before ? unit : 0;
+}
+
 bool crs_parse_time(const char *text, double *seconds) {
-    double total = 0;
+    double total = 0, unit = HUGE_VAL;
+    const char *begin = text;
     if (!*text)
         return false;
     while (*text) {
@@ -128,12 +152,17 @@ bool crs_parse_time(const char *text, double *seconds) {
         const double number = strtod(text, &end);
         if (digits == 0 || end != text + digits || !isfinite(number))
             return false;
-        const double unit = *end == 'h' ? 3600 : *end == 'm' ? 60 : 1;
-        if (*end && !strchr("hms", *end))
+        if (!*end && text == begin)
+            unit = 1; /* seconds alone need no letter; behind hours or minutes one would have to guess */
+        else
+            unit = unit_of(end, unit);
+        if (unit == 0)
             return false;
         total += number * unit;
-        text = end + (*end != 0);
+        text = *end ? end + 1 : end;
     }
+    if (!isfinite(total))
+        return false;
     *seconds = total;
-    return isfinite(total);
+    return true;
 }
