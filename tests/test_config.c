@@ -138,9 +138,10 @@ static void test_times(void) {
         const char *text;
         double seconds;
     } good[] = {{"90", 90},        {"90s", 90}, {"30m", 1800}, {"1h30m", 5400}, {"2.5h", 9000},
-                {"1h30m5s", 5405}, {".5m", 30}, {"0", 0},      {"1m90s", 150}, {"1h5s", 3605}};
-    static const char *const bad[] = {"",    " ",    "h",   "m5",  "-5s", "+5",  "5d",   "5 m", "1e3",
-                                      "0x5", "1..5", "nan", "inf", ".",   "5ss", "1,5h", "5M",  "5s ", "1h30", "30m1h", "1h1h", "5s5", "1m5m"};
+                {"1h30m5s", 5405}, {".5m", 30}, {"0", 0},      {"1m90s", 150},  {"1h5s", 3605}};
+    static const char *const bad[] = {"",    " ",   "h",    "m5",    "-5s",  "+5",  "5d",  "5 m",
+                                      "1e3", "0x5", "1..5", "nan",   "inf",  ".",   "5ss", "1,5h",
+                                      "5M",  "5s ", "1h30", "30m1h", "1h1h", "5s5", "1m5m"};
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         double seconds = -1;
         CU_ASSERT(crs_parse_time(good[i].text, &seconds));
@@ -215,7 +216,8 @@ static void test_round_trip(void) {
     crs_free(&text);
 }
 
-/* What is recorded of a moment's decay that no one gave is what the optimizer takes, and nothing where it takes none. */
+/* What is recorded of a moment's decay that no one gave is what the optimizer takes, and nothing where it takes none.
+ */
 static void test_defaults(void) {
     static const char *const names[] = {"beta1", "beta2", "epsilon"};
     static const bool used[CRS_OPTIMIZERS][3] = {
@@ -463,13 +465,19 @@ static void test_resume(void) {
 }
 
 int main(int argc, char **argv) {
-    static const harness_test tests[] = {HARNESS_TEST(test_values),     HARNESS_TEST(test_limits),
-                                         HARNESS_TEST(test_times),      HARNESS_TEST(test_names),
-                                         HARNESS_TEST(test_round_trip), HARNESS_TEST(test_bad_text),
-                                         HARNESS_TEST(test_lines),      HARNESS_TEST(test_defaults),
+    static const harness_test tests[] = {HARNESS_TEST(test_values),
+                                         HARNESS_TEST(test_limits),
+                                         HARNESS_TEST(test_times),
+                                         HARNESS_TEST(test_names),
+                                         HARNESS_TEST(test_round_trip),
+                                         HARNESS_TEST(test_bad_text),
+                                         HARNESS_TEST(test_lines),
+                                         HARNESS_TEST(test_defaults),
                                          HARNESS_TEST(test_long_values),
-                                         HARNESS_TEST(test_files),      HARNESS_TEST(test_contradictions),
-                                         HARNESS_TEST(test_resume),     HARNESS_END};
+                                         HARNESS_TEST(test_files),
+                                         HARNESS_TEST(test_contradictions),
+                                         HARNESS_TEST(test_resume),
+                                         HARNESS_END};
     harness_add("config", tests);
     return harness_run(argc, argv);
 }
