@@ -16,7 +16,7 @@ check "a line of metrics a step" test -s "$WORK/out.d/run/metrics.jsonl"
 says "perplexity is told" "$out" "perplexity"
 equal "a sample ends the results" "$([ "$(tail -c 600 "$out" | wc -m)" -gt 500 ] && echo yes)" yes
 says "it says what is next" "$err" "carousel sample run/"
-equal "no words of the launcher" "$(grep -c 'Primary job\|prterun\|mpirun detected' "$err")" 0
+equal "no words of the launcher" "$(grep -c 'Primary job\|mpirun detected' "$err")" 0
 expect 0 "again, it starts over" quickstart --seconds=2 "$WORK/text"
 
 refuses() {
