@@ -68,9 +68,9 @@ static crs_status take(void *context, int option, const crs_typed *typed, crs_er
 static const crs_cli bench_cli = {
     .name = "bench",
     .usage = "[OPTION]...",
-    .about = "Measure this machine's fused multiply-adds and memory, each kernel, and whole training\n"
-             "steps of a few models, or of the one that the options describe; all in one run, in\n"
-             "less than a minute. Under mpirun, all ranks at once.",
+    .about = "Measure this machine's fused multiply-adds and memory, each kernel, and whole\n"
+             "training steps of a few models, or of the one that the options describe; all in\n"
+             "one run, in less than a minute. Under mpirun, all ranks at once.",
     .more = "Examples:\n"
             "  carousel bench --threads=1\n"
             "  carousel bench --hidden=256 --batch=64\n"

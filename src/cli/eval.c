@@ -46,7 +46,7 @@ static const crs_cli eval_cli = {
              "The same number at any number of ranks and threads.",
     .more = "Examples:\n"
             "  carousel eval run/best.h5 shakespeare.h5\n"
-            "  mpirun -n 4 carousel eval --streams=64 --split=validation run/best.h5 shakespeare.h5\n",
+            "  mpirun -n 4 carousel eval --streams=64 run/best.h5 shakespeare.h5\n",
     .operands = operands,
     .operands_least = 2,
     .operands_most = 2,

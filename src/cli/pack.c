@@ -77,7 +77,7 @@ static crs_status take(void *context, int option, const crs_typed *typed, crs_er
 static const crs_cli pack_cli = {
     .name = "pack",
     .usage = "text [OPTION]... -o DATA.h5 FILE...",
-    .about = "Turn text into a data set; - is standard input. Files are taken one after the other.",
+    .about = "Turn text into a data set; - is standard input. Several files are taken as one.",
     .more = "Examples:\n"
             "  carousel pack text -o shakespeare.h5 input.txt\n"
             "  cat src/*.c | carousel pack text -o code.h5 --level=byte -\n",

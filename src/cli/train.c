@@ -17,8 +17,9 @@ static crs_status take(void *context, int option, const crs_typed *typed, crs_er
 static crs_cli train_cli = {
     .name = "train",
     .usage = "[OPTION]... DATA.h5 -o RUN",
-    .about = "Train a network on a data set; checkpoints go to the folder RUN. The same command,\n"
-             "run again, goes on where the last one stopped. Defaults stand in parentheses.",
+    .about = "Train a network on a data set; checkpoints go to the folder RUN. The same\n"
+             "command, run again, goes on where the last one stopped. Defaults stand in\n"
+             "parentheses.",
     .more = "Examples:\n"
             "  carousel train shakespeare.h5 -o run\n"
             "  mpirun -n 8 carousel train shakespeare.h5 -o run --hidden=512 --dropout=0.3\n"
