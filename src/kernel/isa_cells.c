@@ -11,35 +11,45 @@ CRS_INLINE vf tanh_slope(vf t) {
     return fma_(-t, t, all(1.0f));
 }
 
-CRS_INLINE void lstm_forward(const crs_cell_step *s, const bool peephole) {
-    for (int r = 0; r < s->rows; r++) {
-        float *gates = s->gates + r * s->gates_row;
-        for (int u = 0; u < CRS_BLOCK; u += VL) {
-            float *z = gates + u;
-            vf c = load(s->c_before + r * s->row + u);
-            vf zi = load(z), zf = load(z + 16), zo = load(z + 48);
-            if (peephole) {
-                zi = fma_(load(s->peephole + u), c, zi);
-                zf = fma_(load(s->peephole + s->peephole_row + u), c, zf);
-            }
-            /* One division gives i, f and g, another o and tanh c: dividing is the dear part. */
-            vf di = logistic_denominator(zi), df = logistic_denominator(zf), e = tanh_numerator(load(z + 32));
-            vf dg = e + all(2.0f), both = di * df, inverse = all(1.0f) / (both * dg);
-            vf i = inverse * (df * dg), f = inverse * (di * dg), g = with_sign(e * (inverse * both), load(z + 32));
-            c = fma_(f, c, i * g);
-            if (peephole)
-                zo = fma_(load(s->peephole + 2 * s->peephole_row + u), c, zo);
-            vf outer = logistic_denominator(zo), ec = tanh_numerator(c), dc = ec + all(2.0f);
-            inverse = all(1.0f) / (outer * dc);
-            vf o = inverse * dc, t = with_sign(ec * (inverse * outer), c);
-            store(z, i);
-            store(z + 16, f);
-            store(z + 32, g);
-            store(z + 48, o);
-            store(s->c + r * s->row + u, c);
-            store(s->h + r * s->row + u, o * t);
-        }
+/* Input and forget gates, candidate and cell state of a row. One division gives three of them: dividing is the dear
+ * part. */
+CRS_INLINE void lstm_cell(const crs_cell_step *s, const bool peephole, int r, int u) {
+    float *z = s->gates + r * s->gates_row + u;
+    vf c = load(s->c_before + r * s->row + u), zi = load(z), zf = load(z + 16), zg = load(z + 32);
+    if (peephole) {
+        zi = fma_(load(s->peephole + u), c, zi);
+        zf = fma_(load(s->peephole + s->peephole_row + u), c, zf);
     }
+    vf di = logistic_denominator(zi), df = logistic_denominator(zf), e = tanh_numerator(zg);
+    vf dg = e + all(2.0f), both = di * df, inverse = all(1.0f) / (both * dg);
+    vf i = inverse * (df * dg), f = inverse * (di * dg), g = with_sign(e * (inverse * both), zg);
+    store(z, i);
+    store(z + 16, f);
+    store(z + 32, g);
+    store(s->c + r * s->row + u, fma_(f, c, i * g));
+}
+
+/* Output gate and hidden state. */
+CRS_INLINE void lstm_output(const crs_cell_step *s, const bool peephole, int r, int u) {
+    float *z = s->gates + r * s->gates_row + u;
+    vf c = load(s->c + r * s->row + u), zo = load(z + 48);
+    if (peephole)
+        zo = fma_(load(s->peephole + 2 * s->peephole_row + u), c, zo);
+    vf outer = logistic_denominator(zo), e = tanh_numerator(c), dc = e + all(2.0f);
+    vf inverse = all(1.0f) / (outer * dc);
+    vf o = inverse * dc, t = with_sign(e * (inverse * outer), c);
+    store(z + 48, o);
+    store(s->h + r * s->row + u, o * t);
+}
+
+/* Two loops: in one, each row would be a single long chain, of which the processor sees too few at a time. */
+CRS_INLINE void lstm_forward(const crs_cell_step *s, const bool peephole) {
+    for (int r = 0; r < s->rows; r++)
+        for (int u = 0; u < CRS_BLOCK; u += VL)
+            lstm_cell(s, peephole, r, u);
+    for (int r = 0; r < s->rows; r++)
+        for (int u = 0; u < CRS_BLOCK; u += VL)
+            lstm_output(s, peephole, r, u);
 }
 
 CRS_INLINE void lstm_backward(const crs_cell_step *s, const bool peephole) {
@@ -162,7 +172,7 @@ double CRS_ISA(crs_softmax)(float *values, int columns, uint32_t target) {
     for (int j = CRS_BLOCK; j < padded; j += CRS_BLOCK)
         for (int p = 0; p < PARTS; p++) {
             vf x = load(values + j + p * VL);
-            top[p] = select(x > top[p], x, top[p]);
+            top[p] = max_(x, top[p]);
         }
     for (int p = 0; p < PARTS; p++)
         for (int i = 0; i < VL; i++)
