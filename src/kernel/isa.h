@@ -58,6 +58,22 @@ CRS_INLINE vf select(vi mask, vf a, vf b) {
     return (vf)((mask & (vi)a) | (~mask & (vi)b));
 }
 
+/* The lesser (greater) one, one instruction each; where one is NaN, b. */
+CRS_INLINE vf min_(vf a, vf b) {
+    vf r;
+    CRS_SIMD
+    for (int i = 0; i < VL; i++)
+        r[i] = a[i] < b[i] ? a[i] : b[i];
+    return r;
+}
+CRS_INLINE vf max_(vf a, vf b) {
+    vf r;
+    CRS_SIMD
+    for (int i = 0; i < VL; i++)
+        r[i] = a[i] > b[i] ? a[i] : b[i];
+    return r;
+}
+
 /* 2^n * e^r = e^x with n an integer and |r| <= ln 2 / 2. *power: 2^n; returns e^r - 1. Coefficients: a least-maximum
  * fit of (e^r - 1 - r) / r^2, error 3e-9. x within [-87, 88]; a NaN stays one. */
 CRS_INLINE vf reduced_expm1(vf x, vf *power) {
@@ -70,15 +86,15 @@ CRS_INLINE vf reduced_expm1(vf x, vf *power) {
     p = fma_(p, r, all(0x1.55545cp-5f));
     p = fma_(p, r, all(0x1.55548ep-3f));
     p = fma_(p, r, all(0.5f));
-    *power = (vf)((((vi)shifted - (vi)magic) + 127) << 23);
+    *power = (vf)(((vu)shifted << 23) + (127u << 23)); /* what the magic number adds is shifted out */
     return fma_(p, r * r, r);
 }
 
 /* e^x within 2 ulp; 0 below -87, e^88 above 88. */
 CRS_INLINE vf exp_(vf x) {
-    vf power, y = select(x > all(88.0f), all(88.0f), x);
+    vf power, y = min_(all(88.0f), x);
     vi gone = y < all(-87.0f);
-    y = select(gone, all(-87.0f), y);
+    y = max_(all(-87.0f), y);
     vf q = reduced_expm1(y, &power);
     return select(gone, all(0.0f), fma_(power, q, power));
 }
@@ -86,17 +102,14 @@ CRS_INLINE vf exp_(vf x) {
 /* The logistic function is 1 / this: 1 + e^-x, with x held to +-30 so that products of three denominators are finite.
  */
 CRS_INLINE vf logistic_denominator(vf x) {
-    vf power, y = -x;
-    y = select(y > all(30.0f), all(30.0f), y);
-    y = select(y < all(-30.0f), all(-30.0f), y);
-    vf q = reduced_expm1(y, &power);
+    vf power, q = reduced_expm1(max_(all(-30.0f), min_(all(30.0f), -x)), &power);
     return all(1.0f) + fma_(power, q, power);
 }
 
 /* tanh |x| = e / (e + 2) with e = expm1(2 |x|), which keeps small x exact. */
 CRS_INLINE vf tanh_numerator(vf x) {
     vf power, y = (vf)((vi)x & ~(vi)all(-0.0f));
-    y = select(y > all(10.0f), all(10.0f), y);
+    y = min_(all(10.0f), y);
     vf q = reduced_expm1(y + y, &power);
     return fma_(power, q, power - all(1.0f));
 }
@@ -116,18 +129,28 @@ CRS_INLINE vf tanh_(vf x) {
 
 /* ---- fixed point: a float in steps of 2^-32 as an int64. Exact rounding by adding 1.5 * 2^20 in double, whose last
  * place is 2^-32 there; in range when |x| <= 2^19. Half vectors of VL / 2 doubles. ---- */
-enum { HALF = VL / 2 };
+#define HALF (VL / 2)
 typedef float hf __attribute__((vector_size(HALF * 4), may_alias));
 typedef double hd __attribute__((vector_size(HALF * 8), may_alias));
 typedef int64_t hi __attribute__((vector_size(HALF * 8), may_alias));
 typedef uint64_t hu __attribute__((vector_size(HALF * 8), may_alias)); /* for adding: a refused value may wrap a sum */
 
+/* One instruction, where convertvector takes five. */
+CRS_INLINE hd widen(const float *x) {
+#if HALF == 8
+    return (hd){x[0], x[1], x[2], x[3], x[4], x[5], x[6], x[7]};
+#elif HALF == 4
+    return (hd){x[0], x[1], x[2], x[3]};
+#else
+    return (hd){x[0], x[1]};
+#endif
+}
+
 /* sums[0..VL) += fixed(x[0..VL)), read from memory. */
 CRS_INLINE void add_fixed_vector(const float *x, int64_t *sums) {
     for (int part = 0; part < 2; part++) {
-        hd wide = __builtin_convertvector(*(const hf *)(x + part * HALF), hd);
         const hd magic = 0x1.8p20 - (hd){0};
-        hu fixed = (hu)(wide + magic) - (hu)magic;
+        hu fixed = (hu)(widen(x + part * HALF) + magic) - (hu)magic;
         *(hu *)(sums + part * HALF) += fixed;
     }
 }
