@@ -147,9 +147,9 @@ static double weight_gradient(site *s, bool exact) {
     const int n = s->n < PIECE ? s->n : PIECE;
     for (int group = 0; group < s->groups; group++) {
         const int columns = columns_of(s, group), width = s->kernels->outer_width[columns / CRS_BLOCK];
-        crs_outer o = {.n = n, .blocks = columns / CRS_BLOCK, .k = s->shape->hidden, .a = s->packed, .b = s->panel};
+        const crs_stretch stretch = {n, s->packed, s->panel};
+        crs_outer o = {.stretches = 1, .stretch = &stretch, .blocks = columns / CRS_BLOCK, .k = s->shape->hidden};
         o.tiles = o.end_tile = (o.k + width - 1) / width;
-        o.b_block = (ptrdiff_t)n * CRS_BLOCK;
         o.sums = s->sums + first_of(s, group) * o.k;
         o.refused = &s->refused;
         if (exact)

@@ -49,23 +49,28 @@ CRS_INLINE void tile(const int width, const int blocks, const outer_float *p, in
     for (int k = 0; k < width; k++)
         for (int j = 0; j < blocks; j++)
             __builtin_prefetch(sums + k * sums_row + j * CRS_BLOCK, 1);
-    outer_tile(width, blocks, o, k_first, column, parked);
-    for (int k = 0; k < width; k++)
-        for (int j = 0; j < blocks * PARTS; j++)
-            store(sums + k * sums_row + j * VL, load(sums + k * sums_row + j * VL) + load(&parked[k][j * VL]));
+    for (int i = 0; i < o->stretches; i++) {
+        outer_tile(width, blocks, &o->stretch[i], k_first, column, parked);
+        for (int k = 0; k < width; k++)
+            for (int j = 0; j < blocks * PARTS; j++)
+                store(sums + k * sums_row + j * VL, load(sums + k * sums_row + j * VL) + load(&parked[k][j * VL]));
+    }
 }
 
 #define TILE_OPERANDS outer_float
 #include "isa_tiles.h"
 
 void CRS_ISA(crs_outer_float)(const crs_outer *p, float *sums) {
-    const outer_float o = {p, sums};
 #if VL == 16
+    const outer_float o = {p, sums};
     for (int tile = p->first_tile; tile < p->end_tile; tile++)
         tile_of(outer_width_of(p, tile), p->blocks, &o, tile);
 #else
-    for (int block = 0; block < p->blocks; block++)
-        for (int tile = p->first_tile; tile < p->end_tile; tile++)
-            tiles[outer_width_of(p, tile) - 1](&o, tile, block * CRS_BLOCK);
+    crs_outer one = *p;
+    const outer_float o = {&one, sums};
+    for (one.stretches = 1; one.stretch < p->stretch + p->stretches; one.stretch++)
+        for (int block = 0; block < p->blocks; block++)
+            for (int tile = p->first_tile; tile < p->end_tile; tile++)
+                tiles[outer_width_of(p, tile) - 1](&o, tile, block * CRS_BLOCK);
 #endif
 }

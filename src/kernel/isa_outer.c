@@ -14,8 +14,8 @@ static __attribute__((noinline)) void add_fixed_row(const float *values, int blo
     *refused += count_mask(bad);
 }
 
-/* One tile: all of n in registers, then into the int64 sums, which were asked for before the loop. first: the tile's
- * number. */
+/* One tile: all of a stretch in registers, then into the int64 sums, which stay in the first-level cache from stretch to
+ * stretch. first: the tile's number. */
 CRS_INLINE void tile(const int width, const int blocks, const crs_outer *p, int first, int column) {
     const int k_first = crs_share(p->k, first, p->tiles), sums_row = p->blocks * CRS_BLOCK;
     int64_t *sums = p->sums + (ptrdiff_t)k_first * sums_row + column;
@@ -23,23 +23,27 @@ CRS_INLINE void tile(const int width, const int blocks, const crs_outer *p, int 
     for (int k = 0; k < width; k++)
         for (int j = 0; j < blocks * 2; j++)
             __builtin_prefetch(sums + k * sums_row + j * 8, 1);
-    outer_tile(width, blocks, p, k_first, column, parked);
-    for (int k = 0; k < width; k++)
-        add_fixed_row(parked[k], blocks, sums + k * sums_row, p->refused);
+    for (int i = 0; i < p->stretches; i++) {
+        outer_tile(width, blocks, &p->stretch[i], k_first, column, parked);
+        for (int k = 0; k < width; k++)
+            add_fixed_row(parked[k], blocks, sums + k * sums_row, p->refused);
+    }
 }
 
 #define TILE_OPERANDS crs_outer
 #include "isa_tiles.h"
 
-/* Where a tile has one block, that block of b stays in the first-level cache from tile to tile. */
+/* Where a tile has one block, that block of a stretch stays in the first-level cache from tile to tile. */
 void CRS_ISA(crs_outer)(const crs_outer *p) {
 #if VL == 16
     for (int tile = p->first_tile; tile < p->end_tile; tile++)
         tile_of(outer_width_of(p, tile), p->blocks, p, tile);
 #else
-    for (int block = 0; block < p->blocks; block++)
-        for (int tile = p->first_tile; tile < p->end_tile; tile++)
-            tiles[outer_width_of(p, tile) - 1](p, tile, block * CRS_BLOCK);
+    crs_outer one = *p;
+    for (one.stretches = 1; one.stretch < p->stretch + p->stretches; one.stretch++)
+        for (int block = 0; block < p->blocks; block++)
+            for (int tile = p->first_tile; tile < p->end_tile; tile++)
+                tiles[outer_width_of(p, tile) - 1](&one, tile, block * CRS_BLOCK);
 #endif
 }
 

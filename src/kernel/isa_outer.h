@@ -5,7 +5,7 @@
 #include "isa.h"
 
 /* parked[k][j] = sum over n in order of a(n, k_first + k) * b(n, column + j), k < width, j < blocks * 16. */
-CRS_INLINE void outer_tile(const int width, const int blocks, const crs_outer *p, int k_first, int column,
+CRS_INLINE void outer_tile(const int width, const int blocks, const crs_stretch *s, int k_first, int column,
                            float parked[12][CRS_GROUP]) {
     vf acc[12][4 * PARTS];
 #pragma GCC unroll 16
@@ -13,9 +13,9 @@ CRS_INLINE void outer_tile(const int width, const int blocks, const crs_outer *p
 #pragma GCC unroll 16
         for (int j = 0; j < blocks * PARTS; j++)
             acc[k][j] = (vf){0};
-    const ptrdiff_t b_block = p->b_block;
-    const float *a = p->a + (ptrdiff_t)k_first * p->n, *b = p->b + column / CRS_BLOCK * b_block;
-    for (int n = p->n; n > 0; n--, a += width, b += CRS_BLOCK) {
+    const ptrdiff_t b_block = (ptrdiff_t)s->n * CRS_BLOCK;
+    const float *a = s->a + (ptrdiff_t)k_first * s->n, *b = s->b + column / CRS_BLOCK * b_block;
+    for (int n = s->n; n > 0; n--, a += width, b += CRS_BLOCK) {
         vf w[4 * PARTS];
 #pragma GCC unroll 16
         for (int j = 0; j < blocks; j++)

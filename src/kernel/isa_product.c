@@ -9,8 +9,11 @@ CRS_INLINE void tile(const int rows, const int blocks, const crs_product *p, int
     float *c = p->c + first * p->c_row + column;
     for (int r = 0; r < rows; r++) {
         const float *from = c + r * p->c_row;
-        if (p->start)
+        if (p->start) {
+            for (int j = 0; j < blocks; j++)
+                __builtin_prefetch(from + j * CRS_BLOCK, 1);
             from = p->start + (p->index ? (ptrdiff_t)p->index[first + r] * p->start_row : 0) + column;
+        }
 #pragma GCC unroll 16
         for (int j = 0; j < blocks * PARTS; j++)
             acc[r][j] = load(from + j * VL);
@@ -19,9 +22,11 @@ CRS_INLINE void tile(const int rows, const int blocks, const crs_product *p, int
     const crs_chain *chain = p->chain, *last = p->chain + p->chains;
     const float *panel = chain->panel + column, *a = chain->a + first * chain->a_row, *end = a + chain->segment;
     ptrdiff_t a_row = chain->a_row, panel_row = chain->panel_row;
+    const float *ahead = a + (p->ahead ? p->ahead : rows * a_row);
     for (int segment = 0;;) {
         vf w[4 * PARTS];
-        __builtin_prefetch(a + rows * a_row); /* the next tile's rows */
+        __builtin_prefetch(ahead);
+        ahead += CRS_BLOCK / 2; /* up to eight rows, where they stand close */
 #pragma GCC unroll 16
         for (int j = 0; j < blocks * PARTS; j++)
             w[j] = load(panel + j * VL);
@@ -46,6 +51,7 @@ CRS_INLINE void tile(const int rows, const int blocks, const crs_product *p, int
                 break;
             }
             end = a + chain->segment;
+            ahead = a + (p->ahead ? p->ahead : rows * a_row);
         }
     }
 #pragma GCC unroll 16

@@ -27,18 +27,25 @@ typedef struct crs_product {
     const float *start;    /* NULL: go on from what stands in c; otherwise start[index[row] * start_row ...] */
     const uint32_t *index; /* [rows]; NULL: the same start for every row */
     ptrdiff_t start_row;
+    ptrdiff_t ahead; /* what is asked for while computing: a from this many floats on; 0: the next rows of a */
     int chains;
     crs_chain chain[2];
 } crs_product;
 
-/* sums[k][j] += fixed(sum over n of a(n, k) * b(n, j)), j < blocks * 16, for the k of some tiles: tile i of `tiles` has
- * the k from crs_share(k, i, tiles) on, none more than outer_width of these blocks. */
-typedef struct crs_outer {
-    int n, blocks;
-    int k, tiles, first_tile, end_tile;
+/* Rows that are summed as floats. */
+typedef struct crs_stretch {
+    int n;
     const float *a; /* [tile][n][width of the tile]: tile i begins at its first k times n */
-    const float *b; /* [blocks][b_block / 16][16] */
-    ptrdiff_t b_block;
+    const float *b; /* [blocks][n][16] */
+} crs_stretch;
+
+/* sums[k][j] += for each stretch fixed(sum over n of a(n, k) * b(n, j)), j < blocks * 16, for the k of some tiles: tile
+ * i of `tiles` has the k from crs_share(k, i, tiles) on, none more than outer_width of these blocks. */
+typedef struct crs_outer {
+    int stretches;
+    const crs_stretch *stretch;
+    int blocks;
+    int k, tiles, first_tile, end_tile;
     int64_t *sums; /* [k][blocks * 16] */
     int64_t *refused;
 } crs_outer;

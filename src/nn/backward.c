@@ -38,13 +38,14 @@ static void product_in_parts(const crs_kernels *kernels, crs_product *p) {
 /* out[rows][groups' columns] = start + the gradients of the sums of rows n on, times a transposed weight, one group of
  * columns. */
 static void transposed_product(const crs_pass *pass, int l, bool hidden, int group, ptrdiff_t n, int rows, float *out,
-                               const float *start) {
+                               const float *start, ptrdiff_t ahead) {
     const crs_model *m = pass->model;
     const crs_layer *layer = &m->layers[l];
     const crs_groups *g = hidden ? &m->hidden_groups : &layer->input_groups;
     const int first = crs_group_first(g, group), columns = crs_group_columns(g, group);
     const ptrdiff_t all = hidden ? crs_h_all(m) : crs_x_all(m);
     crs_product p = {.rows = rows, .blocks = columns / CRS_BLOCK, .c = out + first, .c_row = g->padded, .start = start};
+    p.ahead = ahead;
     p.chains = 1;
     p.chain[0] = crs_chain_of_gates(m, pass->workspace->gates[l], pass->n, n, hidden);
     p.chain[0].panel = (hidden ? layer->transposed_hh : layer->transposed_ih) + first * all;
@@ -71,6 +72,8 @@ static void step(const crs_pass *pass, int l, int group, int t, int first_row, i
     s.dh_before = t > 0 ? dh + at - one : NULL;
     s.peephole = m->parameters + m->layers[l].peephole + unit;
     s.peephole_row = hidden;
+    if (s.c_before) /* the next group's */
+        crs_fetch_units(m, s.c_before + CRS_BLOCK, rows, CRS_BLOCK);
     m->kernels->backward[m->shape.cell](&s);
 }
 
@@ -84,10 +87,10 @@ static void backward_inputs(const crs_pass *pass, const crs_worker *worker, int 
     for (int group = crs_share(g->groups, worker->member, worker->team_size);
          group < crs_share(g->groups, worker->member + 1, worker->team_size); group++) {
         if (worker->all_rows)
-            transposed_product(pass, l, false, group, 0, pass->n, dx, zeros);
+            transposed_product(pass, l, false, group, 0, pass->n, dx, zeros, 0);
         for (int t = 0; t < pass->batch->steps && !worker->all_rows; t++) {
             const ptrdiff_t n = (ptrdiff_t)t * pass->batch->rows + worker->first_row;
-            transposed_product(pass, l, false, group, n, rows, dx + n * g->padded, zeros);
+            transposed_product(pass, l, false, group, n, rows, dx + n * g->padded, zeros, 0);
         }
     }
     if (worker->team_size > 1) {
@@ -106,10 +109,15 @@ static void backward_time(const crs_pass *pass, const crs_worker *worker, int l,
 #pragma omp barrier
     }
     const int hidden = m->hidden_groups.groups, inputs = m->layers[l].input_groups.groups;
-    for (int group = crs_share(hidden, member, size); t > 0 && group < crs_share(hidden, member + 1, size); group++)
-        transposed_product(pass, l, true, group, n, rows, dh + (n - pass->batch->rows) * m->hidden_padded, NULL);
-    for (int group = crs_share(inputs, member, size); dx && group < crs_share(inputs, member + 1, size); group++)
-        transposed_product(pass, l, false, group, n, rows, dx + n * m->layers[l].inputs_padded, zeros);
+    const int last_hidden = t > 0 ? crs_share(hidden, member + 1, size) : 0;
+    const int last_input = dx ? crs_share(inputs, member + 1, size) : 0;
+    const ptrdiff_t before = -(ptrdiff_t)pass->batch->rows * m->gates.row;
+    for (int group = crs_share(hidden, member, size); group < last_hidden; group++)
+        transposed_product(pass, l, true, group, n, rows, dh + (n - pass->batch->rows) * m->hidden_padded, NULL,
+                           group == last_hidden - 1 && last_input == 0 ? before : 0);
+    for (int group = crs_share(inputs, member, size); group < last_input; group++)
+        transposed_product(pass, l, false, group, n, rows, dx + n * m->layers[l].inputs_padded, zeros,
+                           group == last_input - 1 && t > 0 ? before : 0);
     if (size > 1) {
 #pragma omp barrier
     }

@@ -111,6 +111,9 @@ static void step(const crs_pass *pass, int l, int group, int t, int first_row, i
     const crs_workspace *w = pass->workspace;
     const ptrdiff_t n = (ptrdiff_t)t * pass->batch->rows + first_row, hidden = m->hidden_padded;
     const ptrdiff_t before = n * hidden + crs_unit_first(m, group), after = before + pass->batch->rows * hidden;
+    crs_fetch_units(m, w->h[l] + after, rows, crs_units(m, group));
+    if (w->c[l])
+        crs_fetch_units(m, w->c[l] + after, rows, crs_units(m, group));
     recurrent_product(pass, l, group, n, rows);
     crs_cell_step s = {.rows = rows, .blocks = crs_units(m, group) / CRS_BLOCK, .row = hidden};
     s.gates = crs_gates_at(m, w->gates[l], pass->n, group, n);

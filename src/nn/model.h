@@ -113,8 +113,9 @@ struct crs_workspace {
     int64_t *losses; /* [threads][CRS_SUM_TRAILER], a cache line each */
     /* the weight gradient's pieces: a lane's rows over some time */
     int piece;                    /* most (time, row) pairs of one */
+    int panel_pairs;              /* most of those that a thread gathers at a time, but for one long piece */
     float *columns_x, *columns_h; /* packed columns of all pieces, [tile][n][width] each */
-    float **panel;                /* [threads]: [block][piece][16], a group's gradients in one run */
+    float **panel;                /* [threads]: of each piece of a run [block][n][16], a group's gradients */
     float **scatter;              /* [threads]: [piece][64 or E padded] */
     int *slot_of;                 /* [V]: -1, or the slot of a token in this piece */
     int *slot;                    /* [steps * rows], by piece */
@@ -198,6 +199,14 @@ crs_chain crs_chain_of_gates(const crs_model *m, const float *gates, int rows, p
 
 /* The input of a layer as rows: x(t, row) = base + (t * rows + row) * *length. */
 const float *crs_layer_input(const crs_pass *pass, int layer, int *length);
+
+/* A group's units of `rows` rows of h or c, asked for. Always inlined: gcc drops calls that do no more than this. */
+static inline __attribute__((always_inline)) void crs_fetch_units(const crs_model *m, const float *at, int rows,
+                                                                  int units) {
+    for (int r = 0; r < rows; r++)
+        for (int u = 0; u < units; u += CRS_BLOCK)
+            __builtin_prefetch(at + r * m->hidden_padded + u, 1);
+}
 
 /* Called by every thread of a parallel region. */
 void crs_forward(const crs_pass *pass, const crs_worker *worker);

@@ -87,33 +87,60 @@ static void pack(const crs_pass *pass, const crs_worker *worker, const columns *
     }
 }
 
-/* A group's columns of a piece as [block][n][16]: rows of `from` are `row` floats apart. Returns it. */
-static const float *gather(const crs_pass *pass, const piece *p, const float *from, ptrdiff_t row, int count,
-                           float *to) {
-    const int rows = p->end_row - p->first_row;
-    for (int block = 0; block < count; block += CRS_BLOCK) {
-        float *out = to + (ptrdiff_t)block * p->n;
-        for (int t = p->first_time; t < p->end_time; t++) {
-            const float *at = from + ((ptrdiff_t)t * pass->batch->rows + p->first_row) * row + block;
-            for (int r = 0; r < rows; r++, at += row, out += CRS_BLOCK)
-                memcpy(out, at, CRS_BLOCK * sizeof *out);
-        }
-    }
-    return to;
+/* The rows of a piece stand apart, so that they must be asked for: this many time steps before they are copied. */
+enum { AHEAD = 3 };
+
+/* A group's columns of a piece as [block][n][16]: rows of `from` are `row` floats apart. */
+static void gather(const crs_pass *pass, const piece *p, const float *from, ptrdiff_t row, int count, float *to) {
+    const ptrdiff_t step = pass->batch->rows * row, block = (ptrdiff_t)p->n * CRS_BLOCK;
+    const float *at = from + ((ptrdiff_t)p->first_time * pass->batch->rows + p->first_row) * row;
+    for (int t = p->first_time; t < p->end_time; t++, at += step)
+        for (int r = 0; r < p->end_row - p->first_row; r++, to += CRS_BLOCK)
+            for (int j = 0; j * CRS_BLOCK < count; j++) {
+                const float *line = at + r * row + j * CRS_BLOCK;
+                __builtin_prefetch(line + AHEAD * step);
+                memcpy(to + j * block, line, CRS_BLOCK * sizeof *to);
+            }
 }
 
-/* sums[k][count] += the outer products of some tiles of c and `count` columns of a gathered panel from b on. */
-static void outer(const crs_pass *pass, const piece *p, const columns *c, int first, int end, const float *b, int count,
+/* Neighbouring pieces whose gathered columns stay in the second-level cache together. */
+enum { RUN_PIECES = 32 };
+typedef struct run {
+    int first, pieces;
+    piece piece[RUN_PIECES];
+    float *panel[RUN_PIECES];
+} run;
+
+/* The run from a piece on; `count` columns of each will be gathered. */
+static void run_from(const crs_pass *pass, const crs_worker *worker, int first, int count, run *r) {
+    const int pieces = pieces_of(pass);
+    int n = 0;
+    r->first = first;
+    for (r->pieces = 0; r->pieces < RUN_PIECES && first + r->pieces < pieces; r->pieces++) {
+        const piece p = piece_of(pass, first + r->pieces);
+        if (r->pieces > 0 && n + p.n > pass->workspace->panel_pairs)
+            break;
+        r->piece[r->pieces] = p;
+        r->panel[r->pieces] = pass->workspace->panel[worker->thread] + (ptrdiff_t)n * count;
+        n += p.n;
+    }
+}
+
+/* sums[k][count] += the outer products of some tiles of c and `count` columns of a run's panels from column `slot` on. */
+static void outer(const crs_pass *pass, const run *r, const columns *c, int first, int end, int slot, int count,
                   int64_t *sums, int64_t *refused) {
-    const crs_outer o = {.n = p->n,
+    crs_stretch stretch[RUN_PIECES];
+    for (int i = 0; i < r->pieces; i++) {
+        const piece *p = &r->piece[i];
+        stretch[i] = (crs_stretch){p->n, packed_at(c, p, 0), r->panel[i] + (ptrdiff_t)slot * p->n};
+    }
+    const crs_outer o = {.stretches = r->pieces,
+                         .stretch = stretch,
                          .blocks = count / CRS_BLOCK,
                          .k = c->k,
                          .tiles = c->tiles,
                          .first_tile = first,
                          .end_tile = end,
-                         .a = packed_at(c, p, 0),
-                         .b = b,
-                         .b_block = (ptrdiff_t)p->n * CRS_BLOCK,
                          .sums = sums,
                          .refused = refused};
     pass->model->kernels->outer(&o);
@@ -233,31 +260,29 @@ typedef struct range {
     int first, end;
 } range;
 
-/* A group's sums stay in the cache from piece to piece. */
 static void layer_group(const crs_pass *pass, const crs_worker *worker, int l, int group, const range *x,
                         const range *h, int64_t *refused) {
     const crs_model *m = pass->model;
     const crs_layer *layer = &m->layers[l];
     const int pieces = pieces_of(pass), count = m->gates.flat ? crs_units(m, group) : CRS_GROUP;
-    int64_t *x_sums = pass->sums + layer->sum_ih + crs_x_first(m, group) * layer->inputs;
-    int64_t *h_sums = pass->sums + layer->sum_hh + crs_h_first(m, group) * m->shape.hidden;
-    for (int i = 0; i < pieces; i++) {
-        const piece p = piece_of(pass, i);
-        const float *panel = gather(pass, &p, crs_gates_at(m, pass->workspace->gates[l], pass->n, group, 0),
-                                    m->gates.row, count, pass->workspace->panel[worker->thread]);
-        if (h->first == 0 && h->end > 0)
-            add_group_rest(pass, worker, &p, pass->workspace->slots[i], l, group, panel, count, refused);
+    const float *gates = crs_gates_at(m, pass->workspace->gates[l], pass->n, group, 0);
+    run r;
+    for (int i = 0; i < pieces; i += r.pieces) {
+        run_from(pass, worker, i, count, &r);
+        for (int j = 0; j < r.pieces; j++) {
+            gather(pass, &r.piece[j], gates, m->gates.row, count, r.panel[j]);
+            if (h->first == 0 && h->end > 0)
+                add_group_rest(pass, worker, &r.piece[j], pass->workspace->slots[i + j], l, group, r.panel[j], count,
+                               refused);
+        }
         if (x->first < x->end)
-            outer(pass, &p, x->c, x->first, x->end, panel + m->gates.x_slot * p.n, crs_x_columns(m, group), x_sums,
-                  refused);
+            outer(pass, &r, x->c, x->first, x->end, m->gates.x_slot, crs_x_columns(m, group),
+                  pass->sums + layer->sum_ih + crs_x_first(m, group) * layer->inputs, refused);
         if (h->first < h->end)
-            outer(pass, &p, h->c, h->first, h->end, panel + m->gates.h_slot * p.n, crs_h_columns(m, group), h_sums,
-                  refused);
+            outer(pass, &r, h->c, h->first, h->end, m->gates.h_slot, crs_h_columns(m, group),
+                  pass->sums + layer->sum_hh + crs_h_first(m, group) * m->shape.hidden, refused);
     }
 }
-
-/* Beyond this, the two operands' sums of a group don't stay in the second-level cache together. */
-enum { GROUP_SUMS = 512 << 10 };
 
 static int bounded(int n, int most) {
     return n < 0 ? 0 : n < most ? n : most;
@@ -269,14 +294,11 @@ static void layer_gradient(const crs_pass *pass, const crs_worker *worker, int l
     const int tiles = x->tiles + h->tiles, items = m->gates.groups * tiles;
     const int begin = crs_share(items, worker->thread, worker->threads),
               end = crs_share(items, worker->thread + 1, worker->threads);
-    const bool apart = (int64_t)(x->k + h->k) * CRS_GROUP * (int64_t)sizeof(int64_t) > GROUP_SUMS;
     for (int group = begin / tiles; group * tiles < end; group++) {
         const int first = begin - group * tiles, last = end - group * tiles;
-        const range none = {x, 0, 0}, of_x = {x, bounded(first, x->tiles), bounded(last, x->tiles)};
+        const range of_x = {x, bounded(first, x->tiles), bounded(last, x->tiles)};
         const range of_h = {h, bounded(first - x->tiles, h->tiles), bounded(last - x->tiles, h->tiles)};
-        if (apart && of_x.first < of_x.end)
-            layer_group(pass, worker, l, group, &of_x, &none, refused);
-        layer_group(pass, worker, l, group, apart ? &none : &of_x, &of_h, refused);
+        layer_group(pass, worker, l, group, &of_x, &of_h, refused);
     }
     if (l == 0 && !m->layers[0].from_tokens)
         for (int i = 0; i < pieces_of(pass); i++) {
@@ -292,13 +314,16 @@ static void output_gradient(const crs_pass *pass, const crs_worker *worker, cons
     const int end = crs_share(h->tiles, worker->thread + 1, worker->threads);
     for (int group = 0; group < v->groups && begin < end; group++) {
         const int first = crs_group_first(v, group), count = crs_group_columns(v, group);
-        for (int i = 0; i < pieces_of(pass); i++) {
-            const piece p = piece_of(pass, i);
-            const float *panel = gather(pass, &p, pass->workspace->logits + first, v->padded, count,
-                                        pass->workspace->panel[worker->thread]);
-            if (begin == 0)
-                add_column_sums(pass, &p, panel, count, pass->sums + m->sum_output_bias + first, refused);
-            outer(pass, &p, h, begin, end, panel, count,
+        run r;
+        for (int i = 0; i < pieces_of(pass); i += r.pieces) {
+            run_from(pass, worker, i, count, &r);
+            for (int j = 0; j < r.pieces; j++) {
+                gather(pass, &r.piece[j], pass->workspace->logits + first, v->padded, count, r.panel[j]);
+                if (begin == 0)
+                    add_column_sums(pass, &r.piece[j], r.panel[j], count, pass->sums + m->sum_output_bias + first,
+                                    refused);
+            }
+            outer(pass, &r, h, begin, end, 0, count,
                   pass->sums + m->sum_output_weight + (size_t)first * (size_t)m->shape.hidden, refused);
         }
     }

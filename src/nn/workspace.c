@@ -6,6 +6,9 @@
 /* Packing reads whole vectors, past the end of the last row. */
 enum { SLACK = CRS_BLOCK };
 
+/* A group's columns of so many (time, row) pairs, 256 KiB, stay in the second-level cache. */
+enum { PANEL_PAIRS = 1024 };
+
 static bool allocate_floats(float **to, size_t rows, size_t columns) {
     if (columns && rows > (SIZE_MAX / 64 - SLACK) / columns)
         return false;
@@ -44,6 +47,7 @@ static bool allocate_training(crs_workspace *w) {
     const size_t widest = (size_t)(m->hidden_padded > inputs ? m->hidden_padded : inputs);
     const size_t row = widest > CRS_GROUP ? widest : CRS_GROUP;
     w->piece = 256 + w->rows < n ? 256 + w->rows : n;
+    w->panel_pairs = PANEL_PAIRS < n ? PANEL_PAIRS : n;
     w->panel = crs_alloc((size_t)m->threads, sizeof *w->panel, CRS_MEMORY_OTHER);
     w->scatter = crs_alloc((size_t)m->threads, sizeof *w->scatter, CRS_MEMORY_OTHER);
     w->slot_of = crs_alloc((size_t)m->shape.vocabulary, sizeof *w->slot_of, CRS_MEMORY_ACTIVATIONS);
@@ -56,8 +60,9 @@ static bool allocate_training(crs_workspace *w) {
            allocate_floats(&w->columns_x, (size_t)n, widest) &&
            allocate_floats(&w->columns_h, (size_t)n, (size_t)m->hidden_padded);
     for (int i = 0; good && i < m->threads; i++)
-        good = allocate_floats(&w->panel[i], (size_t)w->piece, CRS_GROUP) &&
-               allocate_floats(&w->scatter[i], (size_t)w->piece, row);
+        good =
+            allocate_floats(&w->panel[i], (size_t)(w->piece > w->panel_pairs ? w->piece : w->panel_pairs), CRS_GROUP) &&
+            allocate_floats(&w->scatter[i], (size_t)w->piece, row);
     for (int v = 0; good && v < m->shape.vocabulary; v++)
         w->slot_of[v] = -1;
     return good;
