@@ -146,10 +146,10 @@ static double recurrent_backward(site *s) {
 static double weight_gradient(site *s, bool exact) {
     const int n = s->n < PIECE ? s->n : PIECE;
     for (int group = 0; group < s->groups; group++) {
-        const int columns = columns_of(s, group), width = s->kernels->outer_width[columns / CRS_BLOCK];
-        const crs_stretch stretch = {n, s->packed, s->panel};
+        const int columns = columns_of(s, group);
+        const crs_stretch stretch = {n, s->packed, n, 0, s->panel};
         crs_outer o = {.stretches = 1, .stretch = &stretch, .blocks = columns / CRS_BLOCK, .k = s->shape->hidden};
-        o.tiles = o.end_tile = (o.k + width - 1) / width;
+        o.tiles = o.end_tile = (o.k + CRS_OUTER_WIDTH - 1) / CRS_OUTER_WIDTH;
         o.sums = s->sums + first_of(s, group) * o.k;
         o.refused = &s->refused;
         if (exact)

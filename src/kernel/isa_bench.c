@@ -45,7 +45,7 @@ CRS_INLINE void tile(const int width, const int blocks, const outer_float *p, in
     const crs_outer *o = p->outer;
     const int k_first = crs_share(o->k, first, o->tiles), sums_row = o->blocks * CRS_BLOCK;
     float *sums = p->sums + (ptrdiff_t)k_first * sums_row + column;
-    float parked[12][CRS_GROUP] __attribute__((aligned(64)));
+    float parked[CRS_OUTER_WIDTH][CRS_GROUP] __attribute__((aligned(64)));
     for (int k = 0; k < width; k++)
         for (int j = 0; j < blocks; j++)
             __builtin_prefetch(sums + k * sums_row + j * CRS_BLOCK, 1);
@@ -58,6 +58,7 @@ CRS_INLINE void tile(const int width, const int blocks, const outer_float *p, in
 }
 
 #define TILE_OPERANDS outer_float
+#define TILE_ROWS 6
 #include "isa_tiles.h"
 
 void CRS_ISA(crs_outer_float)(const crs_outer *p, float *sums) {

@@ -19,7 +19,7 @@ static __attribute__((noinline)) void add_fixed_row(const float *values, int blo
 CRS_INLINE void tile(const int width, const int blocks, const crs_outer *p, int first, int column) {
     const int k_first = crs_share(p->k, first, p->tiles), sums_row = p->blocks * CRS_BLOCK;
     int64_t *sums = p->sums + (ptrdiff_t)k_first * sums_row + column;
-    float parked[12][CRS_GROUP] __attribute__((aligned(64)));
+    float parked[CRS_OUTER_WIDTH][CRS_GROUP] __attribute__((aligned(64)));
     for (int k = 0; k < width; k++)
         for (int j = 0; j < blocks * 2; j++)
             __builtin_prefetch(sums + k * sums_row + j * 8, 1);
@@ -31,6 +31,7 @@ CRS_INLINE void tile(const int width, const int blocks, const crs_outer *p, int 
 }
 
 #define TILE_OPERANDS crs_outer
+#define TILE_ROWS 6
 #include "isa_tiles.h"
 
 /* Where a tile has one block, that block of a stretch stays in the first-level cache from tile to tile. */
@@ -59,6 +60,16 @@ void CRS_ISA(crs_column_sums)(const float *b, ptrdiff_t b_row, int n, int column
             acc += load(b + i * b_row + j);
         store(out + j, acc);
     }
+}
+
+void CRS_ISA(crs_squares)(const float *first, ptrdiff_t stride, int64_t n, double *sums) {
+    hd total[CRS_BLOCK / HALF] = {0};
+    for (int64_t k = 0; k < n; k++, first += stride)
+        for (int i = 0; i < CRS_BLOCK / HALF; i++) {
+            const hd x = widen(first + i * HALF);
+            total[i] += x * x;
+        }
+    memcpy(sums, total, sizeof total);
 }
 
 void CRS_ISA(crs_scatter_rows)(const float *b, ptrdiff_t b_row, int n, int columns, const int *index, float *out,

@@ -62,6 +62,7 @@ CRS_INLINE void tile(const int rows, const int blocks, const crs_product *p, int
 }
 
 #define TILE_OPERANDS crs_product
+#define TILE_ROWS 12
 #include "isa_tiles.h"
 
 #if VL == 16

@@ -11,7 +11,6 @@ const crs_kernels CRS_ISA(crs_kernels) = {
 #else
     .isa = CRS_ISA_BASELINE,
 #endif
-    .outer_width = {0, TILE_1, TILE_2, TILE_3, TILE_4},
     .product = CRS_ISA(crs_product),
     .outer = CRS_ISA(crs_outer),
     .forward = {[CRS_LSTM] = CRS_ISA(crs_lstm_forward),
@@ -23,6 +22,10 @@ const crs_kernels CRS_ISA(crs_kernels) = {
                  [CRS_GRU] = CRS_ISA(crs_gru_backward),
                  [CRS_RNN] = CRS_ISA(crs_rnn_backward)},
     .softmax = CRS_ISA(crs_softmax),
+    .pack_columns = CRS_ISA(crs_pack_columns),
+    .gather = CRS_ISA(crs_gather),
+    .transpose = CRS_ISA(crs_transpose),
+    .squares = CRS_ISA(crs_squares),
     .add_fixed = CRS_ISA(crs_add_fixed),
     .column_sums = CRS_ISA(crs_column_sums),
     .scatter_rows = CRS_ISA(crs_scatter_rows),

@@ -32,15 +32,34 @@ typedef struct crs_product {
     crs_chain chain[2];
 } crs_product;
 
+/* Columns of a in one tile of a sum over rows, at most. */
+enum { CRS_OUTER_WIDTH = 6 };
+
+/* Rows of neighbouring batch rows at some times: row r of time t at first + t * step + r * row. */
+typedef struct crs_rows {
+    const float *first;
+    ptrdiff_t step, row;
+    int times, rows;
+} crs_rows;
+
+/* to[tile][a_rows][width of the tile] = the rows' columns, cut into tiles as crs_outer does; some tiles of it. */
+typedef struct crs_pack_columns {
+    crs_rows from;
+    int k, tiles, first_tile, end_tile;
+    int a_rows; /* at least times * rows */
+    float *to;  /* with room for 8 floats more */
+} crs_pack_columns;
+
 /* Rows that are summed as floats. */
 typedef struct crs_stretch {
     int n;
-    const float *a; /* [tile][n][width of the tile]: tile i begins at its first k times n */
-    const float *b; /* [blocks][n][16] */
+    const float *a;      /* [tile][a_rows][width of the tile]: tile i begins at its first k times a_rows */
+    int a_rows, a_first; /* a's rows, and the first of the n that count */
+    const float *b;      /* [blocks][n][16] */
 } crs_stretch;
 
 /* sums[k][j] += for each stretch fixed(sum over n of a(n, k) * b(n, j)), j < blocks * 16, for the k of some tiles: tile
- * i of `tiles` has the k from crs_share(k, i, tiles) on, none more than outer_width of these blocks. */
+ * i of `tiles` has the k from crs_share(k, i, tiles) on, none more than CRS_OUTER_WIDTH. */
 typedef struct crs_outer {
     int stretches;
     const crs_stretch *stretch;
@@ -80,12 +99,18 @@ enum { CRS_ACTIVATION_EXP, CRS_ACTIVATION_TANH, CRS_ACTIVATION_LOGISTIC, CRS_ACT
 
 struct crs_kernels {
     crs_isa isa;
-    int outer_width[CRS_GROUP_BLOCKS + 1]; /* most columns of a in one call, by blocks */
     void (*product)(const crs_product *product);
     void (*outer)(const crs_outer *outer);
     void (*forward[CRS_CELLS])(const crs_cell_step *step);
     void (*backward[CRS_CELLS])(const crs_cell_step *step);
     crs_softmax *softmax;
+    void (*pack_columns)(const crs_pack_columns *pack);
+    /* to[block][times * rows][16] = the first columns of rows; columns a multiple of 16 */
+    void (*gather)(const crs_rows *from, int columns, float *to);
+    /* to[j][i] = from[i][j], i, j < 16 */
+    void (*transpose)(const float *from, ptrdiff_t from_row, float *to, ptrdiff_t to_row);
+    /* sums[i] = sum over k < n in order of first[k * stride + i]^2, i < 16, in double */
+    void (*squares)(const float *first, ptrdiff_t stride, int64_t n, double *sums);
     /* sums[i] += fixed(values[i]), n a multiple of 16 */
     void (*add_fixed)(const float *values, size_t n, int64_t *sums, int64_t *refused);
     /* out[j] = sum over n in order of b[n][j], j < columns (a multiple of 16) */

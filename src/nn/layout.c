@@ -353,7 +353,12 @@ static void row_squares(const crs_model *m, const float *arena, int tensor, int6
         from[i] = arena + m->place[tensor].base[row];
         stride[i] = stride_of(m, tensor, row);
     }
-    for (int64_t k = 0; k < columns; k++)
+    bool neighbours = true;
+    for (int i = 1; i < CRS_BLOCK; i++)
+        neighbours = neighbours && from[i] == from[0] + i && stride[i] == stride[0];
+    if (neighbours)
+        m->kernels->squares(from[0], stride[0], columns, sum);
+    for (int64_t k = 0; k < columns && !neighbours; k++)
         for (int i = 0; i < CRS_BLOCK; i++) {
             const double x = from[i][k * stride[i]];
             sum[i] += x * x;

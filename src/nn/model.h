@@ -32,10 +32,6 @@ static inline int crs_group_columns(const crs_groups *g, int group) {
     return crs_group_first(g, group + 1) - crs_group_first(g, group);
 }
 
-static inline int crs_groups_widest(const crs_groups *g) {
-    return (g->padded / CRS_BLOCK + g->groups - 1) / g->groups;
-}
-
 /* Where the gates of a cell stand; the same for all layers. */
 typedef struct crs_gates {
     int groups;
@@ -112,15 +108,15 @@ struct crs_workspace {
     float *dc;       /* [rows][hidden_padded] */
     int64_t *losses; /* [threads][CRS_SUM_TRAILER], a cache line each */
     /* the weight gradient's pieces: a lane's rows over some time */
-    int piece;                    /* most (time, row) pairs of one */
-    int panel_pairs;              /* most of those that a thread gathers at a time, but for one long piece */
-    float *columns_x, *columns_h; /* packed columns of all pieces, [tile][n][width] each */
-    float **panel;                /* [threads]: of each piece of a run [block][n][16], a group's gradients */
-    float **scatter;              /* [threads]: [piece][64 or E padded] */
-    int *slot_of;                 /* [V]: -1, or the slot of a token in this piece */
-    int *slot;                    /* [steps * rows], by piece */
-    uint32_t *slot_token;         /* [steps * rows], by piece */
-    int *slots;                   /* [steps * rows]: how many, by piece */
+    int piece;            /* most (time, row) pairs of one */
+    int panel_pairs;      /* most of those that a thread gathers at a time, but for one long piece */
+    float *columns[2];    /* packed columns of all pieces; of the state of layer l: [l & 1] */
+    float **panel;        /* [threads]: of each piece of a run [block][n][16], a group's gradients */
+    float **scatter;      /* [threads]: [piece][64 or E padded] */
+    int *slot_of;         /* [V]: -1, or the slot of a token in this piece */
+    int *slot;            /* [steps * rows], by piece */
+    uint32_t *slot_token; /* [steps * rows], by piece */
+    int *slots;           /* [steps * rows]: how many, by piece */
 };
 
 /* A pass over a batch, as all threads see it. */

@@ -6,15 +6,17 @@
 #include "model.h"
 
 /* Panels [K][columns] of one group to panels [column group over K][all columns][group], from column `first` on. */
-static void transpose_panel(const float *panel, int k_count, int columns, ptrdiff_t first, ptrdiff_t all_columns,
-                            const crs_groups *groups, float *out) {
+static void transpose_panel(const crs_kernels *kernels, const float *panel, int k_count, int columns, ptrdiff_t first,
+                            ptrdiff_t all_columns, const crs_groups *groups, float *out) {
     for (int group = 0; group < groups->groups; group++) {
         const int k_first = crs_group_first(groups, group), width = crs_group_columns(groups, group);
         float *to = out + k_first * all_columns + first * width;
         for (int block = 0; block < width; block += CRS_BLOCK) {
             const int k_end = k_count - k_first - block < CRS_BLOCK ? k_count - k_first - block : CRS_BLOCK;
             const float *from = panel + (ptrdiff_t)(k_first + block) * columns;
-            for (int c = 0; c < columns; c++)
+            for (int c = 0; c < columns && k_end == CRS_BLOCK; c += CRS_BLOCK)
+                kernels->transpose(from + c, columns, to + c * width + block, width);
+            for (int c = 0; c < columns && k_end < CRS_BLOCK; c++)
                 for (int k = 0; k < k_end; k++)
                     to[c * width + block + k] = from[k * columns + c];
         }
@@ -42,11 +44,11 @@ static void refresh_group(crs_model *m, int l, int group) {
     const int x_columns = crs_x_columns(m, group), h_columns = crs_h_columns(m, group);
     const ptrdiff_t x_first = crs_x_first(m, group), h_first = crs_h_first(m, group);
     refresh_start(m, layer, group);
-    transpose_panel(m->parameters + layer->weight_hh + h_first * m->shape.hidden, m->shape.hidden, h_columns, h_first,
-                    crs_h_all(m), &m->hidden_groups, layer->transposed_hh);
+    transpose_panel(m->kernels, m->parameters + layer->weight_hh + h_first * m->shape.hidden, m->shape.hidden,
+                    h_columns, h_first, crs_h_all(m), &m->hidden_groups, layer->transposed_hh);
     if (layer->transposed_ih)
-        transpose_panel(m->parameters + layer->weight_ih + x_first * layer->inputs, layer->inputs, x_columns, x_first,
-                        crs_x_all(m), &layer->input_groups, layer->transposed_ih);
+        transpose_panel(m->kernels, m->parameters + layer->weight_ih + x_first * layer->inputs, layer->inputs,
+                        x_columns, x_first, crs_x_all(m), &layer->input_groups, layer->transposed_ih);
 }
 
 /* Row v of the table: the biases, and the chain over the embedding of v (one-hot: its column of W_ih). */
@@ -84,8 +86,8 @@ void crs_model_refresh(crs_model *m) {
 #pragma omp for schedule(static) nowait
         for (int group = 0; group < v->groups; group++) {
             const int first = crs_group_first(v, group), columns = crs_group_columns(v, group);
-            transpose_panel(m->parameters + m->output_weight + (size_t)first * (size_t)m->shape.hidden, m->shape.hidden,
-                            columns, first, v->padded, &m->hidden_groups, m->transposed_output);
+            transpose_panel(m->kernels, m->parameters + m->output_weight + (size_t)first * (size_t)m->shape.hidden,
+                            m->shape.hidden, columns, first, v->padded, &m->hidden_groups, m->transposed_output);
         }
         if (m->table) {
 #pragma omp for schedule(static)

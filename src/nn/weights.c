@@ -1,140 +1,24 @@
-/* Weight gradients: sums over a lane's rows and some of the time (a piece), each rounded once to fixed point.
- *
- * Never a sum over rows of two lanes: then the bits would depend on which rank owns them. */
+/* Weight gradients: sums over a lane's rows and some of the time (a piece), each rounded once to fixed point. */
 #include "config.h"
 
 #include <string.h>
 
-#include "model.h"
-
-typedef struct piece {
-    int first_row, end_row, first_time, end_time;
-    int n;     /* (time, row) pairs */
-    int start; /* pairs of the pieces before */
-} piece;
-
-static int pieces_of(const crs_pass *pass) {
-    const int steps = crs_piece_steps(pass->batch->lane_rows);
-    return pass->batch->lanes * ((pass->batch->steps + steps - 1) / steps);
-}
-
-static piece piece_of(const crs_pass *pass, int number) {
-    const crs_batch *b = pass->batch;
-    const int a_lane = pieces_of(pass) / b->lanes, lane = number / a_lane, part = number % a_lane;
-    piece p = {b->lane_starts[lane],
-               b->lane_starts[lane + 1],
-               crs_share(b->steps, part, a_lane),
-               crs_share(b->steps, part + 1, a_lane),
-               0,
-               0};
-    const int rows = p.end_row - p.first_row;
-    p.n = rows * (p.end_time - p.first_time);
-    p.start = p.first_row * b->steps + rows * p.first_time;
-    CRS_ASSERT(p.n <= pass->workspace->piece);
-    return p;
-}
-
-/* One operand's columns; of each piece packed as [tile][n][width of the tile]. */
-typedef struct columns {
-    const float *x; /* [steps][rows][length] */
-    ptrdiff_t length;
-    int k, width, tiles;
-    float *packed;
-} columns;
-
-static columns columns_of(const float *x, ptrdiff_t length, int k, int width, float *packed) {
-    return (columns){x, length, k, width, (k + width - 1) / width, packed};
-}
-
-static float *packed_at(const columns *c, const piece *p, int k) {
-    return c->packed + (ptrdiff_t)p->start * c->k + (ptrdiff_t)k * p->n;
-}
-
-enum { PACK_TILES = 8 };
-
-/* Whole vectors are copied where the next rows of the tile, written later, cover what is too much. */
-static void pack_tiles(const crs_pass *pass, const piece *p, const columns *c, int first, int count) {
-    float *to[PACK_TILES];
-    int from[PACK_TILES], width[PACK_TILES];
-    for (int i = 0; i < count; i++) {
-        from[i] = crs_share(c->k, first + i, c->tiles);
-        width[i] = crs_share(c->k, first + i + 1, c->tiles) - from[i];
-        to[i] = packed_at(c, p, from[i]);
-    }
-    const bool narrow = c->width <= 8;
-    int left = p->n;
-    for (int t = p->first_time; t < p->end_time; t++)
-        for (int r = p->first_row; r < p->end_row; r++, left--) {
-            const float *row = c->x + ((ptrdiff_t)t * pass->batch->rows + r) * c->length;
-            for (int i = 0; i < count; to[i] += width[i], i++) {
-                if (left < CRS_BLOCK)
-                    memcpy(to[i], row + from[i], (size_t)width[i] * sizeof *row);
-                else if (narrow)
-                    memcpy(to[i], row + from[i], 8 * sizeof *row);
-                else
-                    memcpy(to[i], row + from[i], CRS_BLOCK * sizeof *row);
-            }
-        }
-}
-
-/* A thread packs its share of the tiles of every piece. */
-static void pack(const crs_pass *pass, const crs_worker *worker, const columns *c) {
-    const int end = crs_share(c->tiles, worker->thread + 1, worker->threads), pieces = pieces_of(pass);
-    for (int i = 0; i < pieces; i++) {
-        const piece p = piece_of(pass, i);
-        for (int tile = crs_share(c->tiles, worker->thread, worker->threads); tile < end; tile += PACK_TILES)
-            pack_tiles(pass, &p, c, tile, end - tile < PACK_TILES ? end - tile : PACK_TILES);
-    }
-}
-
-/* The rows of a piece stand apart, so that they must be asked for: this many time steps before they are copied. */
-enum { AHEAD = 3 };
-
-/* A group's columns of a piece as [block][n][16]: rows of `from` are `row` floats apart. */
-static void gather(const crs_pass *pass, const piece *p, const float *from, ptrdiff_t row, int count, float *to) {
-    const ptrdiff_t step = pass->batch->rows * row, block = (ptrdiff_t)p->n * CRS_BLOCK;
-    const float *at = from + ((ptrdiff_t)p->first_time * pass->batch->rows + p->first_row) * row;
-    for (int t = p->first_time; t < p->end_time; t++, at += step)
-        for (int r = 0; r < p->end_row - p->first_row; r++, to += CRS_BLOCK)
-            for (int j = 0; j * CRS_BLOCK < count; j++) {
-                const float *line = at + r * row + j * CRS_BLOCK;
-                __builtin_prefetch(line + AHEAD * step);
-                memcpy(to + j * block, line, CRS_BLOCK * sizeof *to);
-            }
-}
-
-/* Neighbouring pieces whose gathered columns stay in the second-level cache together. */
-enum { RUN_PIECES = 32 };
-typedef struct run {
-    int first, pieces;
-    piece piece[RUN_PIECES];
-    float *panel[RUN_PIECES];
-} run;
-
-/* The run from a piece on; `count` columns of each will be gathered. */
-static void run_from(const crs_pass *pass, const crs_worker *worker, int first, int count, run *r) {
-    const int pieces = pieces_of(pass);
-    int n = 0;
-    r->first = first;
-    for (r->pieces = 0; r->pieces < RUN_PIECES && first + r->pieces < pieces; r->pieces++) {
-        const piece p = piece_of(pass, first + r->pieces);
-        if (r->pieces > 0 && n + p.n > pass->workspace->panel_pairs)
-            break;
-        r->piece[r->pieces] = p;
-        r->panel[r->pieces] = pass->workspace->panel[worker->thread] + (ptrdiff_t)n * count;
-        n += p.n;
-    }
-}
+#include "pieces.h"
 
 /* sums[k][count] += the outer products of some tiles of c and `count` columns of a run's panels from column `slot` on. */
-static void outer(const crs_pass *pass, const run *r, const columns *c, int first, int end, int slot, int count,
-                  int64_t *sums, int64_t *refused) {
-    crs_stretch stretch[RUN_PIECES];
-    for (int i = 0; i < r->pieces; i++) {
-        const piece *p = &r->piece[i];
-        stretch[i] = (crs_stretch){p->n, packed_at(c, p, 0), r->panel[i] + (ptrdiff_t)slot * p->n};
+static void outer(const crs_pass *pass, const crs_run *run, const crs_columns *c, int first, int end, int slot,
+                  int count, int64_t *sums, int64_t *refused) {
+    crs_stretch stretch[CRS_RUN_PIECES];
+    for (int i = 0; i < run->pieces; i++) {
+        const crs_piece *p = &run->piece[i];
+        const int rows = p->end_row - p->first_row;
+        stretch[i] = (crs_stretch){.n = p->n,
+                                   .a = crs_packed_at(c, p),
+                                   .a_rows = p->n + rows,
+                                   .a_first = c->later ? rows : 0,
+                                   .b = run->panel[i] + (ptrdiff_t)slot * p->n};
     }
-    const crs_outer o = {.stretches = r->pieces,
+    const crs_outer o = {.stretches = run->pieces,
                          .stretch = stretch,
                          .blocks = count / CRS_BLOCK,
                          .k = c->k,
@@ -147,7 +31,7 @@ static void outer(const crs_pass *pass, const run *r, const columns *c, int firs
 }
 
 /* sums[count] += the column sums of a gathered panel from b on. */
-static void add_column_sums(const crs_pass *pass, const piece *p, const float *b, int count, int64_t *sums,
+static void add_column_sums(const crs_pass *pass, const crs_piece *p, const float *b, int count, int64_t *sums,
                             int64_t *refused) {
     float total[CRS_GROUP] __attribute__((aligned(64)));
     for (int j = 0; j < count; j += CRS_BLOCK)
@@ -159,9 +43,9 @@ static void add_column_sums(const crs_pass *pass, const piece *p, const float *b
 
 static void assign_slots(const crs_pass *pass) {
     crs_workspace *w = pass->workspace;
-    const int pieces = pieces_of(pass);
+    const int pieces = crs_pieces(pass);
     for (int j = 0; j < pieces; j++) {
-        const piece p = piece_of(pass, j);
+        const crs_piece p = crs_piece_at(pass, j);
         uint32_t *token_of = w->slot_token + p.start;
         int slots = 0, *slot = w->slot + p.start;
         for (int t = p.first_time; t < p.end_time; t++)
@@ -179,7 +63,7 @@ static void assign_slots(const crs_pass *pass) {
     }
 }
 
-static void add_table(const crs_pass *pass, const crs_worker *worker, const piece *p, int slots, int group,
+static void add_table(const crs_pass *pass, const crs_worker *worker, const crs_piece *p, int slots, int group,
                       const float *panel, int count, int64_t *refused) {
     const crs_model *m = pass->model;
     const crs_workspace *w = pass->workspace;
@@ -197,7 +81,8 @@ static void add_table(const crs_pass *pass, const crs_worker *worker, const piec
 }
 
 /* The gradient of the gathered embeddings; a thread takes its share of the columns. */
-static void add_embedding(const crs_pass *pass, const crs_worker *worker, const piece *p, int slots, int64_t *refused) {
+static void add_embedding(const crs_pass *pass, const crs_worker *worker, const crs_piece *p, int slots,
+                          int64_t *refused) {
     const crs_model *m = pass->model;
     const crs_workspace *w = pass->workspace;
     const int length = crs_pad(m->shape.embed), blocks = length / CRS_BLOCK;
@@ -218,7 +103,8 @@ static void add_embedding(const crs_pass *pass, const crs_worker *worker, const 
 }
 
 /* i and f saw the cell state before, o the one after. */
-static void add_peephole(const crs_pass *pass, const piece *p, int l, int group, const float *panel, int64_t *refused) {
+static void add_peephole(const crs_pass *pass, const crs_piece *p, int l, int group, const float *panel,
+                         int64_t *refused) {
     const crs_model *m = pass->model;
     static const int block_of[3] = {0, 1, 3};
     const ptrdiff_t hidden = m->hidden_padded, unit = crs_unit_first(m, group);
@@ -237,8 +123,8 @@ static void add_peephole(const crs_pass *pass, const piece *p, int l, int group,
 /* ---- a layer ---- */
 
 /* What a group has besides products: biases (or rows of the table), peepholes. */
-static void add_group_rest(const crs_pass *pass, const crs_worker *worker, const piece *p, int slots, int l, int group,
-                           const float *panel, int count, int64_t *refused) {
+static void add_group_rest(const crs_pass *pass, const crs_worker *worker, const crs_piece *p, int slots, int l,
+                           int group, const float *panel, int count, int64_t *refused) {
     const crs_model *m = pass->model;
     const crs_layer *layer = &m->layers[l];
     if (layer->from_tokens) {
@@ -256,7 +142,7 @@ static void add_group_rest(const crs_pass *pass, const crs_worker *worker, const
 
 /* Some tiles of one operand. */
 typedef struct range {
-    const columns *c;
+    const crs_columns *c;
     int first, end;
 } range;
 
@@ -264,22 +150,19 @@ static void layer_group(const crs_pass *pass, const crs_worker *worker, int l, i
                         const range *h, int64_t *refused) {
     const crs_model *m = pass->model;
     const crs_layer *layer = &m->layers[l];
-    const int pieces = pieces_of(pass), count = m->gates.flat ? crs_units(m, group) : CRS_GROUP;
+    const int count = m->gates.flat ? crs_units(m, group) : CRS_GROUP;
     const float *gates = crs_gates_at(m, pass->workspace->gates[l], pass->n, group, 0);
-    run r;
-    for (int i = 0; i < pieces; i += r.pieces) {
-        run_from(pass, worker, i, count, &r);
-        for (int j = 0; j < r.pieces; j++) {
-            gather(pass, &r.piece[j], gates, m->gates.row, count, r.panel[j]);
-            if (h->first == 0 && h->end > 0)
-                add_group_rest(pass, worker, &r.piece[j], pass->workspace->slots[i + j], l, group, r.panel[j], count,
-                               refused);
-        }
+    crs_run run;
+    for (int i = 0; i < crs_pieces(pass); i += run.pieces) {
+        crs_gather_run(pass, worker, i, gates, m->gates.row, count, &run);
+        for (int j = 0; h->first == 0 && h->end > 0 && j < run.pieces; j++)
+            add_group_rest(pass, worker, &run.piece[j], pass->workspace->slots[i + j], l, group, run.panel[j], count,
+                           refused);
         if (x->first < x->end)
-            outer(pass, &r, x->c, x->first, x->end, m->gates.x_slot, crs_x_columns(m, group),
+            outer(pass, &run, x->c, x->first, x->end, m->gates.x_slot, crs_x_columns(m, group),
                   pass->sums + layer->sum_ih + crs_x_first(m, group) * layer->inputs, refused);
         if (h->first < h->end)
-            outer(pass, &r, h->c, h->first, h->end, m->gates.h_slot, crs_h_columns(m, group),
+            outer(pass, &run, h->c, h->first, h->end, m->gates.h_slot, crs_h_columns(m, group),
                   pass->sums + layer->sum_hh + crs_h_first(m, group) * m->shape.hidden, refused);
     }
 }
@@ -288,8 +171,8 @@ static int bounded(int n, int most) {
     return n < 0 ? 0 : n < most ? n : most;
 }
 
-static void layer_gradient(const crs_pass *pass, const crs_worker *worker, int l, const columns *x, const columns *h,
-                           int64_t *refused) {
+static void layer_gradient(const crs_pass *pass, const crs_worker *worker, int l, const crs_columns *x,
+                           const crs_columns *h, int64_t *refused) {
     const crs_model *m = pass->model;
     const int tiles = x->tiles + h->tiles, items = m->gates.groups * tiles;
     const int begin = crs_share(items, worker->thread, worker->threads),
@@ -301,32 +184,47 @@ static void layer_gradient(const crs_pass *pass, const crs_worker *worker, int l
         layer_group(pass, worker, l, group, &of_x, &of_h, refused);
     }
     if (l == 0 && !m->layers[0].from_tokens)
-        for (int i = 0; i < pieces_of(pass); i++) {
-            const piece p = piece_of(pass, i);
+        for (int i = 0; i < crs_pieces(pass); i++) {
+            const crs_piece p = crs_piece_at(pass, i);
             add_embedding(pass, worker, &p, pass->workspace->slots[i], refused);
         }
 }
 
-static void output_gradient(const crs_pass *pass, const crs_worker *worker, const columns *h, int64_t *refused) {
+static void output_gradient(const crs_pass *pass, const crs_worker *worker, const crs_columns *x, int64_t *refused) {
     const crs_model *m = pass->model;
     const crs_groups *v = &m->vocabulary_groups;
-    const int begin = crs_share(h->tiles, worker->thread, worker->threads);
-    const int end = crs_share(h->tiles, worker->thread + 1, worker->threads);
+    const int begin = crs_share(x->tiles, worker->thread, worker->threads);
+    const int end = crs_share(x->tiles, worker->thread + 1, worker->threads);
     for (int group = 0; group < v->groups && begin < end; group++) {
         const int first = crs_group_first(v, group), count = crs_group_columns(v, group);
-        run r;
-        for (int i = 0; i < pieces_of(pass); i += r.pieces) {
-            run_from(pass, worker, i, count, &r);
-            for (int j = 0; j < r.pieces; j++) {
-                gather(pass, &r.piece[j], pass->workspace->logits + first, v->padded, count, r.panel[j]);
-                if (begin == 0)
-                    add_column_sums(pass, &r.piece[j], r.panel[j], count, pass->sums + m->sum_output_bias + first,
-                                    refused);
-            }
-            outer(pass, &r, h, begin, end, 0, count,
+        crs_run run;
+        for (int i = 0; i < crs_pieces(pass); i += run.pieces) {
+            crs_gather_run(pass, worker, i, pass->workspace->logits + first, v->padded, count, &run);
+            for (int j = 0; begin == 0 && j < run.pieces; j++)
+                add_column_sums(pass, &run.piece[j], run.panel[j], count, pass->sums + m->sum_output_bias + first,
+                                refused);
+            outer(pass, &run, x, begin, end, 0, count,
                   pass->sums + m->sum_output_weight + (size_t)first * (size_t)m->shape.hidden, refused);
         }
     }
+}
+
+/* What a layer (or the output) reads: the state of the layer below a time later, unless dropout or tokens come between.
+ */
+static crs_columns columns_of_input(const crs_pass *pass, int layer) {
+    const crs_model *m = pass->model;
+    const crs_workspace *w = pass->workspace;
+    int length;
+    const float *input = crs_layer_input(pass, layer, &length);
+    float *packed = w->columns[(layer + 1) & 1];
+    if (layer == 0)
+        return crs_columns_of(input, length, m->layers[0].inputs, packed);
+    crs_columns x = crs_columns_of(input, length, m->shape.hidden, packed);
+    if (pass->batch->dropout == 0) {
+        x.x = w->h[layer - 1];
+        x.state = x.later = true;
+    }
+    return x;
 }
 
 void crs_weight_gradient(const crs_pass *pass, const crs_worker *worker, int layer) {
@@ -334,28 +232,24 @@ void crs_weight_gradient(const crs_pass *pass, const crs_worker *worker, int lay
     const crs_model *m = pass->model;
     const crs_workspace *w = pass->workspace;
     const bool output = layer == m->shape.layers;
-    const int *widths = m->kernels->outer_width;
-    int length;
-    const float *input = crs_layer_input(pass, layer, &length);
-    columns x = {0}, h = {0};
-    if (output) {
-        h = columns_of(input, length, m->shape.hidden, widths[crs_groups_widest(&m->vocabulary_groups)], w->columns_h);
-    } else {
-        const int width = widths[m->gates.flat ? crs_groups_widest(&m->hidden_groups) : m->gates.h_columns / CRS_BLOCK];
-        h = columns_of(w->h[layer], m->hidden_padded, m->shape.hidden, width, w->columns_h);
-        if (!m->layers[layer].from_tokens)
-            x = columns_of(input, length, m->layers[layer].inputs, width, w->columns_x);
+    crs_columns x = {0}, h = {0};
+    if (output || !m->layers[layer].from_tokens)
+        x = columns_of_input(pass, layer);
+    if (!output) {
+        h = crs_columns_of(w->h[layer], m->hidden_padded, m->shape.hidden, w->columns[layer & 1]);
+        h.state = true;
     }
     int64_t refused = 0;
 #pragma omp barrier
-    pack(pass, worker, &h);
+    if (!output && pass->batch->dropout > 0) /* else packed as what the layer above reads */
+        crs_pack(pass, worker, &h);
     if (x.tiles)
-        pack(pass, worker, &x);
+        crs_pack(pass, worker, &x);
     if (layer == 0 && worker->thread == 0)
         assign_slots(pass);
 #pragma omp barrier
     if (output)
-        output_gradient(pass, worker, &h, &refused);
+        output_gradient(pass, worker, &x, &refused);
     else
         layer_gradient(pass, worker, layer, &x, &h, &refused);
     pass->workspace->losses[worker->thread * CRS_LOSS_STRIDE + CRS_SUM_REFUSED] += refused;

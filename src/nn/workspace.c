@@ -45,6 +45,7 @@ static bool allocate_training(crs_workspace *w) {
     const int e_padded = crs_pad(m->shape.embed), n = w->rows * w->steps;
     const int inputs = m->layers[0].from_tokens ? 0 : e_padded;
     const size_t widest = (size_t)(m->hidden_padded > inputs ? m->hidden_padded : inputs);
+    const size_t packed = (size_t)n + (size_t)w->rows * (size_t)(n / 256 + 1); /* a time more for each piece */
     const size_t row = widest > CRS_GROUP ? widest : CRS_GROUP;
     w->piece = 256 + w->rows < n ? 256 + w->rows : n;
     w->panel_pairs = PANEL_PAIRS < n ? PANEL_PAIRS : n;
@@ -57,8 +58,7 @@ static bool allocate_training(crs_workspace *w) {
     bool good = w->panel && w->scatter && w->slot_of && w->slot && w->slot_token && w->slots;
     good = good && allocate_floats(&w->dh[0], (size_t)n, widest) && allocate_floats(&w->dh[1], (size_t)n, widest) &&
            allocate_floats(&w->dc, (size_t)w->rows, (size_t)m->hidden_padded) &&
-           allocate_floats(&w->columns_x, (size_t)n, widest) &&
-           allocate_floats(&w->columns_h, (size_t)n, (size_t)m->hidden_padded);
+           allocate_floats(&w->columns[0], packed, widest) && allocate_floats(&w->columns[1], packed, widest);
     for (int i = 0; good && i < m->threads; i++)
         good =
             allocate_floats(&w->panel[i], (size_t)(w->piece > w->panel_pairs ? w->piece : w->panel_pairs), CRS_GROUP) &&
@@ -131,8 +131,8 @@ void crs_workspace_free(crs_workspace **workspace) {
     crs_free(&w->dh[1]);
     crs_free(&w->dc);
     crs_free(&w->losses);
-    crs_free(&w->columns_x);
-    crs_free(&w->columns_h);
+    crs_free(&w->columns[0]);
+    crs_free(&w->columns[1]);
     crs_free(&w->panel);
     crs_free(&w->scatter);
     crs_free(&w->slot_of);
