@@ -3,20 +3,32 @@
 
 #include "isa.h"
 
+/* What row r starts from, at the tile's column. */
+CRS_INLINE const float *start_of(const crs_product *p, int row, int column) {
+    if (!p->start)
+        return p->c + row * p->c_row + column;
+    return p->start + (p->index ? (ptrdiff_t)p->index[row] * p->start_row : 0) + column;
+}
+
 /* Accumulators of rows x blocks stay in registers over all of k. */
 CRS_INLINE void tile(const int rows, const int blocks, const crs_product *p, int first, int column) {
     vf acc[12][4 * PARTS];
     float *c = p->c + first * p->c_row + column;
     for (int r = 0; r < rows; r++) {
-        const float *from = c + r * p->c_row;
-        if (p->start) {
-            for (int j = 0; j < blocks; j++)
-                __builtin_prefetch(from + j * CRS_BLOCK, 1);
-            from = p->start + (p->index ? (ptrdiff_t)p->index[first + r] * p->start_row : 0) + column;
-        }
+        const float *from = start_of(p, first + r, column);
 #pragma GCC unroll 16
         for (int j = 0; j < blocks * PARTS; j++)
             acc[r][j] = load(from + j * VL);
+    }
+    /* Asked for in time: what the next tile starts from, and what this one writes. */
+    for (int r = 0; r < rows; r++) {
+        const int next = first + rows + r;
+        const float *from = start_of(p, next < p->rows ? next : p->rows - 1, column);
+        for (int j = 0; j < blocks; j++) {
+            __builtin_prefetch(from + j * CRS_BLOCK, 1);
+            if (p->start)
+                __builtin_prefetch(c + r * p->c_row + j * CRS_BLOCK, 1);
+        }
     }
     /* One loop over all chains and segments: nested loops would park the accumulators at each turn. */
     const crs_chain *chain = p->chain, *last = p->chain + p->chains;

@@ -77,9 +77,6 @@ static void step(const crs_pass *pass, int l, int group, int t, int first_row, i
     m->kernels->backward[m->shape.cell](&s);
 }
 
-/* With enough rows at a time, the input's gradient is made while the gates' gradients are still in the cache. */
-enum { JOINED_ROWS = 24 };
-
 /* The gradient of the layer's input at all times, where it was not made step by step. */
 static void backward_inputs(const crs_pass *pass, const crs_worker *worker, int l, float *dx) {
     const crs_groups *g = &pass->model->layers[l].input_groups;
@@ -134,10 +131,9 @@ static void backward_layer(const crs_pass *pass, const crs_worker *worker, int l
 #pragma omp barrier
     }
     crs_worker_phase(worker, CRS_PHASE_BACKWARD);
-    const bool joined = pass->joined || worker->end_row - worker->first_row >= JOINED_ROWS;
     for (int t = pass->batch->steps - 1; t >= 0; t--)
-        backward_time(pass, worker, l, t, dh, joined ? dx : NULL);
-    if (dx && !joined) {
+        backward_time(pass, worker, l, t, dh, pass->joined ? dx : NULL);
+    if (dx && !pass->joined) {
         crs_worker_phase(worker, CRS_PHASE_BACKWARD_INPUT);
         backward_inputs(pass, worker, l, dx);
     }
