@@ -79,50 +79,24 @@ CRS_INLINE void tile(const int rows, const int blocks, const crs_product *p, int
 
 #if VL == 16
 static const int most_rows[CRS_GROUP_BLOCKS + 1] = {0, TILE_1, TILE_2, TILE_3, TILE_4};
+#endif
 
-/* Rows are cut into tiles as evenly as can be: a thin last tile would leave the units idle. */
+/* Rows are cut into tiles as evenly as can be: a thin last tile would leave the units idle. With one block a tile, the
+ * rows stay in the first-level cache from block to block, and the panel comes from the second. */
 void CRS_ISA(crs_product)(const crs_product *p) {
-    const int count = (p->rows + most_rows[p->blocks] - 1) / most_rows[p->blocks];
-    for (int i = 0; i < count; i++) {
-        const int first = crs_share(p->rows, i, count);
-        tile_of(crs_share(p->rows, i + 1, count) - first, p->blocks, p, first);
-    }
-}
+#if VL == 16
+    const int most = most_rows[p->blocks];
 #else
-/* With one block a tile, a part of the panel this long serves all blocks and rows from the first-level cache, while the
- * sums are parked in c. */
-enum { PART_K = 64 };
-
-static void product_part(const crs_product *p) {
-    const int count = (p->rows + TILE_1 - 1) / TILE_1;
+    const int most = TILE_1;
+#endif
+    const int count = (p->rows + most - 1) / most;
     for (int i = 0; i < count; i++) {
         const int first = crs_share(p->rows, i, count), rows = crs_share(p->rows, i + 1, count) - first;
+#if VL == 16
+        tile_of(rows, p->blocks, p, first);
+#else
         for (int block = 0; block < p->blocks; block++)
             tiles[rows - 1](p, first, block * CRS_BLOCK);
-    }
-}
-
-/* As with large tiles: each output is the same chain, cut elsewhere. */
-void CRS_ISA(crs_product)(const crs_product *p) {
-    crs_product part = *p;
-    part.chains = 1;
-    for (int i = 0; i < p->chains; i++) {
-        const crs_chain *whole = &p->chain[i];
-        const int parts = (whole->segment + PART_K - 1) / PART_K;
-        crs_chain *chain = &part.chain[0];
-        const float *panel = whole->panel;
-        for (int s = 0; s < whole->segments; s++)
-            for (int j = 0; j < parts; j++) {
-                const int k = crs_share(whole->segment, j, parts);
-                *chain = *whole;
-                chain->segments = 1;
-                chain->segment = crs_share(whole->segment, j + 1, parts) - k;
-                chain->a = whole->a + s * whole->a_segment + k;
-                chain->panel = panel;
-                panel += chain->segment * whole->panel_row;
-                product_part(&part);
-                part.start = NULL;
-            }
-    }
-}
 #endif
+    }
+}
