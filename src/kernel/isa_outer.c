@@ -4,13 +4,17 @@
 #include "isa.h"
 #include "isa_outer.h"
 
-/* Not inlined: its constants would cost the tile's loop a register. */
-static __attribute__((noinline)) void add_fixed_row(const float *values, int blocks, int64_t *sums, int64_t *refused) {
+/* sums[row][0 .. columns) += fixed(values[row][0 .. columns)). Not inlined: its constants would cost the tile's loop a
+ * register. */
+static __attribute__((noinline)) void add_fixed_rows(const float *values, ptrdiff_t values_row, int rows,
+                                                     size_t columns, int64_t *sums, ptrdiff_t sums_row,
+                                                     int64_t *refused) {
     vi bad = {0};
-    for (int j = 0; j < blocks * CRS_BLOCK; j += VL) {
-        bad += out_of_range(load(values + j));
-        add_fixed_vector(values + j, sums + j);
-    }
+    for (int row = 0; row < rows; row++, values += values_row, sums += sums_row)
+        for (size_t j = 0; j < columns; j += VL) {
+            bad += out_of_range(load(values + j));
+            add_fixed_vector(values + j, sums + j);
+        }
     *refused += count_mask(bad);
 }
 
@@ -25,8 +29,7 @@ CRS_INLINE void tile(const int width, const int blocks, const crs_outer *p, int 
             __builtin_prefetch(sums + k * sums_row + j * 8, 1);
     for (int i = 0; i < p->stretches; i++) {
         outer_tile(width, blocks, &p->stretch[i], k_first, column, parked);
-        for (int k = 0; k < width; k++)
-            add_fixed_row(parked[k], blocks, sums + k * sums_row, p->refused);
+        add_fixed_rows(parked[0], CRS_GROUP, width, (size_t)blocks * CRS_BLOCK, sums, sums_row, p->refused);
     }
 }
 
@@ -49,8 +52,7 @@ void CRS_ISA(crs_outer)(const crs_outer *p) {
 }
 
 void CRS_ISA(crs_add_fixed)(const float *values, size_t n, int64_t *sums, int64_t *refused) {
-    for (size_t i = 0; i < n; i += CRS_BLOCK)
-        add_fixed_row(values + i, 1, sums + i, refused);
+    add_fixed_rows(values, 0, 1, n, sums, 0, refused);
 }
 
 void CRS_ISA(crs_column_sums)(const float *b, ptrdiff_t b_row, int n, int columns, float *out) {
