@@ -71,7 +71,7 @@ static void backward_output(const crs_pass *pass, const crs_worker *worker, cons
             p.c = dh + n * m->hidden_padded + first;
             p.c_row = m->hidden_padded;
             p.chain[0] = (crs_chain){
-                pass->workspace->logits + n * v, v, 0, 1, v, m->transposed_output + (ptrdiff_t)first * v, columns};
+                pass->workspace->logits + n * v, v, 0, 1, m->shape.vocabulary, m->transposed_output + (ptrdiff_t)first * v, columns};
             m->kernels->product(&p);
         }
     if (worker->team_size > 1) {
