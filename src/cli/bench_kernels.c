@@ -345,7 +345,7 @@ static void measure_sums(const crs_bench_team *team, site *s, crs_bench_list *li
 /* ---- room ---- */
 
 int crs_bench_rows(const crs_bench_case *c, const crs_bench_team *team) {
-    const int ranks = crs_comm_size(team->comm), most = crs_plan_pass_rows(team->threads) / team->threads;
+    const int ranks = crs_comm_size(team->comm), most = crs_plan_pass_rows(c->config, team->threads) / team->threads;
     const int rows = (c->batch + ranks * team->threads - 1) / (ranks * team->threads);
     return rows < most ? rows : most;
 }

@@ -97,7 +97,7 @@ static crs_status create(bench *b, crs_error *error) {
                                     .windows = WINDOWS,
                                     .window = b->of->window,
                                     .threads = threads,
-                                    .pass_rows = crs_plan_pass_rows(threads),
+                                    .pass_rows = crs_plan_pass_rows(config, threads),
                                     .dropout = config->dropout,
                                     .clip = 5,
                                     .seed = 1};

@@ -51,13 +51,21 @@ void CRS_ISA(crs_gather)(const crs_rows *from, int columns, float *to) {
 
 /* Transposes by halves, quarters, ... (Eklundh): after the step of size s, bit s of row and column have changed places.
  */
+#define FIRST(j) (j & s ? VL + j - s : j)
+#define SECOND(j) (j & s ? VL + j : j + s)
+#if VL == 16
+#define EACH(f) \
+    { f(0), f(1), f(2), f(3), f(4), f(5), f(6), f(7), f(8), f(9), f(10), f(11), f(12), f(13), f(14), f(15) }
+#elif VL == 8
+#define EACH(f) \
+    { f(0), f(1), f(2), f(3), f(4), f(5), f(6), f(7) }
+#else
+#define EACH(f) \
+    { f(0), f(1), f(2), f(3) }
+#endif
+
 CRS_INLINE void exchange(vf *upper, vf *lower, const int s) {
-    vi first, second;
-#pragma GCC unroll 16
-    for (int j = 0; j < VL; j++) {
-        first[j] = j & s ? VL + j - s : j;
-        second[j] = j & s ? VL + j : j + s;
-    }
+    const vi first = EACH(FIRST), second = EACH(SECOND); /* from memory: built element by element they cost more */
     const vf x = __builtin_shuffle(*upper, *lower, first);
     *lower = __builtin_shuffle(*upper, *lower, second);
     *upper = x;

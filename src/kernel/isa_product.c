@@ -20,15 +20,15 @@ CRS_INLINE void tile(const int rows, const int blocks, const crs_product *p, int
         for (int j = 0; j < blocks * PARTS; j++)
             acc[r][j] = load(from + j * VL);
     }
-    /* Asked for in time: what the next tile starts from, and what this one writes. */
-    for (int r = 0; r < rows; r++) {
+    /* Asked for in time: what this tile writes, and what the next one starts from. */
+    for (int r = 0; p->start && r < rows; r++)
+        for (int j = 0; j < blocks; j++)
+            __builtin_prefetch(c + r * p->c_row + j * CRS_BLOCK, 1);
+    for (int r = 0; (p->index || !p->start) && r < rows; r++) {
         const int next = first + rows + r;
         const float *from = start_of(p, next < p->rows ? next : p->rows - 1, column);
-        for (int j = 0; j < blocks; j++) {
+        for (int j = 0; j < blocks; j++)
             __builtin_prefetch(from + j * CRS_BLOCK, 1);
-            if (p->start)
-                __builtin_prefetch(c + r * p->c_row + j * CRS_BLOCK, 1);
-        }
     }
     /* One loop over all chains and segments: nested loops would park the accumulators at each turn. */
     const crs_chain *chain = p->chain, *last = p->chain + p->chains;

@@ -8,7 +8,11 @@
 #include "train/plan.h"
 
 /* At most this many contributions to one element, so that no partial sum can wrap (docs/numerics.md). */
-enum { CONTRIBUTIONS_MAX = 4095, PASS_ROWS = 32, THREAD_ROWS = 16 };
+enum { CONTRIBUTIONS_MAX = 4095 };
+
+/* Rows that share one pass over the weights each time step. From LARGE_HIDDEN on a layer's weights come from memory, not
+ * from a cache, and more rows have to share them. */
+enum { PASS_ROWS = 32, LARGE_PASS_ROWS = 64, LARGE_HIDDEN = 1024, THREAD_ROWS = 16 };
 
 static bool was_given(const crs_settings *settings, const char *name) {
     return settings->given[crs_option_find(name)];
@@ -94,7 +98,7 @@ static crs_status check_memory(const crs_config *config, int64_t vocabulary, int
                                crs_error *error) {
     const double rows = ceil((double)config->batch / ranks);
     const double lane_rows = config->lane > 0 ? (double)config->lane : 1;
-    const double pass_rows = fmin(fmax(lane_rows, PASS_ROWS), rows);
+    const double pass_rows = fmin(fmax(lane_rows, crs_plan_pass_rows(config, 1)), rows);
     const double wanted = crs_plan_memory(config, vocabulary, rows, pass_rows);
     const double giga = 1e9;
     if (wanted <= memory)
@@ -170,6 +174,7 @@ crs_schedule_plan crs_plan_schedule(const crs_plan *plan, const crs_config *conf
                                .decay_factor = config->decay_factor};
 }
 
-int crs_plan_pass_rows(int threads) {
-    return threads * THREAD_ROWS > PASS_ROWS ? threads * THREAD_ROWS : PASS_ROWS;
+int crs_plan_pass_rows(const crs_config *config, int threads) {
+    const int rows = config->hidden < LARGE_HIDDEN ? PASS_ROWS : LARGE_PASS_ROWS;
+    return threads * THREAD_ROWS > rows ? threads * THREAD_ROWS : rows;
 }

@@ -27,7 +27,7 @@ crs_status crs_plan_ranks(crs_plan *plan, const crs_config *config, int64_t voca
 crs_schedule_plan crs_plan_schedule(const crs_plan *plan, const crs_config *config, int64_t total);
 
 /* The most rows that go through the network at once: they share the memory of one workspace. */
-int crs_plan_pass_rows(int threads);
+int crs_plan_pass_rows(const crs_config *config, int threads);
 
 /* An estimate of the bytes that a rank needs. */
 double crs_plan_memory(const crs_config *config, int64_t vocabulary, double rows, double pass_rows);

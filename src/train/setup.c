@@ -153,7 +153,7 @@ static crs_status create_engine(crs_training *t, crs_error *error) {
                                     .windows = t->plan.windows,
                                     .window = (int)config->window,
                                     .threads = t->threads,
-                                    .pass_rows = crs_plan_pass_rows(t->threads),
+                                    .pass_rows = crs_plan_pass_rows(t->config, t->threads),
                                     .dropout = config->dropout,
                                     .clip = config->clip,
                                     .seed = config->seed,
