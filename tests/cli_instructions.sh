@@ -49,6 +49,6 @@ a_token() {
     fi
 }
 
-a_token "lstm, 2 x 64, batch 8, window 16" 105000 128 --hidden=64 --layers=2 --batch=8 --window=16
-a_token "gru, 1 x 128 with a token table, batch 16, window 25" 76800 400 --cell=gru --hidden=128 --layers=1 --batch=16 --window=25
+a_token "lstm, 2 x 64, batch 8, window 16" 81000 128 --hidden=64 --layers=2 --batch=8 --window=16
+a_token "gru, 1 x 128 with a token table, batch 16, window 25" 63800 400 --cell=gru --hidden=128 --layers=1 --batch=16 --window=25
 finish

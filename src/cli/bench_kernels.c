@@ -8,7 +8,7 @@
 #include "train/plan.h"
 
 /* Pairs of (time, row) that a measurement covers at most: more change no rate, and take long. */
-enum { REPEATS = 5, MOST_PAIRS = 512, PIECE = 256, PARTS_K = 512 };
+enum { REPEATS = 5, MOST_PAIRS = 512, PIECE = 256, RUN = 4, PARTS_K = 512 };
 static const double burst = 0.01;
 
 /* What the kernels work on: one layer. */
@@ -16,7 +16,8 @@ typedef struct site {
     const crs_kernels *kernels;
     const crs_shape *shape;
     crs_optimizer optimizer;
-    int rows, times, n; /* n = rows * times */
+    int rows, times, n;   /* n = rows * times */
+    int piece, stretches; /* of the weight gradient: pairs summed as floats, and how many of those follow */
     crs_groups hidden;
     bool flat; /* rnn */
     int groups, blocks;
@@ -142,13 +143,20 @@ static double recurrent_backward(site *s) {
     return products_of_layer(s, s->n - s->rows);
 }
 
-/* One piece, all groups: with int64 sums, or as floats. */
+/* A run of pieces, all groups: with int64 sums, or as floats. */
 static double weight_gradient(site *s, bool exact) {
-    const int n = s->n < PIECE ? s->n : PIECE;
+    crs_stretch stretch[RUN];
+    for (int i = 0; i < s->stretches; i++) {
+        const ptrdiff_t before = (ptrdiff_t)i * s->piece;
+        stretch[i] = (crs_stretch){.n = s->piece,
+                                   .a = s->packed + before * s->shape->hidden,
+                                   .a_rows = s->piece,
+                                   .b = s->panel + before * CRS_GROUP};
+    }
     for (int group = 0; group < s->groups; group++) {
         const int columns = columns_of(s, group);
-        const crs_stretch stretch = {n, s->packed, n, 0, s->panel};
-        crs_outer o = {.stretches = 1, .stretch = &stretch, .blocks = columns / CRS_BLOCK, .k = s->shape->hidden};
+        crs_outer o = {
+            .stretches = s->stretches, .stretch = stretch, .blocks = columns / CRS_BLOCK, .k = s->shape->hidden};
         o.tiles = o.end_tile = (o.k + CRS_OUTER_WIDTH - 1) / CRS_OUTER_WIDTH;
         o.sums = s->sums + first_of(s, group) * o.k;
         o.refused = &s->refused;
@@ -157,7 +165,7 @@ static double weight_gradient(site *s, bool exact) {
         else
             s->kernels->outer_float(&o, s->float_sums + first_of(s, group) * o.k);
     }
-    return products_of_layer(s, n);
+    return products_of_layer(s, s->piece * s->stretches);
 }
 
 static double weights_exact(site *s) {
@@ -358,7 +366,7 @@ static float *room(size_t n, float value) {
 }
 
 static crs_status allocate(site *s, crs_error *error) {
-    const size_t hidden = (size_t)s->hidden.padded, n = MOST_PAIRS, piece = PIECE;
+    const size_t hidden = (size_t)s->hidden.padded, n = MOST_PAIRS, run = RUN * PIECE;
     const size_t floats = 4 * s->parameters > ACTIVATION_FLOATS ? 4 * s->parameters : ACTIVATION_FLOATS;
     s->gates = room(((n | 1) + 1) * (size_t)s->groups * CRS_GROUP, 0.4f);
     s->x = room(2 * n * hidden, 1e-3f);
@@ -366,8 +374,8 @@ static crs_status allocate(site *s, crs_error *error) {
     s->dh = room(n * hidden, 1e-3f);
     s->dc = room(n * hidden, 1e-3f);
     s->weight = room(s->weights + 3 * hidden, 1e-3f);
-    s->packed = room(piece * (hidden + CRS_BLOCK), 1e-3f);
-    s->panel = room(piece * CRS_GROUP, 1e-3f);
+    s->packed = room(run * hidden + CRS_BLOCK, 1e-3f);
+    s->panel = room(run * CRS_GROUP, 1e-3f);
     s->logits = room(n * (size_t)crs_pad(s->shape->vocabulary), 1e-3f);
     s->arena = room(floats, 1e-3f);
     s->float_sums = room(s->weights, 0);
@@ -404,6 +412,9 @@ static site site_of(const crs_bench_team *team, const crs_bench_case *c) {
     s.rows = crs_bench_rows(c, team);
     s.times = MOST_PAIRS / s.rows < c->window ? MOST_PAIRS / s.rows : c->window;
     s.n = s.rows * s.times;
+    const int64_t pairs = (int64_t)s.rows * c->window;
+    s.piece = pairs < PIECE ? (int)pairs : PIECE;
+    s.stretches = pairs / s.piece < RUN ? (int)(pairs / s.piece) : RUN;
     s.weights = (size_t)first_of(&s, s.groups) * (size_t)s.hidden.padded;
     const double parameters = crs_plan_parameters(c->config, c->shape.vocabulary);
     s.parameters = ((size_t)parameters + CRS_BLOCK) / CRS_BLOCK * CRS_BLOCK;
