@@ -17,6 +17,15 @@ static size_t chunk_of(const crs_comm *comm, size_t left) {
     return left < comm->chunk ? left : comm->chunk;
 }
 
+/* In steps of 2^-32; what an int64 can't hold becomes the most it can. */
+static int64_t fixed_of(float x) {
+    if (x >= 0x1p31f)
+        return INT64_MAX;
+    if (!(x > -0x1p31f))
+        return INT64_MIN;
+    return (int64_t)((double)x * 0x1p32);
+}
+
 /* Reduced at one rank and sent to all: MPI promises no more than that, and every rank needs the same bits. */
 static void sum_as_floats(crs_comm *comm, int64_t *values, size_t n) {
     if (!comm->floats)
@@ -30,7 +39,7 @@ static void sum_as_floats(crs_comm *comm, int64_t *values, size_t n) {
         CRS_MPI(MPI_Reduce(from, comm->floats, (int)count, MPI_FLOAT, MPI_SUM, 0, comm->world));
         CRS_MPI(MPI_Bcast(comm->floats, (int)count, MPI_FLOAT, 0, comm->world));
         for (size_t i = 0; i < count; i++)
-            values[done + i] = (int64_t)((double)comm->floats[i] * 0x1p32);
+            values[done + i] = fixed_of(comm->floats[i]);
         done += count;
     }
 }

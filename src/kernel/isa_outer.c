@@ -18,8 +18,8 @@ static __attribute__((noinline)) void add_fixed_rows(const float *values, ptrdif
     *refused += count_mask(bad);
 }
 
-/* One tile: all of a stretch in registers, then into the int64 sums, which stay in the first-level cache from stretch to
- * stretch. first: the tile's number. */
+/* One tile: all of a stretch in registers, then into the int64 sums, which stay in the first-level cache from stretch
+ * to stretch. first: the tile's number. */
 CRS_INLINE void tile(const int width, const int blocks, const crs_outer *p, int first, int column) {
     const int k_first = crs_share(p->k, first, p->tiles), sums_row = p->blocks * CRS_BLOCK;
     int64_t *sums = p->sums + (ptrdiff_t)k_first * sums_row + column;

@@ -70,8 +70,13 @@ static void backward_output(const crs_pass *pass, const crs_worker *worker, cons
             crs_product p = {.rows = r->rows, .blocks = columns / CRS_BLOCK, .start = zeros, .chains = 1};
             p.c = dh + n * m->hidden_padded + first;
             p.c_row = m->hidden_padded;
-            p.chain[0] = (crs_chain){
-                pass->workspace->logits + n * v, v, 0, 1, m->shape.vocabulary, m->transposed_output + (ptrdiff_t)first * v, columns};
+            p.chain[0] = (crs_chain){pass->workspace->logits + n * v,
+                                     v,
+                                     0,
+                                     1,
+                                     m->shape.vocabulary,
+                                     m->transposed_output + (ptrdiff_t)first * v,
+                                     columns};
             m->kernels->product(&p);
         }
     if (worker->team_size > 1) {

@@ -5,7 +5,8 @@
 
 #include "pieces.h"
 
-/* sums[k][count] += the outer products of some tiles of c and `count` columns of a run's panels from column `slot` on. */
+/* sums[k][count] += the outer products of some tiles of c and `count` columns of a run's panels from column `slot` on.
+ */
 static void outer(const crs_pass *pass, const crs_run *run, const crs_columns *c, int first, int end, int slot,
                   int count, int64_t *sums, int64_t *refused) {
     crs_stretch stretch[CRS_RUN_PIECES];

@@ -10,8 +10,8 @@
 /* At most this many contributions to one element, so that no partial sum can wrap (docs/numerics.md). */
 enum { CONTRIBUTIONS_MAX = 4095 };
 
-/* Rows that share one pass over the weights each time step. From LARGE_HIDDEN on a layer's weights come from memory, not
- * from a cache, and more rows have to share them. */
+/* Rows that share one pass over the weights each time step. From LARGE_HIDDEN on a layer's weights come from memory,
+ * not from a cache, and more rows have to share them. */
 enum { PASS_ROWS = 32, LARGE_PASS_ROWS = 64, LARGE_HIDDEN = 1024, THREAD_ROWS = 16 };
 
 static bool was_given(const crs_settings *settings, const char *name) {
