@@ -217,6 +217,11 @@ static void test_sum_float(void) {
     }
     crs_comm_sum_float(comm, values, 0);
     CU_ASSERT(memcmp(first, values, sizeof first) == 0);
+    /* Rounded up to 2^63, which no int64 holds. */
+    int64_t ends[2] = {INT64_MAX, INT64_MIN};
+    crs_comm_sum_float(comm, ends, 2);
+    CU_ASSERT_EQUAL(ends[0], INT64_MAX);
+    CU_ASSERT_EQUAL(ends[1], INT64_MIN);
     crs_comm_close(&comm);
 }
 

@@ -85,10 +85,10 @@ typedef struct crs_batch {
     /* the rest for training alone */
     int lanes;              /* neighbouring groups of rows, each summed by itself */
     const int *lane_starts; /* [lanes + 1], rows of this batch */
-    int lane_rows;          /* the nominal rows a lane, from the configuration: it shapes the sums */
-    float dropout;          /* between layers and before the output; 0 for none */
-    uint64_t seed, step;    /* key the dropout masks ... */
-    int64_t first_row;      /* ... with the global row of row 0 */
+    int lane_rows; /* the nominal rows a lane, from the configuration: it shapes the sums; no lane has less than half */
+    float dropout; /* between layers and before the output; 0 for none */
+    uint64_t seed, step; /* key the dropout masks ... */
+    int64_t first_row;   /* ... with the global row of row 0 */
 } crs_batch;
 
 /* Exact sums: 64-bit fixed point with step 2^-32, so that adding them in any order gives the same bits. One flat array

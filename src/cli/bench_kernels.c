@@ -7,7 +7,8 @@
 #include "nn/model.h"
 #include "train/plan.h"
 
-/* Pairs of (time, row) that a measurement covers at most: more change no rate, and take long. */
+/* Pairs of (time, row) that a measurement covers at most: more change no rate, and take long. The weight gradient has
+ * pieces of its own, a run of them at a time. */
 enum { REPEATS = 5, MOST_PAIRS = 512, PIECE = 256, RUN = 4, PARTS_K = 512 };
 static const double burst = 0.01;
 
@@ -374,7 +375,7 @@ static crs_status allocate(site *s, crs_error *error) {
     s->dh = room(n * hidden, 1e-3f);
     s->dc = room(n * hidden, 1e-3f);
     s->weight = room(s->weights + 3 * hidden, 1e-3f);
-    s->packed = room(run * hidden + CRS_BLOCK, 1e-3f);
+    s->packed = room(run * hidden, 1e-3f);
     s->panel = room(run * CRS_GROUP, 1e-3f);
     s->logits = room(n * (size_t)crs_pad(s->shape->vocabulary), 1e-3f);
     s->arena = room(floats, 1e-3f);

@@ -31,10 +31,11 @@ bool crs_comm_launched(void) {
 }
 
 crs_comm *crs_comm_open(int *argc, char ***argv) {
-    int started, provided = MPI_THREAD_FUNNELED;
+    int started, provided;
     CRS_MPI(MPI_Initialized(&started));
     if (!started)
         CRS_MPI(MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided));
+    CRS_MPI(MPI_Query_thread(&provided));
     crs_set_abort(end_all);
     CRS_ASSERT(provided >= MPI_THREAD_FUNNELED);
     crs_comm *comm = crs_alloc(1, sizeof *comm, CRS_MEMORY_OTHER);

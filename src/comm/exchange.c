@@ -17,7 +17,7 @@ static size_t chunk_of(const crs_comm *comm, size_t left) {
     return left < comm->chunk ? left : comm->chunk;
 }
 
-/* In steps of 2^-32; what an int64 can't hold becomes the most it can. */
+/* In steps of 2^-32; what an int64 can't hold becomes the most it can, NaN the least. */
 static int64_t fixed_of(float x) {
     if (x >= 0x1p31f)
         return INT64_MAX;

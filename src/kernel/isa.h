@@ -197,12 +197,4 @@ double CRS_ISA(crs_peak)(int64_t rounds, float *sink);
 void CRS_ISA(crs_negate)(float *values, size_t n);
 void CRS_ISA(crs_outer_float)(const crs_outer *p, float *sums);
 
-/* Rows of a tile by blocks: 24 accumulators of 16 in the 32 registers of AVX-512; with fewer registers the columns of a
- * tile are taken one block at a time. */
-#if VL == 16
-enum { TILE_1 = 12, TILE_2 = 12, TILE_3 = 8, TILE_4 = 6 };
-#else
-enum { TILE_1 = 6, TILE_2 = 6, TILE_3 = 6, TILE_4 = 6 };
-#endif
-
 #endif

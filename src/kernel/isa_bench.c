@@ -59,6 +59,7 @@ CRS_INLINE void tile(const int width, const int blocks, const outer_float *p, in
 
 #define TILE_OPERANDS outer_float
 #define TILE_ROWS 6
+_Static_assert((int)CRS_OUTER_WIDTH <= TILE_ROWS, "a function for each width");
 #include "isa_tiles.h"
 
 void CRS_ISA(crs_outer_float)(const crs_outer *p, float *sums) {

@@ -18,8 +18,8 @@ static __attribute__((noinline)) void add_fixed_rows(const float *values, ptrdif
     *refused += count_mask(bad);
 }
 
-/* One tile: all of a stretch in registers, then into the int64 sums, which stay in the first-level cache from stretch
- * to stretch. first: the tile's number. */
+/* One tile: all of a stretch in registers, then into the int64 sums, which stay in the first-level cache where stretch
+ * follows stretch. first: the tile's number. */
 CRS_INLINE void tile(const int width, const int blocks, const crs_outer *p, int first, int column) {
     const int k_first = crs_share(p->k, first, p->tiles), sums_row = p->blocks * CRS_BLOCK;
     int64_t *sums = p->sums + (ptrdiff_t)k_first * sums_row + column;
@@ -35,6 +35,7 @@ CRS_INLINE void tile(const int width, const int blocks, const crs_outer *p, int 
 
 #define TILE_OPERANDS crs_outer
 #define TILE_ROWS 6
+_Static_assert((int)CRS_OUTER_WIDTH <= TILE_ROWS, "a function for each width");
 #include "isa_tiles.h"
 
 /* Where a tile has one block, that block of a stretch stays in the first-level cache from tile to tile. */

@@ -77,18 +77,18 @@ CRS_INLINE void tile(const int rows, const int blocks, const crs_product *p, int
 #define TILE_ROWS 12
 #include "isa_tiles.h"
 
+/* Rows of a tile by blocks: 24 accumulators of 16 in the 32 registers of AVX-512; with fewer registers the columns of a
+ * tile are taken one block at a time. */
 #if VL == 16
-static const int most_rows[CRS_GROUP_BLOCKS + 1] = {0, TILE_1, TILE_2, TILE_3, TILE_4};
+static const int most_rows[CRS_GROUP_BLOCKS + 1] = {0, 12, 12, 8, 6};
+#else
+static const int most_rows[CRS_GROUP_BLOCKS + 1] = {0, 6, 6, 6, 6};
 #endif
 
 /* Rows are cut into tiles as evenly as can be: a thin last tile would leave the units idle. With one block a tile, the
  * rows stay in the first-level cache from block to block, and the panel comes from the second. */
 void CRS_ISA(crs_product)(const crs_product *p) {
-#if VL == 16
     const int most = most_rows[p->blocks];
-#else
-    const int most = TILE_1;
-#endif
     const int count = (p->rows + most - 1) / most;
     for (int i = 0; i < count; i++) {
         const int first = crs_share(p->rows, i, count), rows = crs_share(p->rows, i + 1, count) - first;

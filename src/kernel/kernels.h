@@ -47,7 +47,7 @@ typedef struct crs_pack_columns {
     crs_rows from;
     int k, tiles, first_tile, end_tile;
     int a_rows; /* at least times * rows */
-    float *to;  /* with room for 8 floats more */
+    float *to;
 } crs_pack_columns;
 
 /* Rows that are summed as floats. */

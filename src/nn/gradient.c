@@ -7,13 +7,26 @@
 
 static const float zeros[CRS_GROUP] __attribute__((aligned(64)));
 
+typedef struct conversion {
+    const crs_model *m;
+    const int64_t *sums;
+    size_t count;
+    double factor;
+    float *out;
+} conversion;
+
+static void convert_share(void *context, int thread, int threads) {
+    const conversion *c = context;
+    const size_t blocks = c->count / CRS_BLOCK, of = (size_t)threads, share = (size_t)thread;
+    const size_t from = blocks * share / of * CRS_BLOCK, to = blocks * (share + 1) / of * CRS_BLOCK;
+    c->m->kernels->from_fixed(c->sums + from, to - from, c->factor, c->out + from);
+}
+
 /* A run of sums with the layout of a slice of the arena. */
 static void convert(const crs_model *m, const int64_t *sums, size_t count, double factor, float *out) {
-    enum { RUN = 1 << 14 };
-    count = (count + CRS_BLOCK - 1) / CRS_BLOCK * CRS_BLOCK;
-#pragma omp parallel for num_threads(m->threads) if (m->threads > 1 && count > 4 * RUN) schedule(static)
-    for (size_t i = 0; i < count; i += RUN)
-        m->kernels->from_fixed(sums + i, count - i < RUN ? count - i : RUN, factor, out + i);
+    enum { WORTH_THREADS = 1 << 16 };
+    conversion c = {m, sums, (count + CRS_BLOCK - 1) / CRS_BLOCK * CRS_BLOCK, factor, out};
+    crs_parallel(count > WORTH_THREADS ? m->threads : 1, convert_share, &c);
 }
 
 static void gradient_of_biases(const crs_model *m, int group, float *gradient) {
@@ -57,18 +70,27 @@ static void gradient_of_embedding(const crs_model *m, int group, float *gradient
     m->kernels->product(&p);
 }
 
-static void gradient_from_table(const crs_model *m, const int64_t *sums, double factor, float *gradient) {
+typedef struct table_share {
+    const crs_model *m;
+    float *gradient;
+} table_share;
+
+static void share_of_table(void *context, int thread, int threads) {
+    const table_share *t = context;
+    const crs_model *m = t->m;
     const int groups = m->gates.groups, embedding = m->shape.embed > 0 ? m->layers[0].input_groups.groups : 0;
-    convert(m, sums + m->sum_table, crs_gates_size(m, m->shape.vocabulary), factor, m->table_gradient);
-#pragma omp parallel for num_threads(m->threads) if (m->threads > 1) schedule(dynamic, 1)
-    for (int i = 0; i < groups + embedding; i++) {
-        if (i >= groups) {
-            gradient_of_embedding(m, i - groups, gradient);
-            continue;
-        }
-        gradient_of_biases(m, i, gradient);
-        gradient_of_inputs(m, i, gradient);
+    for (int i = thread; i < groups; i += threads) {
+        gradient_of_biases(m, i, t->gradient);
+        gradient_of_inputs(m, i, t->gradient);
     }
+    for (int i = thread; i < embedding; i += threads)
+        gradient_of_embedding(m, i, t->gradient);
+}
+
+static void gradient_from_table(const crs_model *m, const int64_t *sums, double factor, float *gradient) {
+    convert(m, sums + m->sum_table, crs_gates_size(m, m->shape.vocabulary), factor, m->table_gradient);
+    table_share t = {m, gradient};
+    crs_parallel(m->threads, share_of_table, &t);
 }
 
 void crs_model_gradient(crs_model *m, const int64_t *sums, float *gradient) {

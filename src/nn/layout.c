@@ -366,17 +366,34 @@ static void row_squares(const crs_model *m, const float *arena, int tensor, int6
     memcpy(squares, sum, (size_t)rows * sizeof *sum);
 }
 
+typedef struct norm {
+    const crs_model *m;
+    const float *arena;
+    int tensor;
+    int64_t begin;
+    int count;
+    double *squares; /* [count] */
+} norm;
+
+static void share_of_norm(void *context, int thread, int threads) {
+    const norm *n = context;
+    const int blocks = (n->count + CRS_BLOCK - 1) / CRS_BLOCK;
+    for (int i = crs_share(blocks, thread, threads); i < crs_share(blocks, thread + 1, threads); i++) {
+        const int first = i * CRS_BLOCK, rows = n->count - first < CRS_BLOCK ? n->count - first : CRS_BLOCK;
+        row_squares(n->m, n->arena, n->tensor, n->begin + first, rows, n->squares + first);
+    }
+}
+
 double crs_model_norm(const crs_model *m, const float *arena) {
     double total = 0;
-    enum { ROWS = 4096 };
+    enum { ROWS = 4096, WORTH_THREADS = 64 };
     double squares[ROWS];
     for (int tensor = 0; tensor < m->tensors; tensor++) {
         const int64_t rows = m->tensor[tensor].dims[0];
         for (int64_t begin = 0; begin < rows; begin += ROWS) {
             const int count = (int)(rows - begin < ROWS ? rows - begin : ROWS);
-#pragma omp parallel for num_threads(m->threads) if (m->threads > 1 && count > 64) schedule(static)
-            for (int j = 0; j < count; j += CRS_BLOCK)
-                row_squares(m, arena, tensor, begin + j, count - j < CRS_BLOCK ? count - j : CRS_BLOCK, squares + j);
+            norm n = {m, arena, tensor, begin, count, squares};
+            crs_parallel(count > WORTH_THREADS ? m->threads : 1, share_of_norm, &n);
             for (int j = 0; j < count; j++)
                 total += squares[j];
         }

@@ -109,6 +109,7 @@ struct crs_workspace {
     int64_t *losses; /* [threads][CRS_SUM_TRAILER], a cache line each */
     /* the weight gradient's pieces: a lane's rows over some time */
     int piece;            /* most (time, row) pairs of one */
+    int packed;           /* most packed rows of all */
     int panel_pairs;      /* most of those that a thread gathers at a time, but for one long piece */
     float *columns[2];    /* packed columns of all pieces; of the state of layer l: [l & 1] */
     float **panel;        /* [threads]: of each piece of a run [block][n][16], a group's gradients */
@@ -125,7 +126,7 @@ typedef struct crs_pass {
     crs_workspace *workspace;
     const crs_batch *batch;
     int64_t *sums;
-    bool backward;
+    bool with_loss, backward;
     int n;       /* batch->steps * batch->rows */
     bool joined; /* the input product runs beside the recurrent one, step by step: small panels */
     int row_teams;

@@ -1,7 +1,6 @@
 /* Passes over a batch: who does what, the carried state, and the entry points. */
 #include "config.h"
 
-#include <omp.h>
 #include <string.h>
 
 #include "model.h"
@@ -64,7 +63,24 @@ static void write_state(const crs_pass *pass) {
             }
 }
 
-static void run(crs_pass *pass, bool with_loss) {
+static void work(void *context, int thread, int threads) {
+    const crs_pass *pass = context;
+    const crs_worker worker = worker_of(pass, thread, threads);
+    read_state(pass, &worker);
+    if (worker.team_size > 1) {
+#pragma omp barrier
+    }
+    crs_forward(pass, &worker);
+    crs_worker_phase(&worker, CRS_PHASE_OUTPUT);
+    crs_logits(pass, &worker);
+    crs_worker_phase(&worker, CRS_PHASE_LOSS);
+    if (pass->with_loss)
+        crs_loss(pass, &worker);
+    if (pass->backward)
+        crs_backward(pass, &worker);
+}
+
+static void run(crs_pass *pass) {
     crs_model *m = pass->model;
     const crs_batch *b = pass->batch;
     CRS_ASSERT(b->steps >= 1 && b->steps <= pass->workspace->steps && b->rows <= pass->workspace->rows);
@@ -74,22 +90,7 @@ static void run(crs_pass *pass, bool with_loss) {
         return;
     pass->n = b->steps * b->rows;
     pass->joined = joined(m);
-#pragma omp parallel num_threads(m->threads) if (m->threads > 1)
-    {
-        const crs_worker worker = worker_of(pass, omp_get_thread_num(), omp_get_num_threads());
-        read_state(pass, &worker);
-        if (worker.team_size > 1) {
-#pragma omp barrier
-        }
-        crs_forward(pass, &worker);
-        crs_worker_phase(&worker, CRS_PHASE_OUTPUT);
-        crs_logits(pass, &worker);
-        crs_worker_phase(&worker, CRS_PHASE_LOSS);
-        if (with_loss)
-            crs_loss(pass, &worker);
-        if (pass->backward)
-            crs_backward(pass, &worker);
-    }
+    crs_parallel(m->threads, work, pass);
     crs_phase_begin(CRS_PHASE_READ);
     write_state(pass);
 }
@@ -104,14 +105,15 @@ static void gather_losses(const crs_pass *pass, int64_t *trailer) {
 }
 
 void crs_model_train(crs_model *model, crs_workspace *workspace, const crs_batch *batch, int64_t *sums) {
-    crs_pass pass = {.model = model, .workspace = workspace, .batch = batch, .sums = sums, .backward = true};
-    run(&pass, true);
+    crs_pass pass = {
+        .model = model, .workspace = workspace, .batch = batch, .sums = sums, .with_loss = true, .backward = true};
+    run(&pass);
     gather_losses(&pass, sums + model->sums - CRS_SUM_TRAILER);
 }
 
 void crs_model_evaluate(crs_model *model, crs_workspace *workspace, const crs_batch *batch, int64_t *trailer) {
-    crs_pass pass = {.model = model, .workspace = workspace, .batch = batch};
-    run(&pass, true);
+    crs_pass pass = {.model = model, .workspace = workspace, .batch = batch, .with_loss = true};
+    run(&pass);
     gather_losses(&pass, trailer);
 }
 
@@ -119,7 +121,7 @@ void crs_model_step(crs_model *model, crs_workspace *workspace, int rows, const 
                     float *logits) {
     const crs_batch batch = {.steps = 1, .rows = rows, .inputs = inputs, .state = state};
     crs_pass pass = {.model = model, .workspace = workspace, .batch = &batch};
-    run(&pass, false);
+    run(&pass);
     for (int row = 0; row < rows; row++)
         memcpy(logits + (ptrdiff_t)row * model->shape.vocabulary,
                workspace->logits + (ptrdiff_t)row * model->vocabulary_groups.padded,

@@ -19,7 +19,7 @@ crs_piece crs_piece_at(const crs_pass *pass, int number) {
     p.n = rows * (p.end_time - p.first_time);
     p.start = p.first_row * b->steps + rows * p.first_time;
     p.packed = p.first_row * (b->steps + a_lane) + rows * (p.first_time + part);
-    CRS_ASSERT(p.n <= pass->workspace->piece);
+    CRS_ASSERT(p.n <= pass->workspace->piece && p.packed + p.n + rows <= pass->workspace->packed);
     return p;
 }
 
@@ -57,7 +57,6 @@ void crs_gather_run(const crs_pass *pass, const crs_worker *worker, int first, c
     const crs_workspace *w = pass->workspace;
     const int pieces = crs_pieces(pass);
     int n = 0;
-    run->first = first;
     for (run->pieces = 0; run->pieces < CRS_RUN_PIECES && first + run->pieces < pieces; run->pieces++) {
         const crs_piece p = crs_piece_at(pass, first + run->pieces);
         if (run->pieces > 0 && n + p.n > w->panel_pairs)

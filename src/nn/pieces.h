@@ -39,7 +39,7 @@ void crs_pack(const crs_pass *pass, const crs_worker *worker, const crs_columns 
 /* Neighbouring pieces whose gathered columns stay in the second-level cache together. */
 enum { CRS_RUN_PIECES = 32 };
 typedef struct crs_run {
-    int first, pieces;
+    int pieces;
     crs_piece piece[CRS_RUN_PIECES];
     float *panel[CRS_RUN_PIECES]; /* [blocks][n][16] each, of this thread */
 } crs_run;

@@ -11,6 +11,11 @@ static void transpose_panel(const crs_kernels *kernels, const float *panel, int 
     for (int group = 0; group < groups->groups; group++) {
         const int k_first = crs_group_first(groups, group), width = crs_group_columns(groups, group);
         float *to = out + k_first * all_columns + first * width;
+        /* Asked for line after line: squares are too far apart to be foreseen. */
+        for (int i = 0; i < columns * width; i += CRS_BLOCK) {
+            __builtin_prefetch(panel + (ptrdiff_t)k_first * columns + i);
+            __builtin_prefetch(to + i, 1);
+        }
         for (int block = 0; block < width; block += CRS_BLOCK) {
             const int k_end = k_count - k_first - block < CRS_BLOCK ? k_count - k_first - block : CRS_BLOCK;
             const float *from = panel + (ptrdiff_t)(k_first + block) * columns;
@@ -75,32 +80,32 @@ static void refresh_table(crs_model *m, int group) {
     m->kernels->product(&product);
 }
 
-void crs_model_refresh(crs_model *m) {
-    const int groups = m->gates.groups, layers = m->shape.layers;
+static void refresh(void *context, int thread, int threads) {
+    crs_model *m = context;
+    const int groups = m->gates.groups, layers = m->shape.layers, e_padded = crs_pad(m->shape.embed);
     const crs_groups *v = &m->vocabulary_groups;
-#pragma omp parallel num_threads(m->threads) if (m->threads > 1)
-    {
+    (void)thread, (void)threads;
 #pragma omp for schedule(static)
-        for (int i = 0; i < groups * layers; i++)
-            refresh_group(m, i / groups, i % groups);
+    for (int i = 0; i < groups * layers; i++)
+        refresh_group(m, i / groups, i % groups);
 #pragma omp for schedule(static) nowait
-        for (int group = 0; group < v->groups; group++) {
-            const int first = crs_group_first(v, group), columns = crs_group_columns(v, group);
-            transpose_panel(m->kernels, m->parameters + m->output_weight + (size_t)first * (size_t)m->shape.hidden,
-                            m->shape.hidden, columns, first, v->padded, &m->hidden_groups, m->transposed_output);
-        }
-        if (m->table) {
-#pragma omp for schedule(static)
-            for (int group = 0; group < groups; group++)
-                refresh_table(m, group);
-        }
-        if (m->table && m->shape.embed > 0) {
-            const int e_padded = crs_pad(m->shape.embed);
-#pragma omp for schedule(static)
-            for (int e = 0; e < m->shape.embed; e++)
-                for (int j = 0; j < m->shape.vocabulary; j++)
-                    m->embedding_columns[(ptrdiff_t)e * v->padded + j] =
-                        m->parameters[m->embedding + (size_t)(j * e_padded + e)];
-        }
+    for (int group = 0; group < v->groups; group++) {
+        const int first = crs_group_first(v, group), columns = crs_group_columns(v, group);
+        transpose_panel(m->kernels, m->parameters + m->output_weight + (size_t)first * (size_t)m->shape.hidden,
+                        m->shape.hidden, columns, first, v->padded, &m->hidden_groups, m->transposed_output);
     }
+    if (!m->table)
+        return;
+#pragma omp for schedule(static)
+    for (int group = 0; group < groups; group++)
+        refresh_table(m, group);
+#pragma omp for schedule(static)
+    for (int e = 0; e < m->shape.embed; e++)
+        for (int j = 0; j < m->shape.vocabulary; j++)
+            m->embedding_columns[(ptrdiff_t)e * v->padded + j] =
+                m->parameters[m->embedding + (size_t)(j * e_padded + e)];
+}
+
+void crs_model_refresh(crs_model *m) {
+    crs_parallel(m->threads, refresh, m);
 }

@@ -3,16 +3,13 @@
 
 #include "model.h"
 
-/* Packing reads whole vectors, past the end of the last row. */
-enum { SLACK = CRS_BLOCK };
-
 /* A group's columns of so many (time, row) pairs, 256 KiB, stay in the second-level cache. */
 enum { PANEL_PAIRS = 1024 };
 
 static bool allocate_floats(float **to, size_t rows, size_t columns) {
-    if (columns && rows > (SIZE_MAX / 64 - SLACK) / columns)
+    if (columns && rows > SIZE_MAX / 64 / columns)
         return false;
-    *to = crs_alloc(rows * columns + SLACK, sizeof(float), CRS_MEMORY_ACTIVATIONS);
+    *to = crs_alloc(rows * columns, sizeof(float), CRS_MEMORY_ACTIVATIONS);
     return *to != NULL;
 }
 
@@ -45,7 +42,9 @@ static bool allocate_training(crs_workspace *w) {
     const int e_padded = crs_pad(m->shape.embed), n = w->rows * w->steps;
     const int inputs = m->layers[0].from_tokens ? 0 : e_padded;
     const size_t widest = (size_t)(m->hidden_padded > inputs ? m->hidden_padded : inputs);
-    const size_t packed = (size_t)n + (size_t)w->rows * (size_t)(n / 256 + 1); /* a time more for each piece */
+    /* A piece packs one time more than it has. A lane has at least half of the rows that pieces are made for. */
+    const int pieces = n / 128 + 1 < w->steps ? n / 128 + 1 : w->steps;
+    w->packed = w->rows * (w->steps + pieces);
     const size_t row = widest > CRS_GROUP ? widest : CRS_GROUP;
     w->piece = 256 + w->rows < n ? 256 + w->rows : n;
     w->panel_pairs = PANEL_PAIRS < n ? PANEL_PAIRS : n;
@@ -58,7 +57,8 @@ static bool allocate_training(crs_workspace *w) {
     bool good = w->panel && w->scatter && w->slot_of && w->slot && w->slot_token && w->slots;
     good = good && allocate_floats(&w->dh[0], (size_t)n, widest) && allocate_floats(&w->dh[1], (size_t)n, widest) &&
            allocate_floats(&w->dc, (size_t)w->rows, (size_t)m->hidden_padded) &&
-           allocate_floats(&w->columns[0], packed, widest) && allocate_floats(&w->columns[1], packed, widest);
+           allocate_floats(&w->columns[0], (size_t)w->packed, widest) &&
+           allocate_floats(&w->columns[1], (size_t)w->packed, widest);
     for (int i = 0; good && i < m->threads; i++)
         good =
             allocate_floats(&w->panel[i], (size_t)(w->piece > w->panel_pairs ? w->piece : w->panel_pairs), CRS_GROUP) &&

@@ -113,19 +113,27 @@ static void update_range(const crs_optim *optim, const crs_kernels *kernels, crs
     crs_kernel_update(kernels, &update);
 }
 
+typedef struct share {
+    const crs_optim *optim;
+    const crs_kernels *kernels;
+    crs_update update;
+    float *values;
+    const float *gradient;
+} share;
+
+static void update_share(void *context, int thread, int threads) {
+    const share *s = context;
+    const size_t blocks = s->optim->n / CRS_BLOCK, of = (size_t)threads, number = (size_t)thread;
+    update_range(s->optim, s->kernels, s->update, s->values, s->gradient, blocks * number / of * CRS_BLOCK,
+                 blocks * (number + 1) / of * CRS_BLOCK);
+}
+
 void crs_optim_update(crs_optim *optim, const crs_kernels *kernels, float *values, const float *gradient, double scale,
                       double rate, int threads) {
     if (optim->n == 0)
         return;
     optim->updates++;
-    const crs_update update = plan_update(optim, scale, rate);
-    size_t blocks = optim->n / CRS_BLOCK;
-    size_t most = (optim->n + THREAD_FLOATS - 1) / THREAD_FLOATS;
-    int shares = threads < 1 ? 1 : (size_t)threads < most ? threads : (int)most;
-#pragma omp parallel for num_threads(shares) schedule(static, 1) if (shares > 1)
-    for (int share = 0; share < shares; share++) {
-        size_t from = blocks * (size_t)share / (size_t)shares * CRS_BLOCK;
-        size_t to = blocks * (size_t)(share + 1) / (size_t)shares * CRS_BLOCK;
-        update_range(optim, kernels, update, values, gradient, from, to);
-    }
+    share s = {optim, kernels, plan_update(optim, scale, rate), values, gradient};
+    const size_t most = (optim->n + THREAD_FLOATS - 1) / THREAD_FLOATS;
+    crs_parallel(threads < 1 || (size_t)threads < most ? threads : (int)most, update_share, &s);
 }
