@@ -219,8 +219,8 @@ void crs_phase_watch(double seconds[CRS_PHASES]);
 void crs_phase_begin(crs_phase phase);
 
 /* body(context, thread, threads) by each of so many threads, the caller's being number 0; returns when all are done.
- * OpenMP's barriers and shared loops may stand within. One thread makes no team: OpenMP calls the kernel at each barrier,
- * even of a team of one. */
+ * OpenMP's barriers and shared loops may stand within. One thread makes no team: OpenMP calls the kernel at each
+ * barrier, even of a team of one. */
 typedef void crs_parallel_body(void *context, int thread, int threads);
 void crs_parallel(int threads, crs_parallel_body *body, void *context);
 

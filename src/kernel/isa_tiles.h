@@ -1,7 +1,8 @@
 /* One function a size of tile, so that its accumulators are registers. Included once by a file that has defined
  *   CRS_INLINE void tile(const int rows, const int blocks, const TILE_OPERANDS *p, int first, int column)
  * and TILE_OPERANDS, and TILE_ROWS, 6 or 12: the most rows of a tile with 32 registers, where it gives tile_of(rows,
- * blocks, p, first) for all columns of the blocks, else tiles[rows - 1](p, first, column) for the one block at a column. */
+ * blocks, p, first) for all columns of the blocks, else tiles[rows - 1](p, first, column) for the one block at a
+ * column. */
 #define TILE(rows, blocks)                                                              \
     static void tile_##rows##_##blocks(const TILE_OPERANDS *p, int first, int column) { \
         tile(rows, blocks, p, first, column);                                           \
