@@ -21,10 +21,10 @@ CRS_INLINE void tile(const int rows, const int blocks, const crs_product *p, int
             acc[r][j] = load(from + j * VL);
     }
     /* Asked for in time: what this tile writes, and what the next one starts from. */
-    for (int r = 0; p->start && r < rows; r++)
+    for (int r = 0; p->start && !p->near && r < rows; r++)
         for (int j = 0; j < blocks; j++)
             __builtin_prefetch(c + r * p->c_row + j * CRS_BLOCK, 1);
-    for (int r = 0; (p->index || !p->start) && r < rows; r++) {
+    for (int r = 0; (p->index || !(p->start || p->near)) && r < rows; r++) {
         const int next = first + rows + r;
         const float *from = start_of(p, next < p->rows ? next : p->rows - 1, column);
         for (int j = 0; j < blocks; j++)
@@ -34,11 +34,13 @@ CRS_INLINE void tile(const int rows, const int blocks, const crs_product *p, int
     const crs_chain *chain = p->chain, *last = p->chain + p->chains;
     const float *panel = chain->panel + column, *a = chain->a + first * chain->a_row, *end = a + chain->segment;
     ptrdiff_t a_row = chain->a_row, panel_row = chain->panel_row;
-    const float *ahead = a + (p->ahead ? p->ahead : rows * a_row);
+    const float *ahead = p->near ? c : a + (p->ahead ? p->ahead : rows * a_row);
+    const ptrdiff_t stride =
+        p->near ? CRS_BLOCK / 4 : CRS_BLOCK / 2; /* up to eight rows of a, where they stand close */
     for (int segment = 0;;) {
         vf w[4 * PARTS];
         __builtin_prefetch(ahead);
-        ahead += CRS_BLOCK / 2; /* up to eight rows, where they stand close */
+        ahead += stride;
 #pragma GCC unroll 16
         for (int j = 0; j < blocks * PARTS; j++)
             w[j] = load(panel + j * VL);
@@ -63,7 +65,8 @@ CRS_INLINE void tile(const int rows, const int blocks, const crs_product *p, int
                 break;
             }
             end = a + chain->segment;
-            ahead = a + (p->ahead ? p->ahead : rows * a_row);
+            if (!p->near)
+                ahead = a + (p->ahead ? p->ahead : rows * a_row);
         }
     }
 #pragma GCC unroll 16

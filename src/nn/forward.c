@@ -88,6 +88,7 @@ static void recurrent_product(const crs_pass *pass, int l, int group, ptrdiff_t 
     float *gates = crs_gates_at(m, pass->workspace->gates[l], pass->n, group, n);
     crs_product p = {.rows = rows, .blocks = crs_h_columns(m, group) / CRS_BLOCK, .c = gates + m->gates.h_slot};
     p.c_row = m->gates.row;
+    p.near = !m->gates.flat;
     if (layer->from_tokens) {
         p.start = crs_gates_at(m, m->table, m->shape.vocabulary, group, 0);
         p.start_row = m->gates.row;
