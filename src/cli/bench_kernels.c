@@ -1,8 +1,6 @@
 /* bench: each kernel by itself, at the sizes and strides that a model gives it. */
 #include "config.h"
 
-#include <string.h>
-
 #include "cli/bench.h"
 #include "nn/model.h"
 #include "train/plan.h"

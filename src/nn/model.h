@@ -80,7 +80,7 @@ struct crs_model {
     crs_place *place;   /* [tensors] */
 };
 
-/* What each thread is for: row_teams teams share the rows out; the team_size members of a team share the units out. */
+/* What each thread is for: teams share the rows out; the team_size members of a team share the units out. */
 typedef struct crs_worker {
     int thread, threads;
     int member, team_size;
@@ -129,7 +129,6 @@ typedef struct crs_pass {
     bool with_loss, backward;
     int n;       /* batch->steps * batch->rows */
     bool joined; /* the input product runs beside the recurrent one, step by step: small panels */
-    int row_teams;
 } crs_pass;
 
 enum { CRS_LOSS_STRIDE = 8 };
