@@ -44,13 +44,16 @@ void crs_reader_free(crs_reader **reader);
 crs_status crs_reader_window(crs_reader *reader, int64_t offset, int steps, uint32_t *inputs, uint32_t *targets,
                              crs_error *error);
 
+/* Of a text that has fewer tokens, a twentieth is less than the two that a prediction needs. */
+enum { CRS_PACK_SHORT = 40 };
+
 typedef struct crs_pack {
     const char *output; /* DATA.h5; written under a temporary name, flushed, renamed */
     int inputs;
     const char *const *input; /* [inputs] file names, "-" for standard input */
     crs_level level;
     double split[CRS_SPLITS]; /* shares, each >= 0, of a sum of 1 */
-    bool whole_if_short; /* a text whose validation or test split would have less than 2 tokens is all for training */
+    bool whole_if_short; /* a text below CRS_PACK_SHORT tokens is all for training */
     const char *vocabulary; /* take the vocabulary of this file; NULL: make one */
     bool drop_unknown;      /* with vocabulary: drop and count what it lacks, instead of an error */
 } crs_pack;
