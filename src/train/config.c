@@ -326,7 +326,7 @@ static bool given(const crs_settings *settings, const char *name) {
 static crs_status needs(const crs_settings *s, const char *name, bool fits, const char *other, crs_error *error) {
     if (!given(s, name) || fits)
         return CRS_OK;
-    return crs_fail(error, CRS_CONFIG, "--%s goes with %s alone: leave one of them out, or give both", name, other);
+    return crs_fail(error, CRS_CONFIG, "--%s goes with %s alone: leave it out, or give both", name, other);
 }
 
 crs_status crs_settings_check(const crs_settings *s, crs_error *error) {
@@ -337,7 +337,8 @@ crs_status crs_settings_check(const crs_settings *s, crs_error *error) {
                         "--epochs=%" PRId64 " and --steps=%" PRId64 " both say where to end: give one", c->epochs,
                         c->steps);
     if (given(s, "init-from") && c->fresh && strcmp(c->init_from, c->output) == 0)
-        return crs_fail(error, CRS_CONFIG, "--init-from=%s is the run that --fresh moves aside", c->init_from);
+        return crs_fail(error, CRS_CONFIG, "--init-from=%s is the run that --fresh moves aside; give a checkpoint in it, as %s/best.h5",
+                        c->init_from, c->init_from);
     if (given(s, "lane") && c->lane > c->batch)
         return crs_fail(error, CRS_CONFIG,
                         "--lane=%" PRId64 " is more than the rows of --batch=%" PRId64 "; at most --lane=%" PRId64

@@ -56,8 +56,8 @@ crs_status crs_plan_length(crs_plan *plan, crs_settings *settings, int64_t token
     if (tokens < 2)
         return crs_fail(error, CRS_DATA,
                         "%s: its train split has %" PRId64
-                        " tokens; training needs at least 2 (pack with a larger share, "
-                        "--split=1,0,0 for all of it)",
+                        " tokens; training needs at least 2 (pack a longer text, or a larger share of it: "
+                        "--split=1,0,0 for all)",
                         data, tokens);
     if (fit(settings, tokens, data, &plan->fitted, error) != CRS_OK)
         return error->status;

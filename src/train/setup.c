@@ -51,8 +51,8 @@ static crs_status find_model(crs_training *t, crs_checkpoint *checkpoint, char *
 static crs_status take_number(crs_settings *settings, const char *name, int64_t *value, int64_t wanted, int64_t typed,
                               const char *path, crs_error *error) {
     if (settings->given[crs_option_find(name)] && typed != wanted)
-        return crs_fail(error, CRS_CONFIG, "--%s=%" PRId64 ", but the model of --init-from=%s has %s %" PRId64, name,
-                        typed, path, name, wanted);
+        return crs_fail(error, CRS_CONFIG, "--%s=%" PRId64 ", but the model of --init-from=%s has %s %" PRId64 "; leave --%s out",
+                        name, typed, path, name, wanted, name);
     *value = wanted;
     return CRS_OK;
 }
@@ -64,7 +64,7 @@ static crs_status take_shape(crs_training *t, const crs_checkpoint *checkpoint, 
     if (crs_shape_of(checkpoint, path, &shape, error) != CRS_OK)
         return error->status;
     if (settings->given[crs_option_find("cell")] && config->cell != shape.cell)
-        return crs_fail(error, CRS_CONFIG, "--cell=%s, but the model of --init-from=%s has cell %s",
+        return crs_fail(error, CRS_CONFIG, "--cell=%s, but the model of --init-from=%s has cell %s; leave --cell out",
                         crs_cell_name(config->cell), path, crs_cell_name(shape.cell));
     if (take_number(settings, "hidden", &config->hidden, shape.hidden, config->hidden, path, error) != CRS_OK ||
         take_number(settings, "layers", &config->layers, shape.layers, config->layers, path, error) != CRS_OK)
