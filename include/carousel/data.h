@@ -53,9 +53,9 @@ typedef struct crs_pack {
     const char *const *input; /* [inputs] file names, "-" for standard input */
     crs_level level;
     double split[CRS_SPLITS]; /* shares, each >= 0, of a sum of 1 */
-    bool whole_if_short; /* a text below CRS_PACK_SHORT tokens is all for training */
-    const char *vocabulary; /* take the vocabulary of this file; NULL: make one */
-    bool drop_unknown;      /* with vocabulary: drop and count what it lacks, instead of an error */
+    bool whole_if_short;      /* a text below CRS_PACK_SHORT tokens is all for training */
+    const char *vocabulary;   /* take the vocabulary of this file; NULL: make one */
+    bool drop_unknown;        /* with vocabulary: drop and count what it lacks, instead of an error */
 } crs_pack;
 
 typedef struct crs_packed {

@@ -173,9 +173,7 @@ static const char *or_bytes(const packing *p) {
 static crs_status fail_invalid(const packing *p, const crs_source *source, int64_t place, unsigned char byte,
                                crs_error *error) {
     /* Of the bytes that are letters in the code pages of DOS, Windows left five without a meaning. */
-    const char *guess = p->guess                                ? p->guess
-                        : memchr("\x81\x8d\x8f\x90\x9d", byte, 5) ? "CP850"
-                                                                : "WINDOWS-1252";
+    const char *guess = p->guess ? p->guess : memchr("\x81\x8d\x8f\x90\x9d", byte, 5) ? "CP850" : "WINDOWS-1252";
     return crs_fail(error, CRS_DATA,
                     "%s: byte %lld (0x%02x) is not valid UTF-8; convert the text, which may be %s (iconv -f %s -t "
                     "UTF-8)%s",

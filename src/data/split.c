@@ -101,7 +101,8 @@ static crs_status check_storage(const crs_dataset *dataset, const char *name, hi
 static crs_status check_layout(const crs_dataset *dataset, const char *name, hid_t plan, crs_error *error) {
     H5D_layout_t layout = H5Pget_layout(plan);
     if ((layout != H5D_CHUNKED && layout != H5D_CONTIGUOUS && layout != H5D_COMPACT) || H5Pget_external_count(plan) > 0)
-        return crs_fail(error, CRS_DATA, "%s: /%s keeps its tokens in other files; store them in one (h5repack -l CONTI OLD.h5 NEW.h5)",
+        return crs_fail(error, CRS_DATA,
+                        "%s: /%s keeps its tokens in other files; store them in one (h5repack -l CONTI OLD.h5 NEW.h5)",
                         dataset->path, name);
     for (int i = 0; layout == H5D_CHUNKED && i < H5Pget_nfilters(plan); i++) {
         char filter_name[64] = "";
