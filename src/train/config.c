@@ -337,9 +337,7 @@ crs_status crs_settings_check(const crs_settings *s, crs_error *error) {
                         "--epochs=%" PRId64 " and --steps=%" PRId64 " both say where to end: give one", c->epochs,
                         c->steps);
     if (given(s, "init-from") && c->fresh && strcmp(c->init_from, c->output) == 0)
-        return crs_fail(error, CRS_CONFIG,
-                        "--init-from=%s is the run that --fresh moves aside; give a checkpoint in it, as %s/best.h5",
-                        c->init_from, c->init_from);
+        return crs_fail(error, CRS_CONFIG, "--init-from=%s is the run that --fresh moves aside", c->init_from);
     if (given(s, "lane") && c->lane > c->batch)
         return crs_fail(error, CRS_CONFIG,
                         "--lane=%" PRId64 " is more than the rows of --batch=%" PRId64 "; at most --lane=%" PRId64
