@@ -1,6 +1,6 @@
-/* other_storage KIND FROM TO OTHER: copies the data set of tokens FROM to TO as others might store it, /train in another
- * file: external (OTHER has its raw bytes) or virtual (it is that of OTHER); or in a huge compressed chunk (chunk). What
- * h5repack is then advised for. */
+/* other_storage KIND FROM TO OTHER: copies the data set of tokens FROM to TO as others might store it, for h5repack to
+ * mend: /train in another file, external (OTHER gets its raw bytes) or virtual (it is OTHER's), or in one huge
+ * compressed chunk (chunk). */
 #include "config.h"
 
 #include <hdf5.h>

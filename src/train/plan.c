@@ -125,7 +125,7 @@ static crs_status check_lanes(const crs_plan *plan, const crs_config *config, in
         return CRS_OK;
     char more[48] = "a larger --batch";
     if (ranks <= batch)
-        snprintf(more, sizeof more, "--lane=%d", batch / ranks);
+        snprintf(more, sizeof more, "a --lane of at most %d", batch / ranks);
     return crs_fail(error, CRS_CONFIG,
                     "%d ranks are more than the %d lanes that %s was begun with; at most %d ranks would do, or start "
                     "over with --fresh and %s",
