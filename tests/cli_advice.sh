@@ -180,6 +180,14 @@ most=$(advice 'at most ([0-9]+) ranks') lane=$(advice '--fresh and a --lane of a
 equal "no --lane that would contradict the run" "$(grep -c -e --lane= "$err")" 0
 expect 0 "as many ranks as advised: $most" ranks "${most:-0}" "$CAROUSEL" train data.h5 "${crowd[@]}" --steps=2
 expect 0 "--fresh and the lane advised: $lane" ranks 6 "$CAROUSEL" train data.h5 "${crowd[@]}" --batch=8 --steps=2 --fresh --lane="${lane:-0}"
+printf hello > hello.txt
+"$CAROUSEL" pack text -q -o hello.h5 hello.txt || exit 99
+for way in begins "goes on"; do
+    refused 78 "more ranks than the text has rows: it $way" "most" ranks 6 "$CAROUSEL" train hello.h5 "${crowd[@]}" -o hello --steps=2
+    equal "no larger batch for it" "$(grep -c -e --batch "$err")" 0
+    most=$(advice 'at most ([0-9]+) ranks')
+    expect 0 "as many ranks as advised: $most" ranks "${most:-0}" "$CAROUSEL" train hello.h5 "${crowd[@]}" -o hello --steps=1
+done
 refused 78 "more ranks than rows" "8 crowd --fresh --batch" ranks 9 "$CAROUSEL" train data.h5 "${crowd[@]}" --steps=3
 
 # ---- a run that is there ----

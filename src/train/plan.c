@@ -114,22 +114,23 @@ static crs_status check_memory(const crs_plan *plan, const crs_config *config, i
                     elsewhere ? elsewhere : "a smaller model");
 }
 
-/* A run that goes on has its lanes: a new one could have more. */
+/* More ranks than lanes, where no other lane or batch would do: a run that goes on has its own, and a short text has no
+ * more rows. */
 static crs_status check_lanes(const crs_plan *plan, const crs_config *config, int ranks, crs_error *error) {
     const int batch = (int)config->batch;
+    const bool too_short = ranks > plan->stride * config->batch;
     crs_lanes lanes;
     crs_error ignored;
-    if (!plan->resumed ||
-        crs_lanes_plan(&lanes, batch, (int)config->window, (int)config->lane, 0, 1, &ignored) != CRS_OK ||
-        ranks <= lanes.lanes)
+    if (crs_lanes_plan(&lanes, batch, (int)config->window, (int)config->lane, 0, 1, &ignored) != CRS_OK ||
+        ranks <= lanes.lanes || (!plan->resumed && !too_short))
         return CRS_OK;
-    char more[48] = "a larger --batch";
-    if (ranks <= batch)
-        snprintf(more, sizeof more, "a --lane of at most %d", batch / ranks);
-    return crs_fail(error, CRS_CONFIG,
-                    "%d ranks are more than the %d lanes that %s was begun with; at most %d ranks would do, or start "
-                    "over with --fresh and %s",
-                    ranks, lanes.lanes, plan->resumed, lanes.lanes, more);
+    char fresh[96] = "";
+    if (!too_short && ranks > batch)
+        snprintf(fresh, sizeof fresh, ", or start over with --fresh and a larger --batch");
+    else if (!too_short)
+        snprintf(fresh, sizeof fresh, ", or start over with --fresh and a --lane of at most %d", batch / ranks);
+    return crs_fail(error, CRS_CONFIG, "%d ranks are more than the %d lanes of %s; at most %d ranks would do%s", ranks,
+                    lanes.lanes, plan->resumed ? plan->resumed : "so short a text", lanes.lanes, fresh);
 }
 
 static crs_status check_contributions(const crs_plan *plan, const crs_config *config, int rank, int ranks,
