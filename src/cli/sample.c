@@ -44,14 +44,16 @@ typedef struct request {
     int64_t threads;
 } request;
 
-/* All of a file (- is standard input) into text[PRIME_MAX + 1]. */
-static crs_status read_prime(const char *path, char *text, crs_sampling *sampling, crs_error *error) {
+/* All of a file (- is standard input), into *text: the caller's, where it is not NULL. */
+static crs_status read_prime(const char *path, char **text, crs_sampling *sampling, crs_error *error) {
     const bool standard = strcmp(path, "-") == 0;
-    FILE *file = standard ? stdin : fopen(path, "r");
     sampling->prime_name = standard ? "standard input" : path;
-    sampling->prime = text;
+    sampling->prime = *text = crs_alloc_or_fail(PRIME_MAX + 1, 1, CRS_MEMORY_OTHER, "the prime", error);
+    if (!*text)
+        return error->status;
+    FILE *file = standard ? stdin : fopen(path, "r");
     if (file)
-        sampling->prime_bytes = fread(text, 1, PRIME_MAX + 1, file);
+        sampling->prime_bytes = fread(*text, 1, PRIME_MAX + 1, file);
     if (!file || ferror(file))
         crs_fail(error, CRS_NO_INPUT, "--prime-file=%s: %s; give a file that can be read, or - for standard input",
                  path, strerror(errno));
@@ -116,34 +118,27 @@ static crs_status print(void *context, const char *bytes, size_t count, crs_erro
     return *at_once ? crs_output_flush(error) : CRS_OK;
 }
 
-static crs_status sample(const char *checkpoint, request *r, crs_error *error) {
-    const crs_kernels *kernels;
-    crs_model *model = NULL;
-    crs_vocabulary vocabulary = {0};
-    bool at_once = isatty(STDOUT_FILENO) == 1;
-    if (crs_choose_kernels(NULL, &kernels, error))
-        return error->status;
-    if (crs_model_load(checkpoint, kernels, (int)r->threads, &model, &vocabulary, error) == CRS_OK &&
-        crs_sample(model, &vocabulary, &r->sampling, print, &at_once, error) == CRS_OK)
-        crs_output_flush(error);
-    crs_vocabulary_free(&vocabulary);
-    crs_model_free(&model);
-    return error->status;
-}
-
 crs_status crs_command_sample(int argc, char **argv, crs_error *error) {
     request r = {.sampling = {.prime = "", .length = 500, .temperature = 1, .top_p = 1, .seed = 1, .count = 1},
                  .threads = 1};
     crs_cli_arguments arguments;
+    const crs_kernels *kernels;
+    crs_model *model = NULL;
+    crs_vocabulary vocabulary = {0};
     char *text = NULL;
+    bool at_once = isatty(STDOUT_FILENO) == 1;
     if (crs_cli_parse(&sample_cli, argc, argv, &r, &arguments, error) || arguments.help)
         return error->status;
     if (r.prime_file && r.sampling.prime_name)
         return crs_fail(error, CRS_USAGE, "--prime and --prime-file both say what the text begins with; give one");
-    if (r.prime_file)
-        text = crs_alloc_or_fail(PRIME_MAX + 1, 1, CRS_MEMORY_OTHER, "the prime", error);
-    if (!r.prime_file || (text && read_prime(r.prime_file, text, &r.sampling, error) == CRS_OK))
-        sample(arguments.operand[0], &r, error);
+    if (crs_choose_kernels(NULL, &kernels, error))
+        return error->status;
+    if ((!r.prime_file || read_prime(r.prime_file, &text, &r.sampling, error) == CRS_OK) &&
+        crs_model_load(arguments.operand[0], kernels, (int)r.threads, &model, &vocabulary, error) == CRS_OK &&
+        crs_sample(model, &vocabulary, &r.sampling, print, &at_once, error) == CRS_OK)
+        crs_output_flush(error);
     crs_free(&text);
+    crs_vocabulary_free(&vocabulary);
+    crs_model_free(&model);
     return error->status;
 }
