@@ -104,12 +104,13 @@ static crs_status plan_length(crs_training *t, const crs_checkpoint *checkpoint,
     if (crs_plan_length(&t->plan, t->settings, t->dataset.length[CRS_TRAIN], t->dataset.path, error) != CRS_OK)
         return error->status;
     if (t->resumed) {
-        t->step = checkpoint->step;
+        t->step = t->saved = checkpoint->step;
         t->best_validation_loss = checkpoint->best_validation_loss;
     } else {
         t->schedule_total = t->plan.total;
     }
-    t->finished = t->resumed && t->step >= t->plan.total;
+    const bool validated = t->dataset.length[CRS_VALIDATION] < 2 || crs_state_validated(checkpoint);
+    t->finished = t->resumed && (t->step > t->plan.total || (t->step == t->plan.total && validated));
     return CRS_OK;
 }
 
@@ -203,8 +204,10 @@ static crs_status open_folder(crs_training *t, crs_error *error) {
 
 static crs_status prepare(crs_training *t, crs_checkpoint *checkpoint, crs_error *error) {
     char path[4200] = "";
+    if (crs_settings_agree(t->comm, t->settings, NULL, error))
+        return error->status;
     crs_dataset_open(&t->dataset, t->config->data, error);
-    if (crs_comm_agree(t->comm, error) != CRS_OK || find_run(t, checkpoint, path, sizeof path, error) != CRS_OK)
+    if (crs_dataset_agree(t->comm, &t->dataset, error) || find_run(t, checkpoint, path, sizeof path, error))
         return error->status;
     const bool init = !t->resumed && t->config->init_from[0] != '\0';
     if (init && find_model(t, checkpoint, path, sizeof path, error) != CRS_OK)
@@ -234,6 +237,7 @@ crs_status crs_training_open(crs_training *training, crs_comm *comm, crs_setting
                                .settings = settings,
                                .config = &settings->config,
                                .lock = -1,
+                               .saved = -1,
                                .best_validation_loss = NAN,
                                .start = now,
                                .last_save = now,
