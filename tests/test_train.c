@@ -349,7 +349,8 @@ static void test_streams_add_up(void) {
     CU_ASSERT(fabs(alone.nats_per_token - evaluation.nats_per_token) < 0.5);
     CU_ASSERT_NOT_EQUAL(alone.nats_per_token, evaluation.nats_per_token);
     crs_total total, again;
-    crs_evaluate_total(f.comm, f.model, &f.dataset, CRS_VALIDATION, STREAMS, &total, &error);
+    int64_t news[CRS_NEWS];
+    crs_evaluate_total(f.comm, f.model, &f.dataset, CRS_VALIDATION, STREAMS, NULL, NULL, news, &total, &error);
     double sum = 0;
     for (int row = 0; row < STREAMS; row++) {
         uint32_t tokens[512];

@@ -78,6 +78,8 @@ static bool put_run(const crs_training *t, crs_checkpoint *c, crs_error *error) 
                 put(c, "/run/validation_seconds", CRS_F64, -1, &t->validation_seconds, error) &&
                 put(c, "/history/mean_loss_sum", CRS_F64, -1, &t->mean.sum, error) &&
                 put_integer(c, "/history/mean_loss_count", t->mean.count, error);
+    if (good && t->owes_validation)
+        good = put_integer(c, "/run/owes_validation", 1, error);
     if (good && h->count > 0)
         good = put(c, "/history/step", CRS_I64, h->count, h->step, error) &&
                put(c, "/history/validation_loss", CRS_F64, h->count, h->validation_loss, error) &&
@@ -164,6 +166,12 @@ static crs_status get_real(const crs_checkpoint *checkpoint, const char *name, c
     return CRS_OK;
 }
 
+bool crs_state_validated(const crs_checkpoint *checkpoint) {
+    const crs_array *step = crs_checkpoint_find(checkpoint, "/history/step");
+    const int64_t count = step && step->type == CRS_I64 ? crs_array_size(step) : 0;
+    return count > 0 && ((const int64_t *)step->values)[count - 1] == checkpoint->step;
+}
+
 crs_status crs_state_check_data(const crs_checkpoint *checkpoint, const char *path, const crs_dataset *dataset,
                                 crs_error *error) {
     if (!crs_vocabulary_equal(&checkpoint->vocabulary, &dataset->vocabulary))
@@ -232,6 +240,7 @@ crs_status crs_state_restore(crs_training *t, const crs_checkpoint *c, const cha
         crs_state_integer(c, "/history/mean_loss_count", path, &t->mean.count, error) != CRS_OK ||
         restore_history(t, c, path, error) != CRS_OK)
         return error->status;
+    t->owes_validation = crs_checkpoint_find(c, "/run/owes_validation") != NULL;
     if (window != c->step % t->plan.windows)
         return crs_fail(error, CRS_DATA, "%s: window %" PRId64 " is not that of step %" PRId64, path, window, c->step);
     memcpy(t->engine.state, (const float *)hidden->values + (size_t)t->plan.lanes.first_row * state,
