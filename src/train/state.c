@@ -90,18 +90,26 @@ static bool copy_vocabulary(const crs_training *t, crs_checkpoint *c, crs_error 
     return crs_vocabulary_create(&c->vocabulary, v->level, v->code_points, v->count, error) == CRS_OK;
 }
 
+/* In the order of the file. */
+static void put_attributes(const crs_training *t, crs_attributes *a) {
+    const crs_shape *shape = &t->plan.shape;
+    crs_attributes_put_text(a, "cell", crs_cell_name(shape->cell));
+    crs_attributes_put_integer(a, "hidden", shape->hidden);
+    crs_attributes_put_integer(a, "layers", shape->layers);
+    crs_attributes_put_integer(a, "embed", shape->embed);
+    crs_attributes_put_integer(a, "step", t->step);
+    crs_attributes_put_integer(a, "epoch", t->step / t->plan.windows);
+    crs_attributes_put_integer(a, "tokens", t->step * t->config->batch * t->config->window);
+    crs_attributes_put_real(a, "best_validation_loss", t->best_validation_loss);
+    crs_attributes_put_text(a, "best_validation_loss_units", "nats a token");
+    crs_attributes_put_text(a, "level", crs_level_name(t->dataset.vocabulary.level));
+    crs_attributes_put_text(a, "data", t->dataset.digest);
+}
+
 /* All but the carried state. Rank 0. */
 static crs_status capture(crs_training *t, crs_checkpoint *c, crs_error *error) {
-    const crs_shape *shape = &t->plan.shape;
-    *c = (crs_checkpoint){.hidden = shape->hidden,
-                          .layers = shape->layers,
-                          .embed = shape->embed,
-                          .step = t->step,
-                          .epoch = t->step / t->plan.windows,
-                          .tokens = t->step * t->config->batch * t->config->window,
-                          .best_validation_loss = t->best_validation_loss};
-    snprintf(c->cell, sizeof c->cell, "%s", crs_cell_name(shape->cell));
-    memcpy(c->data, t->dataset.digest, sizeof c->data);
+    *c = (crs_checkpoint){0};
+    put_attributes(t, &c->attributes);
     c->config = crs_config_text(t->config);
     if (!c->config)
         return crs_fail(error, CRS_INTERNAL, "out of memory for a checkpoint");
@@ -166,15 +174,16 @@ static crs_status get_real(const crs_checkpoint *checkpoint, const char *name, c
 
 crs_status crs_state_check_data(const crs_checkpoint *checkpoint, const char *path, const crs_dataset *dataset,
                                 crs_error *error) {
+    const crs_attribute *data = crs_attributes_find(&checkpoint->attributes, "data");
     if (!crs_vocabulary_equal(&checkpoint->vocabulary, &dataset->vocabulary))
         return crs_fail(
             error, CRS_DATA,
             "%s: its vocabulary is not that of %s; give the data that this run was trained on, or another -o",
             dataset->path, path);
-    if (strcmp(checkpoint->data, dataset->digest) != 0)
+    if (!data || strcmp(data->text, dataset->digest) != 0)
         return crs_fail(error, CRS_DATA,
                         "%s: its data (digest %s) is not what %s was trained on (%s); give that, or another -o",
-                        dataset->path, dataset->digest, path, checkpoint->data);
+                        dataset->path, dataset->digest, path, data ? data->text : "");
     return CRS_OK;
 }
 
@@ -207,9 +216,9 @@ static crs_status restore_optimizer(crs_training *t, const crs_checkpoint *c, co
     }
     if (crs_state_integer(c, "/state/updates", path, &t->optim.updates, error) != CRS_OK)
         return error->status;
-    if (t->optim.updates < 0 || t->optim.updates > c->step)
+    if (t->optim.updates < 0 || t->optim.updates > crs_checkpoint_step(c))
         return crs_fail(error, CRS_DATA, "%s: %" PRId64 " updates in %" PRId64 " steps", path, t->optim.updates,
-                        c->step);
+                        crs_checkpoint_step(c));
     return CRS_OK;
 }
 
@@ -232,8 +241,9 @@ crs_status crs_state_restore(crs_training *t, const crs_checkpoint *c, const cha
         crs_state_integer(c, "/history/mean_loss_count", path, &t->mean.count, error) != CRS_OK ||
         restore_history(t, c, path, error) != CRS_OK)
         return error->status;
-    if (window != c->step % t->plan.windows)
-        return crs_fail(error, CRS_DATA, "%s: window %" PRId64 " is not that of step %" PRId64, path, window, c->step);
+    if (window != crs_checkpoint_step(c) % t->plan.windows)
+        return crs_fail(error, CRS_DATA, "%s: window %" PRId64 " is not that of step %" PRId64, path, window,
+                        crs_checkpoint_step(c));
     memcpy(t->engine.state, (const float *)hidden->values + (size_t)t->plan.lanes.first_row * state,
            (size_t)t->plan.lanes.own_rows * state * sizeof(float));
     crs_model_refresh(t->model);
