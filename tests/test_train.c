@@ -417,8 +417,17 @@ static void test_evaluation_refuses(void) {
 /* Collective: model.h5, the model of the fixture (a gru). */
 static void write_model(fixture *f) {
     crs_error error = {0};
-    crs_checkpoint checkpoint = {.hidden = 18, .layers = 2, .embed = 5, .best_validation_loss = NAN, .step = 4};
-    strcpy(checkpoint.cell, "gru");
+    crs_checkpoint checkpoint = {0};
+    crs_attributes *a = &checkpoint.attributes;
+    crs_attributes_put_text(a, "cell", "gru");
+    crs_attributes_put_integer(a, "hidden", 18);
+    crs_attributes_put_integer(a, "layers", 2);
+    crs_attributes_put_integer(a, "embed", 5);
+    crs_attributes_put_integer(a, "step", 4);
+    crs_attributes_put_integer(a, "epoch", 0);
+    crs_attributes_put_integer(a, "tokens", 0);
+    crs_attributes_put_real(a, "best_validation_loss", NAN);
+    crs_attributes_put_text(a, "level", crs_level_name(f->dataset.vocabulary.level));
     if (harness_rank() == 0) {
         const crs_vocabulary *v = &f->dataset.vocabulary;
         checkpoint.config = crs_copy_text("hidden = 18\n");
@@ -460,8 +469,9 @@ static void test_checkpoint_is_shared_whole(void) {
     const int64_t dims[] = {2, 3};
     char mine[2][CRS_HASH_HEX], root[2][CRS_HASH_HEX];
     if (harness_rank() == 0) {
-        c.step = 41;
-        strcpy(c.cell, "rnn");
+        crs_attributes_put_integer(&c.attributes, "step", 41);
+        crs_attributes_put_text(&c.attributes, "cell", "rnn");
+        crs_attributes_put_real(&c.attributes, "scale", 0.1);
         c.config = crs_copy_text("cell = rnn\n");
         must(crs_vocabulary_create(&c.vocabulary, CRS_LEVEL_BYTE, NULL, 0, &error), &error);
         for (int type = CRS_F32; type <= CRS_U64; type++) {
@@ -472,9 +482,20 @@ static void test_checkpoint_is_shared_whole(void) {
         }
     }
     CU_ASSERT_EQUAL(crs_checkpoint_share(comm, &c, &error), CRS_OK);
+    const char *cell;
+    double scale = 0;
     CU_ASSERT_EQUAL(c.arrays, 4);
     CU_ASSERT_EQUAL(c.vocabulary.count, 256);
     CU_ASSERT_STRING_EQUAL(c.config, "cell = rnn\n");
+    CU_ASSERT_EQUAL(c.attributes.count, 3);
+    CU_ASSERT_EQUAL(crs_checkpoint_step(&c), 41);
+    CU_ASSERT_EQUAL(crs_attributes_text(&c.attributes, "cell", "shared", &cell, &error), CRS_OK);
+    CU_ASSERT_STRING_EQUAL(cell, "rnn");
+    CU_ASSERT_EQUAL(crs_attributes_real(&c.attributes, "scale", "shared", &scale, &error), CRS_OK);
+    CU_ASSERT_EQUAL(scale, 0.1);
+    CU_ASSERT_EQUAL(crs_attributes_integer(&c.attributes, "cell", "shared", &(int64_t){0}, &error), CRS_DATA);
+    CU_ASSERT_PTR_NOT_NULL(strstr(error.message, "shared: the attribute cell is missing, or no integer"));
+    error = (crs_error){0};
     crs_checkpoint_digests(&c, mine[0], mine[1]);
     memcpy(root, mine, sizeof root);
     crs_comm_broadcast(comm, root, sizeof root);

@@ -21,6 +21,12 @@ static const struct cell {
     {"rnn", 1, false, false},
 };
 
+/* What the attributes say of the model. */
+typedef struct model_shape {
+    const struct cell *cell;
+    int64_t hidden, layers, embed, tokens;
+} model_shape;
+
 /* A tensor that must be there. */
 typedef struct wanted {
     char path[sizeof((crs_array *)NULL)->path];
@@ -42,38 +48,38 @@ static void want(wanted *w, const char *path, int rank, int64_t rows, int64_t co
     w->dims[1] = columns;
 }
 
-static void want_of_layer(const crs_checkpoint *c, const struct cell *cell, int64_t layer, int64_t part, wanted *w) {
+static void want_of_layer(const model_shape *s, int64_t layer, int64_t part, wanted *w) {
     static const char *const names[] = {"weight_ih", "weight_hh", "bias_ih"};
-    const char *name = part < 3 ? names[part] : cell->two_biases ? "bias_hh" : "peephole";
+    const char *name = part < 3 ? names[part] : s->cell->two_biases ? "bias_hh" : "peephole";
     char path[sizeof w->path];
-    int64_t rows = cell->gates * c->hidden;
+    int64_t rows = s->cell->gates * s->hidden;
     snprintf(path, sizeof path, "/model/layers/%lld/%s", (long long)layer, name);
     if (part == 0)
-        want(w, path, 2, rows, layer > 0 ? c->hidden : c->embed > 0 ? c->embed : (int64_t)c->vocabulary.count);
+        want(w, path, 2, rows, layer > 0 ? s->hidden : s->embed > 0 ? s->embed : s->tokens);
     else if (part == 1)
-        want(w, path, 2, rows, c->hidden);
-    else if (part == 3 && cell->peepholes)
-        want(w, path, 2, 3, c->hidden);
+        want(w, path, 2, rows, s->hidden);
+    else if (part == 3 && s->cell->peepholes)
+        want(w, path, 2, 3, s->hidden);
     else
         want(w, path, 1, rows, 1);
 }
 
 /* Tensor number i of the model; false behind the last. */
-static bool want_number(const crs_checkpoint *c, const struct cell *cell, int64_t i, wanted *w) {
-    int64_t parts = 3 + cell->two_biases + cell->peepholes, tokens = c->vocabulary.count;
-    if (c->embed > 0 && i-- == 0) {
-        want(w, "/model/embedding/weight", 2, tokens, c->embed);
+static bool want_number(const model_shape *s, int64_t i, wanted *w) {
+    int64_t parts = 3 + s->cell->two_biases + s->cell->peepholes;
+    if (s->embed > 0 && i-- == 0) {
+        want(w, "/model/embedding/weight", 2, s->tokens, s->embed);
         return true;
     }
-    if (i < parts * c->layers) {
-        want_of_layer(c, cell, i / parts, i % parts, w);
+    if (i < parts * s->layers) {
+        want_of_layer(s, i / parts, i % parts, w);
         return true;
     }
-    i -= parts * c->layers;
+    i -= parts * s->layers;
     if (i == 0)
-        want(w, "/model/output/weight", 2, tokens, c->hidden);
+        want(w, "/model/output/weight", 2, s->tokens, s->hidden);
     else if (i == 1)
-        want(w, "/model/output/bias", 1, tokens, 1);
+        want(w, "/model/output/bias", 1, s->tokens, 1);
     return i < 2;
 }
 
@@ -84,7 +90,7 @@ static void shape_text(int rank, const int64_t *dims, char *out, size_t size) {
         used += (size_t)snprintf(out + used, size - used, "%s%lld", i ? ", " : "", (long long)dims[i]);
 }
 
-static crs_status check_tensor(const crs_checkpoint *c, const crs_array *array, const wanted *w, const char *name,
+static crs_status check_tensor(const model_shape *s, const crs_array *array, const wanted *w, const char *name,
                                crs_error *error) {
     char has[80], asked[80];
     if (array->type != CRS_F32)
@@ -96,9 +102,9 @@ static crs_status check_tensor(const crs_checkpoint *c, const crs_array *array, 
     shape_text(w->rank, w->dims, asked, sizeof asked);
     return crs_fail(
         error, CRS_DATA,
-        "%s: %s has the shape [%s], not the [%s] of cell %s, hidden %lld, layers %lld, embed %lld and %u tokens; %s",
-        name, array->path, has, asked, c->cell, (long long)c->hidden, (long long)c->layers, (long long)c->embed,
-        c->vocabulary.count, CRS_DAMAGED_ADVICE);
+        "%s: %s has the shape [%s], not the [%s] of cell %s, hidden %lld, layers %lld, embed %lld and %lld tokens; %s",
+        name, array->path, has, asked, s->cell->name, (long long)s->hidden, (long long)s->layers, (long long)s->embed,
+        (long long)s->tokens, CRS_DAMAGED_ADVICE);
 }
 
 static bool in_model(const crs_array *array) {
@@ -106,32 +112,33 @@ static bool in_model(const crs_array *array) {
 }
 
 /* Something below /model that is none of the model's tensors (of which all are there). */
-static crs_status find_stranger(const crs_checkpoint *c, const struct cell *cell, const char *name, crs_error *error) {
+static crs_status find_stranger(const crs_checkpoint *c, const model_shape *s, const char *name, crs_error *error) {
     for (int a = 0; a < c->arrays; a++) {
         wanted w;
         bool known = !in_model(&c->array[a]);
-        for (int64_t i = 0; !known && want_number(c, cell, i, &w); i++)
+        for (int64_t i = 0; !known && want_number(s, i, &w); i++)
             known = strcmp(w.path, c->array[a].path) == 0;
         if (!known)
             return crs_fail(error, CRS_DATA, "%s: a model of cell %s, %lld layers and embed %lld has no %s; %s", name,
-                            c->cell, (long long)c->layers, (long long)c->embed, c->array[a].path, CRS_DAMAGED_ADVICE);
+                            s->cell->name, (long long)s->layers, (long long)s->embed, c->array[a].path,
+                            CRS_DAMAGED_ADVICE);
     }
     return CRS_OK;
 }
 
-static crs_status check_model(const crs_checkpoint *c, const struct cell *cell, const char *name, crs_error *error) {
+static crs_status check_model(const crs_checkpoint *c, const model_shape *s, const char *name, crs_error *error) {
     int there = 0, wanted_count = 0;
     wanted w;
-    for (int64_t i = 0; want_number(c, cell, i, &w); i++, wanted_count++) {
+    for (int64_t i = 0; want_number(s, i, &w); i++, wanted_count++) {
         const crs_array *array = crs_checkpoint_find(c, w.path);
         if (!array)
             return crs_fail(error, CRS_DATA, "%s: %s is missing; %s", name, w.path, CRS_DAMAGED_ADVICE);
-        if (check_tensor(c, array, &w, name, error))
+        if (check_tensor(s, array, &w, name, error))
             return error->status;
     }
     for (int a = 0; a < c->arrays; a++)
         there += in_model(&c->array[a]);
-    return there == wanted_count ? CRS_OK : find_stranger(c, cell, name, error);
+    return there == wanted_count ? CRS_OK : find_stranger(c, s, name, error);
 }
 
 /* The part of /optimizer/NAME/MOMENT/TENSOR from /TENSOR on, or NULL where the path has fewer parts (a number of
@@ -158,7 +165,7 @@ static crs_status check_whole_moment(const crs_checkpoint *c, const crs_array *f
     return CRS_OK;
 }
 
-static crs_status check_optimizer(const crs_checkpoint *c, const char *name, crs_error *error) {
+static crs_status check_optimizer(const crs_checkpoint *c, const model_shape *s, const char *name, crs_error *error) {
     const crs_array *last = NULL;
     for (int a = 0; a < c->arrays; a++) {
         const crs_array *array = &c->array[a], *parameters;
@@ -172,7 +179,7 @@ static crs_status check_optimizer(const crs_checkpoint *c, const char *name, crs
             return crs_fail(error, CRS_DATA, "%s: %s belongs to no %s; %s", name, array->path, path,
                             CRS_DAMAGED_ADVICE);
         want(&w, array->path, parameters->rank, parameters->dims[0], parameters->dims[1]);
-        if (check_tensor(c, array, &w, name, error))
+        if (check_tensor(s, array, &w, name, error))
             return error->status;
         bool same_moment = last && tensor_part(last->path) - last->path == tensor - array->path &&
                            strncmp(last->path, array->path, (size_t)(tensor - array->path)) == 0;
@@ -183,30 +190,52 @@ static crs_status check_optimizer(const crs_checkpoint *c, const char *name, crs
     return CRS_OK;
 }
 
-static crs_status check_number(const char *what, int64_t value, int64_t low, int64_t high, const char *name,
-                               crs_error *error) {
-    if (value >= low && value <= high)
+static crs_status take_number(const crs_checkpoint *c, const char *what, int64_t low, int64_t high, const char *name,
+                              int64_t *value, crs_error *error) {
+    if (crs_attributes_integer(&c->attributes, what, name, value, error))
+        return error->status;
+    if (*value >= low && *value <= high)
         return CRS_OK;
     return crs_fail(error, CRS_DATA, "%s: the attribute %s is %lld, not between %lld and %lld; %s", name, what,
-                    (long long)value, (long long)low, (long long)high, CRS_DAMAGED_ADVICE);
+                    (long long)*value, (long long)low, (long long)high, CRS_DAMAGED_ADVICE);
+}
+
+static crs_status take_shape(const crs_checkpoint *c, model_shape *s, const char *name, crs_error *error) {
+    const char *cell;
+    if (crs_attributes_text(&c->attributes, "cell", name, &cell, error))
+        return error->status;
+    s->tokens = c->vocabulary.count;
+    s->cell = find_cell(cell);
+    if (!s->cell)
+        return crs_fail(error, CRS_DATA, "%s: the attribute cell is '%s', not lstm, peephole, gru or rnn; %s", name,
+                        cell, CRS_DAMAGED_ADVICE);
+    if (take_number(c, "hidden", 1, SIZE_LIMIT, name, &s->hidden, error) ||
+        take_number(c, "layers", 1, SIZE_LIMIT, name, &s->layers, error))
+        return error->status;
+    return take_number(c, "embed", 0, SIZE_LIMIT, name, &s->embed, error);
+}
+
+/* What every run has, whatever its model. */
+static crs_status check_run(const crs_checkpoint *c, const char *name, crs_error *error) {
+    const char *level;
+    int64_t number;
+    double loss;
+    if (take_number(c, "step", 0, INT64_MAX, name, &number, error) ||
+        take_number(c, "epoch", 0, INT64_MAX, name, &number, error) ||
+        take_number(c, "tokens", 0, INT64_MAX, name, &number, error) ||
+        crs_attributes_real(&c->attributes, "best_validation_loss", name, &loss, error) ||
+        crs_attributes_text(&c->attributes, "level", name, &level, error))
+        return error->status;
+    CRS_ASSERT(strcmp(level, crs_level_name(c->vocabulary.level)) == 0);
+    return CRS_OK;
 }
 
 crs_status crs_check_shapes(const crs_checkpoint *checkpoint, const char *name, crs_error *error) {
-    const crs_checkpoint *c = checkpoint;
-    const struct cell *cell = find_cell(c->cell);
-    if (!cell)
-        return crs_fail(error, CRS_DATA, "%s: the attribute cell is '%s', not lstm, peephole, gru or rnn; %s", name,
-                        c->cell, CRS_DAMAGED_ADVICE);
-    if (check_number("hidden", c->hidden, 1, SIZE_LIMIT, name, error) ||
-        check_number("layers", c->layers, 1, SIZE_LIMIT, name, error) ||
-        check_number("embed", c->embed, 0, SIZE_LIMIT, name, error) ||
-        check_number("step", c->step, 0, INT64_MAX, name, error) ||
-        check_number("epoch", c->epoch, 0, INT64_MAX, name, error) ||
-        check_number("tokens", c->tokens, 0, INT64_MAX, name, error))
+    model_shape s;
+    if (take_shape(checkpoint, &s, name, error) || check_run(checkpoint, name, error) ||
+        check_model(checkpoint, &s, name, error))
         return error->status;
-    if (check_model(c, cell, name, error))
-        return error->status;
-    return check_optimizer(c, name, error);
+    return check_optimizer(checkpoint, &s, name, error);
 }
 
 crs_status crs_check_finite(const crs_array *array, const char *name, crs_error *error) {

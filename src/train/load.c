@@ -8,17 +8,23 @@
 
 crs_status crs_spec_of(const crs_checkpoint *checkpoint, const char *path, crs_spec *spec, crs_error *error) {
     const int64_t most = INT32_MAX;
+    const crs_attributes *attributes = &checkpoint->attributes;
+    int64_t hidden, layers, embed;
+    const char *name;
     int cell = 0;
-    while (cell < CRS_CELLS && strcmp(crs_cell_name((crs_cell)cell), checkpoint->cell) != 0)
+    if (crs_attributes_text(attributes, "cell", path, &name, error) != CRS_OK ||
+        crs_attributes_integer(attributes, "hidden", path, &hidden, error) != CRS_OK ||
+        crs_attributes_integer(attributes, "layers", path, &layers, error) != CRS_OK ||
+        crs_attributes_integer(attributes, "embed", path, &embed, error) != CRS_OK)
+        return error->status;
+    while (cell < CRS_CELLS && strcmp(crs_cell_name((crs_cell)cell), name) != 0)
         cell++;
     if (cell == CRS_CELLS)
-        return crs_fail(error, CRS_DATA, "%s: its cell '%s' is unknown", path, checkpoint->cell);
-    if (checkpoint->hidden < 1 || checkpoint->hidden > most || checkpoint->layers < 1 || checkpoint->layers > most ||
-        checkpoint->embed < 0 || checkpoint->embed > most)
+        return crs_fail(error, CRS_DATA, "%s: its cell '%s' is unknown", path, name);
+    if (hidden < 1 || hidden > most || layers < 1 || layers > most || embed < 0 || embed > most)
         return crs_fail(error, CRS_DATA, "%s: no model has %" PRId64 " layers of %" PRId64 " units, embedding %" PRId64,
-                        path, checkpoint->layers, checkpoint->hidden, checkpoint->embed);
-    *spec = crs_spec_text((crs_cell)cell, (int)checkpoint->vocabulary.count, (int)checkpoint->embed,
-                          (int)checkpoint->hidden, (int)checkpoint->layers);
+                        path, layers, hidden, embed);
+    *spec = crs_spec_text((crs_cell)cell, (int)checkpoint->vocabulary.count, (int)embed, (int)hidden, (int)layers);
     return CRS_OK;
 }
 

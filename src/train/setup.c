@@ -104,8 +104,10 @@ static crs_status plan_length(crs_training *t, const crs_checkpoint *checkpoint,
     if (crs_plan_length(&t->plan, t->settings, t->dataset.length[CRS_TRAIN], t->dataset.path, error) != CRS_OK)
         return error->status;
     if (t->resumed) {
-        t->step = t->saved = checkpoint->step;
-        t->best_validation_loss = checkpoint->best_validation_loss;
+        t->step = t->saved = crs_checkpoint_step(checkpoint);
+        if (crs_attributes_real(&checkpoint->attributes, "best_validation_loss", t->config->output,
+                                &t->best_validation_loss, error) != CRS_OK)
+            return error->status;
     } else {
         t->schedule_total = t->plan.total;
     }

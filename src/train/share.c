@@ -7,9 +7,7 @@
 
 /* What the others need to know before they can make room. */
 typedef struct crs_head {
-    char cell[16], data[CRS_HASH_HEX];
-    int64_t hidden, layers, embed, step, epoch, tokens;
-    double best_validation_loss;
+    crs_attributes attributes;
     uint64_t config_bytes; /* with the terminating zero */
     int32_t level;
     uint32_t tokens_known;
@@ -17,32 +15,11 @@ typedef struct crs_head {
 } crs_head;
 
 static crs_head head_of(const crs_checkpoint *c) {
-    crs_head head = {.hidden = c->hidden,
-                     .layers = c->layers,
-                     .embed = c->embed,
-                     .step = c->step,
-                     .epoch = c->epoch,
-                     .tokens = c->tokens,
-                     .best_validation_loss = c->best_validation_loss,
-                     .config_bytes = c->config ? strlen(c->config) + 1 : 0,
-                     .level = (int32_t)c->vocabulary.level,
-                     .tokens_known = c->vocabulary.count,
-                     .arrays = c->arrays};
-    memcpy(head.cell, c->cell, sizeof head.cell);
-    memcpy(head.data, c->data, sizeof head.data);
-    return head;
-}
-
-static void take_head(crs_checkpoint *c, const crs_head *head) {
-    *c = (crs_checkpoint){.hidden = head->hidden,
-                          .layers = head->layers,
-                          .embed = head->embed,
-                          .step = head->step,
-                          .epoch = head->epoch,
-                          .tokens = head->tokens,
-                          .best_validation_loss = head->best_validation_loss};
-    memcpy(c->cell, head->cell, sizeof c->cell);
-    memcpy(c->data, head->data, sizeof c->data);
+    return (crs_head){.attributes = c->attributes,
+                      .config_bytes = c->config ? strlen(c->config) + 1 : 0,
+                      .level = (int32_t)c->vocabulary.level,
+                      .tokens_known = c->vocabulary.count,
+                      .arrays = c->arrays};
 }
 
 static crs_status share_vocabulary(crs_comm *comm, crs_checkpoint *c, const crs_head *head, crs_error *error) {
@@ -88,7 +65,7 @@ crs_status crs_checkpoint_share(crs_comm *comm, crs_checkpoint *checkpoint, crs_
         head = head_of(checkpoint);
     crs_comm_broadcast(comm, &head, sizeof head);
     if (crs_rank() != 0) {
-        take_head(checkpoint, &head);
+        *checkpoint = (crs_checkpoint){.attributes = head.attributes};
         if (head.config_bytes > 0)
             checkpoint->config = crs_alloc_or_fail(head.config_bytes, 1, CRS_MEMORY_OTHER, "a configuration", error);
     }

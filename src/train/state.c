@@ -92,18 +92,26 @@ static bool copy_vocabulary(const crs_training *t, crs_checkpoint *c, crs_error 
     return crs_vocabulary_create(&c->vocabulary, v->level, v->code_points, v->count, error) == CRS_OK;
 }
 
+/* In the order of the file. */
+static void put_attributes(const crs_training *t, crs_attributes *a) {
+    const crs_spec *spec = &t->plan.spec;
+    crs_attributes_put_text(a, "cell", crs_cell_name(spec->cell));
+    crs_attributes_put_integer(a, "hidden", spec->hidden);
+    crs_attributes_put_integer(a, "layers", spec->layers);
+    crs_attributes_put_integer(a, "embed", spec->embed);
+    crs_attributes_put_integer(a, "step", t->step);
+    crs_attributes_put_integer(a, "epoch", t->step / t->plan.windows);
+    crs_attributes_put_integer(a, "tokens", t->step * t->config->batch * t->config->window);
+    crs_attributes_put_real(a, "best_validation_loss", t->best_validation_loss);
+    crs_attributes_put_text(a, "best_validation_loss_units", "nats a token");
+    crs_attributes_put_text(a, "level", crs_level_name(t->dataset.vocabulary.level));
+    crs_attributes_put_text(a, "data", t->dataset.digest);
+}
+
 /* All but the carried state. Rank 0. */
 static crs_status capture(crs_training *t, crs_checkpoint *c, crs_error *error) {
-    const crs_spec *spec = &t->plan.spec;
-    *c = (crs_checkpoint){.hidden = spec->hidden,
-                          .layers = spec->layers,
-                          .embed = spec->embed,
-                          .step = t->step,
-                          .epoch = t->step / t->plan.windows,
-                          .tokens = t->step * t->config->batch * t->config->window,
-                          .best_validation_loss = t->best_validation_loss};
-    snprintf(c->cell, sizeof c->cell, "%s", crs_cell_name(spec->cell));
-    memcpy(c->data, t->dataset.digest, sizeof c->data);
+    *c = (crs_checkpoint){0};
+    put_attributes(t, &c->attributes);
     c->config = crs_config_text(t->config);
     if (!c->config)
         return crs_fail(error, CRS_INTERNAL, "out of memory for a checkpoint");
@@ -169,20 +177,21 @@ static crs_status get_real(const crs_checkpoint *checkpoint, const char *name, c
 bool crs_state_validated(const crs_checkpoint *checkpoint) {
     const crs_array *step = crs_checkpoint_find(checkpoint, "/history/step");
     const int64_t count = step && step->type == CRS_I64 ? crs_array_size(step) : 0;
-    return count > 0 && ((const int64_t *)step->values)[count - 1] == checkpoint->step;
+    return count > 0 && ((const int64_t *)step->values)[count - 1] == crs_checkpoint_step(checkpoint);
 }
 
 crs_status crs_state_check_data(const crs_checkpoint *checkpoint, const char *path, const crs_dataset *dataset,
                                 crs_error *error) {
+    const crs_attribute *data = crs_attributes_find(&checkpoint->attributes, "data");
     if (!crs_vocabulary_equal(&checkpoint->vocabulary, &dataset->vocabulary))
         return crs_fail(
             error, CRS_DATA,
             "%s: its vocabulary is not that of %s; give the data that this run was trained on, or another -o",
             dataset->path, path);
-    if (strcmp(checkpoint->data, dataset->digest) != 0)
+    if (!data || strcmp(data->text, dataset->digest) != 0)
         return crs_fail(error, CRS_DATA,
                         "%s: its data (digest %s) is not what %s was trained on (%s); give that, or another -o",
-                        dataset->path, dataset->digest, path, checkpoint->data);
+                        dataset->path, dataset->digest, path, data ? data->text : "");
     return CRS_OK;
 }
 
@@ -215,9 +224,9 @@ static crs_status restore_optimizer(crs_training *t, const crs_checkpoint *c, co
     }
     if (crs_state_integer(c, "/state/updates", path, &t->optim.updates, error) != CRS_OK)
         return error->status;
-    if (t->optim.updates < 0 || t->optim.updates > c->step)
+    if (t->optim.updates < 0 || t->optim.updates > crs_checkpoint_step(c))
         return crs_fail(error, CRS_DATA, "%s: %" PRId64 " updates in %" PRId64 " steps", path, t->optim.updates,
-                        c->step);
+                        crs_checkpoint_step(c));
     return CRS_OK;
 }
 
@@ -241,8 +250,9 @@ crs_status crs_state_restore(crs_training *t, const crs_checkpoint *c, const cha
         restore_history(t, c, path, error) != CRS_OK)
         return error->status;
     t->owes_validation = crs_checkpoint_find(c, "/run/owes_validation") != NULL;
-    if (window != c->step % t->plan.windows)
-        return crs_fail(error, CRS_DATA, "%s: window %" PRId64 " is not that of step %" PRId64, path, window, c->step);
+    if (window != crs_checkpoint_step(c) % t->plan.windows)
+        return crs_fail(error, CRS_DATA, "%s: window %" PRId64 " is not that of step %" PRId64, path, window,
+                        crs_checkpoint_step(c));
     memcpy(t->engine.state, (const float *)hidden->values + (size_t)t->plan.lanes.first_row * state,
            (size_t)t->plan.lanes.own_rows * state * sizeof(float));
     crs_model_refresh(t->model);
