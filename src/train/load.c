@@ -4,6 +4,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "carousel/train.h"
+#include "train/load.h"
 #include "train/share.h"
 
 crs_status crs_spec_of(const crs_checkpoint *checkpoint, const char *path, crs_spec *spec, crs_error *error) {

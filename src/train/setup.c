@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "train/load.h"
 #include "train/lock.h"
 #include "train/share.h"
 #include "train/training.h"

@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "train/share.h"
+#include "train/load.h"
 #include "train/training.h"
 
 /* ---- history ---- */
