@@ -42,10 +42,10 @@ static void draw_parameters(nn_case *c) {
 }
 
 static uint32_t draw_token(const nn_case *c, uint64_t stream, uint64_t index) {
-    return (uint32_t)((case_draw(c->seed, stream, index) + 1) / 2 * c->shape.vocabulary);
+    return (uint32_t)((case_draw(c->seed, stream, index) + 1) / 2 * c->shape.input_size);
 }
 
-void case_create(nn_case *c, const crs_shape *shape, int rows, int steps, int lane_rows, float dropout, uint64_t seed) {
+void case_create(nn_case *c, const crs_spec *shape, int rows, int steps, int lane_rows, float dropout, uint64_t seed) {
     memset(c, 0, sizeof *c);
     c->shape = *shape;
     c->rows = rows;
@@ -139,7 +139,7 @@ float *case_state(const nn_case *c) {
 const char *case_name(const nn_case *c) {
     static char name[160];
     snprintf(name, sizeof name, "%s V%d E%d H%d L%d, %d rows (lanes of %d), %d steps, dropout %g",
-             crs_cell_name(c->shape.cell), c->shape.vocabulary, c->shape.embed, c->shape.hidden, c->shape.layers,
+             crs_cell_name(c->shape.cell), c->shape.input_size, c->shape.embed, c->shape.hidden, c->shape.layers,
              c->rows, c->lane_rows, c->steps, (double)c->dropout);
     return name;
 }

@@ -32,7 +32,7 @@ static void create(nn_case *c, crs_cell cell, int setting) {
     const struct setting *s = &settings[setting];
     /* The plain cell has fewer weights: it takes more units to outgrow the cache. */
     int hidden = setting == LARGE && cell == CRS_RNN ? 420 : s->hidden;
-    crs_shape shape = {cell, s->vocabulary, s->embed, hidden, s->layers};
+    crs_spec shape = crs_spec_text(cell, s->vocabulary, s->embed, hidden, s->layers);
     case_create(c, &shape, s->rows, s->steps, s->lane_rows, s->dropout, 40 + (uint64_t)setting);
 }
 
@@ -279,7 +279,7 @@ static void test_neighbours(void) {
         if (!my_turn())
             continue;
         nn_case c;
-        crs_shape shape = {(crs_cell)cell, 20, 20, 40, 2};
+        crs_spec shape = crs_spec_text((crs_cell)cell, 20, 20, 40, 2);
         case_create(&c, &shape, 29, 6, 1, 0.25f, 77);
         run r = whole(&c);
         outcome one = train(&r);
@@ -430,8 +430,8 @@ static void test_golden(void) {
     for (size_t g = 0; g < sizeof golden / sizeof *golden; g++)
         for (int cell = 0; cell < CRS_CELLS; cell++) {
             nn_case c;
-            crs_shape shape = {(crs_cell)cell, golden[g].vocabulary, golden[g].embed, golden[g].hidden,
-                               golden[g].layers};
+            crs_spec shape = crs_spec_text((crs_cell)cell, golden[g].vocabulary, golden[g].embed, golden[g].hidden,
+                                           golden[g].layers);
             case_create(&c, &shape, golden[g].rows, golden[g].steps, golden[g].lane_rows, golden[g].dropout, 21);
             for (int isa = 0; isa < CRS_ISA_COUNT; isa++) {
                 if (!crs_isa_here((crs_isa)isa) || !my_turn())

@@ -160,7 +160,7 @@ static const uint32_t letters[] = {'\n', ' ', 'a', 'b', 'c', 0xe4, 0x20ac, 0x1f3
 enum { LETTERS = sizeof letters / sizeof *letters };
 
 static crs_model *model_of(crs_cell cell, int vocabulary, crs_isa isa) {
-    const crs_shape shape = {cell, vocabulary, 5, 19, 2};
+    const crs_spec shape = crs_spec_text(cell, vocabulary, 5, 19, 2);
     crs_model *model = NULL;
     crs_error error;
     if (crs_model_create(&model, &shape, crs_kernels_of(isa), 1, &error))

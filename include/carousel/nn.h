@@ -12,34 +12,15 @@
 #ifndef CAROUSEL_NN_H
 #define CAROUSEL_NN_H
 
-#include "carousel/kernel.h"
-
-typedef struct crs_shape {
-    crs_cell cell;
-    int vocabulary; /* V */
-    int embed;      /* E; 0: one-hot input */
-    int hidden;     /* H */
-    int layers;     /* L */
-} crs_shape;
-
-const char *crs_cell_name(crs_cell cell);
-int crs_cell_gates(crs_cell cell); /* 4, 4, 3, 1 */
-
-/* A parameter tensor as files have it: name below /model ("layers/0/weight_ih"), row-major dims as in interface of
- * files, gates in the order i f g o (gru: r z n). */
-typedef struct crs_tensor {
-    char name[40];
-    int rank;        /* 1 or 2 */
-    int64_t dims[2]; /* dims[1] = 1 where rank is 1 */
-} crs_tensor;
+#include "carousel/spec.h"
 
 typedef struct crs_model crs_model;
 
 /* Refuses (CRS_CONFIG) sizes below 1 (embed: below 0) or whose memory would overflow. Parameters are zero. */
-crs_status crs_model_create(crs_model **model, const crs_shape *shape, const crs_kernels *kernels, int threads,
+crs_status crs_model_create(crs_model **model, const crs_spec *spec, const crs_kernels *kernels, int threads,
                             crs_error *error);
 void crs_model_free(crs_model **model);
-const crs_shape *crs_model_shape(const crs_model *model);
+const crs_spec *crs_model_spec(const crs_model *model);
 
 /* Uniform in +-k/sqrt(H), k = 4 for input weights, 2 for output weights, 1 for recurrent weights, peepholes and biases;
  * embedding: uniform in +-sqrt(3), variance 1. Drawn by tensor and index (CRS_DRAW_PARAMETER). lstm, peephole: biases 0
@@ -52,7 +33,6 @@ size_t crs_model_arena(const crs_model *model);
 float *crs_model_parameters(crs_model *model);
 int crs_model_tensors(const crs_model *model);
 const crs_tensor *crs_model_tensor(const crs_model *model, int tensor);
-int64_t crs_tensor_size(const crs_tensor *tensor);
 /* Arena order to file order and back; values[crs_tensor_size]. */
 void crs_model_export(const crs_model *model, const float *arena, int tensor, float *values);
 void crs_model_import(const crs_model *model, float *arena, int tensor, const float *values);
@@ -66,7 +46,6 @@ double crs_model_norm(const crs_model *model, const float *arena);
 
 /* The carried state of one row: [layers][parts][H] floats, parts = h, c (lstm, peephole) or h. */
 size_t crs_model_state(const crs_model *model); /* floats a row */
-int crs_cell_parts(crs_cell cell);              /* 2, 2, 1, 1 */
 
 /* Activations of at most rows x steps. A workspace for training needs about steps * rows * H * (gates + 3) floats a
  * layer. */

@@ -159,7 +159,7 @@ crs_status crs_sample(crs_model *model, const crs_vocabulary *vocabulary, const 
                       void *context, crs_error *error) {
     sampler s = {.model = model, .vocabulary = vocabulary, .sampling = sampling, .sink = sink, .context = context};
     const size_t state = crs_model_state(model);
-    CRS_ASSERT((int64_t)vocabulary->count == crs_model_shape(model)->vocabulary);
+    CRS_ASSERT((int64_t)vocabulary->count == crs_model_spec(model)->input_size);
     *error = (crs_error){0};
     s.candidates = crs_alloc(vocabulary->count, sizeof *s.candidates, CRS_MEMORY_OTHER);
     s.logits = crs_alloc(vocabulary->count, sizeof *s.logits, CRS_MEMORY_OTHER);

@@ -74,7 +74,7 @@ static void step(const crs_pass *pass, int l, int group, int t, int first_row, i
     s.peephole_row = hidden;
     if (s.c_before) /* the next group's */
         crs_fetch_units(m, s.c_before + CRS_BLOCK, rows, CRS_BLOCK);
-    m->kernels->backward[m->shape.cell](&s);
+    m->kernels->backward[m->spec.cell](&s);
 }
 
 /* The gradient of the layer's input at all times, where it was not made step by step. */
@@ -142,8 +142,8 @@ static void backward_layer(const crs_pass *pass, const crs_worker *worker, int l
 }
 
 void crs_backward(const crs_pass *pass, const crs_worker *worker) {
-    crs_weight_gradient(pass, worker, pass->model->shape.layers);
-    for (int l = pass->model->shape.layers - 1; l >= 0; l--) {
+    crs_weight_gradient(pass, worker, pass->model->spec.layers);
+    for (int l = pass->model->spec.layers - 1; l >= 0; l--) {
         backward_layer(pass, worker, l);
         crs_weight_gradient(pass, worker, l);
     }

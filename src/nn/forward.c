@@ -9,7 +9,7 @@ const float *crs_layer_input(const crs_pass *pass, int layer, int *length) {
     const crs_model *m = pass->model;
     const crs_workspace *w = pass->workspace;
     if (layer == 0) {
-        *length = crs_pad(m->shape.embed);
+        *length = crs_pad(m->spec.embed);
         return w->inputs;
     }
     *length = m->hidden_padded;
@@ -22,7 +22,7 @@ const float *crs_layer_input(const crs_pass *pass, int layer, int *length) {
 static void gather_embeddings(const crs_pass *pass, const crs_worker *worker) {
     const crs_model *m = pass->model;
     const crs_batch *b = pass->batch;
-    const ptrdiff_t row = crs_pad(m->shape.embed);
+    const ptrdiff_t row = crs_pad(m->spec.embed);
     for (int t = worker->member; t < b->steps; t += worker->team_size)
         for (int r = worker->first_row; r < worker->end_row; r++) {
             const ptrdiff_t n = (ptrdiff_t)t * b->rows + r;
@@ -52,8 +52,8 @@ static crs_chain hidden_chain(const crs_pass *pass, int l, int group, ptrdiff_t 
                        m->hidden_padded,
                        0,
                        1,
-                       m->shape.hidden,
-                       m->parameters + layer->weight_hh + crs_h_first(m, group) * m->shape.hidden,
+                       m->spec.hidden,
+                       m->parameters + layer->weight_hh + crs_h_first(m, group) * m->spec.hidden,
                        crs_h_columns(m, group)};
 }
 
@@ -72,7 +72,7 @@ static void input_product(const crs_pass *pass, int l, int group, ptrdiff_t n, i
     crs_product p = {.rows = rows, .blocks = crs_x_columns(m, group) / CRS_BLOCK, .c = gates + m->gates.x_slot};
     p.c_row = m->gates.row;
     p.start = crs_gates_at(m, m->layers[l].start, 1, group, 0);
-    if (m->shape.cell == CRS_GRU) {
+    if (m->spec.cell == CRS_GRU) {
         write_start(&p, gates);
         p.start = NULL;
     }
@@ -90,14 +90,14 @@ static void recurrent_product(const crs_pass *pass, int l, int group, ptrdiff_t 
     p.c_row = m->gates.row;
     p.near = !m->gates.flat;
     if (layer->from_tokens) {
-        p.start = crs_gates_at(m, m->table, m->shape.vocabulary, group, 0);
+        p.start = crs_gates_at(m, m->table, m->spec.input_size, group, 0);
         p.start_row = m->gates.row;
         p.index = pass->batch->inputs + n;
-        if (m->shape.cell == CRS_GRU) {
+        if (m->spec.cell == CRS_GRU) {
             write_start(&p, gates);
             p.start = NULL;
         }
-    } else if (pass->joined && m->shape.cell == CRS_GRU) {
+    } else if (pass->joined && m->spec.cell == CRS_GRU) {
         input_product(pass, l, group, n, rows);
     } else if (pass->joined) {
         p.start = crs_gates_at(m, layer->start, 1, group, 0);
@@ -127,7 +127,7 @@ static void step(const crs_pass *pass, int l, int group, int t, int first_row, i
     }
     s.peephole = m->parameters + m->layers[l].peephole + crs_unit_first(m, group);
     s.peephole_row = hidden;
-    m->kernels->forward[m->shape.cell](&s);
+    m->kernels->forward[m->spec.cell](&s);
 }
 
 static void forward_layer(const crs_pass *pass, const crs_worker *worker, int l) {
@@ -162,7 +162,7 @@ void crs_forward(const crs_pass *pass, const crs_worker *worker) {
 #pragma omp barrier
         }
     }
-    for (int l = 0; l < m->shape.layers; l++) {
+    for (int l = 0; l < m->spec.layers; l++) {
         forward_layer(pass, worker, l);
         if (pass->backward && pass->batch->dropout > 0)
             crs_dropout_forward(pass, worker, l);

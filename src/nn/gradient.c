@@ -31,11 +31,11 @@ static void convert(const crs_model *m, const int64_t *sums, size_t count, doubl
 
 static void gradient_of_biases(const crs_model *m, int group, float *gradient) {
     const crs_layer *layer = &m->layers[0];
-    const int v = m->shape.vocabulary;
+    const int v = m->spec.input_size;
     const float *rows = crs_gates_at(m, m->table_gradient, v, group, 0);
     m->kernels->column_sums(rows + m->gates.x_slot, m->gates.row, v, crs_x_columns(m, group),
                             gradient + layer->bias_ih + crs_x_first(m, group));
-    if (m->shape.cell == CRS_GRU)
+    if (m->spec.cell == CRS_GRU)
         m->kernels->column_sums(rows + m->gates.h_slot, m->gates.row, v, crs_h_columns(m, group),
                                 gradient + layer->bias_hh + crs_h_first(m, group));
 }
@@ -43,15 +43,15 @@ static void gradient_of_biases(const crs_model *m, int group, float *gradient) {
 /* W_ih = sum over tokens of embedding x table gradient; one-hot: the table's rows themselves. */
 static void gradient_of_inputs(const crs_model *m, int group, float *gradient) {
     const crs_layer *layer = &m->layers[0];
-    const int v = m->shape.vocabulary, columns = crs_x_columns(m, group);
+    const int v = m->spec.input_size, columns = crs_x_columns(m, group);
     const float *rows = crs_gates_at(m, m->table_gradient, v, group, 0) + m->gates.x_slot;
     float *out = gradient + layer->weight_ih + crs_x_first(m, group) * layer->inputs;
-    if (m->shape.embed == 0) {
+    if (m->spec.embed == 0) {
         for (int i = 0; i < v; i++)
             memcpy(out + (ptrdiff_t)i * columns, rows + i * m->gates.row, (size_t)columns * sizeof *out);
         return;
     }
-    crs_product p = {.rows = m->shape.embed, .blocks = columns / CRS_BLOCK, .c = out, .c_row = columns, .start = zeros};
+    crs_product p = {.rows = m->spec.embed, .blocks = columns / CRS_BLOCK, .c = out, .c_row = columns, .start = zeros};
     p.chains = 1;
     p.chain[0] = (crs_chain){m->embedding_columns, m->vocabulary_groups.padded, 0, 1, v, rows, m->gates.row};
     m->kernels->product(&p);
@@ -61,10 +61,10 @@ static void gradient_of_embedding(const crs_model *m, int group, float *gradient
     const crs_layer *layer = &m->layers[0];
     const crs_groups *e = &layer->input_groups;
     const int first = crs_group_first(e, group), columns = crs_group_columns(e, group);
-    crs_product p = {.rows = m->shape.vocabulary, .blocks = columns / CRS_BLOCK, .start = zeros, .chains = 1};
+    crs_product p = {.rows = m->spec.input_size, .blocks = columns / CRS_BLOCK, .start = zeros, .chains = 1};
     p.c = gradient + m->embedding + first;
     p.c_row = e->padded;
-    p.chain[0] = crs_chain_of_gates(m, m->table_gradient, m->shape.vocabulary, 0, false);
+    p.chain[0] = crs_chain_of_gates(m, m->table_gradient, m->spec.input_size, 0, false);
     p.chain[0].panel = layer->transposed_ih + (ptrdiff_t)first * crs_x_all(m);
     p.chain[0].panel_row = columns;
     m->kernels->product(&p);
@@ -78,7 +78,7 @@ typedef struct table_share {
 static void share_of_table(void *context, int thread, int threads) {
     const table_share *t = context;
     const crs_model *m = t->m;
-    const int groups = m->gates.groups, embedding = m->shape.embed > 0 ? m->layers[0].input_groups.groups : 0;
+    const int groups = m->gates.groups, embedding = m->spec.embed > 0 ? m->layers[0].input_groups.groups : 0;
     for (int i = thread; i < groups; i += threads) {
         gradient_of_biases(m, i, t->gradient);
         gradient_of_inputs(m, i, t->gradient);
@@ -88,20 +88,20 @@ static void share_of_table(void *context, int thread, int threads) {
 }
 
 static void gradient_from_table(const crs_model *m, const int64_t *sums, double factor, float *gradient) {
-    convert(m, sums + m->sum_table, crs_gates_size(m, m->shape.vocabulary), factor, m->table_gradient);
+    convert(m, sums + m->sum_table, crs_gates_size(m, m->spec.input_size), factor, m->table_gradient);
     table_share t = {m, gradient};
     crs_parallel(m->threads, share_of_table, &t);
 }
 
 void crs_model_gradient(crs_model *m, const int64_t *sums, float *gradient) {
-    const crs_shape *s = &m->shape;
+    const crs_spec *s = &m->spec;
     const int64_t targets = sums[m->sums - CRS_SUM_TRAILER + CRS_SUM_TARGETS];
     const double factor = CRS_SUM_STEP / (double)(targets > 0 ? targets : 1);
     const size_t hidden = (size_t)s->hidden, v = (size_t)m->vocabulary_groups.padded;
     if (m->layers[0].from_tokens)
         gradient_from_table(m, sums, factor, gradient);
     else
-        convert(m, sums + m->sum_embedding, (size_t)s->vocabulary * (size_t)crs_pad(s->embed), factor,
+        convert(m, sums + m->sum_embedding, (size_t)s->input_size * (size_t)crs_pad(s->embed), factor,
                 gradient + m->embedding);
     for (int l = 0; l < s->layers; l++) {
         const crs_layer *layer = &m->layers[l];

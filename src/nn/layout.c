@@ -6,26 +6,11 @@
 
 #include "model.h"
 
-static const char *const cell_names[CRS_CELLS] = {"lstm", "peephole", "gru", "rnn"};
-
-const char *crs_cell_name(crs_cell cell) {
-    return cell_names[cell];
-}
-
-int crs_cell_gates(crs_cell cell) {
-    static const int gates[CRS_CELLS] = {4, 4, 3, 1};
-    return gates[cell];
-}
-
-int crs_cell_parts(crs_cell cell) {
-    return crs_has_c(cell) ? 2 : 1;
-}
-
 static void set_gates(crs_model *m) {
     crs_gates *g = &m->gates;
-    if (m->shape.cell == CRS_RNN)
+    if (m->spec.cell == CRS_RNN)
         *g = (crs_gates){m->hidden_groups.groups, true, m->hidden_padded, 0, 0, m->hidden_padded, m->hidden_padded};
-    else if (m->shape.cell == CRS_GRU)
+    else if (m->spec.cell == CRS_GRU)
         *g = (crs_gates){m->hidden_padded / CRS_BLOCK, false, CRS_GROUP, 0, 16, 48, 48};
     else
         *g = (crs_gates){m->hidden_padded / CRS_BLOCK, false, CRS_GROUP, 0, 0, 64, 64};
@@ -35,51 +20,39 @@ static void set_gates(crs_model *m) {
  * r z, the hidden state's r z n, so that both are one run of the slots n r z n'. */
 static int panel_column(const crs_model *m, int gate, int u, bool hidden) {
     static const int gru[2][3] = {{1, 2, 0}, {0, 1, 2}};
-    if (m->gates.flat)
-        return u;
-    return (m->shape.cell == CRS_GRU ? gru[hidden][gate] : gate) * CRS_BLOCK + u % CRS_BLOCK;
+    return (m->spec.cell == CRS_GRU ? gru[hidden][gate] : gate) * CRS_BLOCK + u % CRS_BLOCK;
 }
 
-static size_t *add_tensor(crs_model *m, const char *name, int rank, int64_t rows, int64_t columns, int stride) {
-    crs_tensor *tensor = &m->tensor[m->tensors];
-    snprintf(tensor->name, sizeof tensor->name, "%s", name);
-    tensor->rank = rank;
-    tensor->dims[0] = rows;
-    tensor->dims[1] = columns;
-    crs_place *place = &m->place[m->tensors++];
+/* The next tensor of the list, to be placed. */
+static size_t *add_tensor(crs_model *m, const char *name, int stride) {
+    const crs_tensor *tensor = &m->tensor[m->placed];
+    CRS_ASSERT(strcmp(tensor->name, name) == 0);
+    crs_place *place = &m->place[m->placed++];
     place->stride = stride;
-    place->base = crs_alloc((size_t)rows, sizeof *place->base, CRS_MEMORY_OTHER);
+    place->base = crs_alloc((size_t)tensor->dims[0], sizeof *place->base, CRS_MEMORY_OTHER);
     return place->base;
 }
 
 /* A tensor whose rows are gates: a weight (K inputs) or a bias (K = 1). */
 static bool add_gate_tensor(crs_model *m, int layer, const char *what, size_t offset, int k, bool hidden) {
     char name[sizeof m->tensor->name];
-    const int gates = crs_cell_gates(m->shape.cell), units = m->shape.hidden;
+    const int gates = crs_cell_gates(m->spec.cell), units = m->spec.hidden;
     snprintf(name, sizeof name, "layers/%d/%s", layer, what);
-    const int row = m->gates.flat ? 0 : hidden ? m->gates.h_columns : m->gates.x_columns;
-    const bool bias = strncmp(what, "bias", 4) == 0;
-    size_t *base = add_tensor(m, name, bias ? 1 : 2, (int64_t)gates * units, k, row);
-    if (!base)
-        return false;
-    for (int gate = 0; gate < gates; gate++)
-        for (int u = 0; u < units; u++) {
-            int group = u / CRS_BLOCK, first = 0;
-            if (m->gates.flat) {
-                for (group = 0; crs_group_first(&m->hidden_groups, group + 1) <= u;)
-                    group++;
-                first = crs_group_first(&m->hidden_groups, group);
-            }
-            const size_t panel = (size_t)(hidden ? crs_h_first(m, group) : crs_x_first(m, group)) * (size_t)k;
-            base[gate * units + u] = offset + panel + (size_t)(panel_column(m, gate, u, hidden) - first);
-        }
-    return true;
+    size_t *base = add_tensor(m, name, m->gates.flat ? 0 : hidden ? m->gates.h_columns : m->gates.x_columns);
+    for (int group = 0; base && group < m->gates.groups; group++) {
+        const size_t panel = (size_t)(hidden ? crs_h_first(m, group) : crs_x_first(m, group)) * (size_t)k;
+        const int first = crs_unit_first(m, group), end = first + crs_units(m, group);
+        for (int gate = 0; gate < gates; gate++)
+            for (int u = first; u < end && u < units; u++)
+                base[gate * units + u] =
+                    offset + panel + (size_t)(m->gates.flat ? u - first : panel_column(m, gate, u, hidden));
+    }
+    return base != NULL;
 }
 
-static bool add_rows_tensor(crs_model *m, const char *name, int rank, int rows, int columns, int row_length,
-                            size_t offset) {
-    size_t *base = add_tensor(m, name, rank, rows, columns, 1);
-    for (int j = 0; base && j < rows; j++)
+static bool add_rows_tensor(crs_model *m, const char *name, int row_length, size_t offset) {
+    size_t *base = add_tensor(m, name, 1);
+    for (int64_t j = 0; base && j < m->tensor[m->placed - 1].dims[0]; j++)
         base[j] = offset + (size_t)j * (size_t)row_length;
     return base != NULL;
 }
@@ -87,14 +60,14 @@ static bool add_rows_tensor(crs_model *m, const char *name, int rank, int rows, 
 /* Weights of columns in groups: [group][K][columns of the group]. The rows of the file are the columns. */
 static bool add_output_tensor(crs_model *m) {
     const crs_groups *v = &m->vocabulary_groups;
-    const int k = m->shape.hidden;
-    size_t *base = add_tensor(m, "output/weight", 2, m->shape.vocabulary, k, 0);
+    const int k = m->spec.hidden;
+    size_t *base = add_tensor(m, "output/weight", 0);
     for (int group = 0; base && group < v->groups; group++) {
         const int first = crs_group_first(v, group), end = crs_group_first(v, group + 1);
-        for (int j = first; j < end && j < m->shape.vocabulary; j++)
+        for (int j = first; j < end && j < m->spec.outputs; j++)
             base[j] = m->output_weight + (size_t)first * (size_t)k + (size_t)(j - first);
     }
-    return base && add_rows_tensor(m, "output/bias", 1, m->shape.vocabulary, 1, 1, m->output_bias);
+    return base && add_rows_tensor(m, "output/bias", 1, m->output_bias);
 }
 
 /* The stride of a panel differs from group to group where groups are uneven: the row's own. */
@@ -110,15 +83,16 @@ static int stride_of(const crs_model *m, int tensor, int64_t row) {
 }
 
 static bool add_tensors(crs_model *m) {
-    const crs_shape *s = &m->shape;
-    const int most = 3 + 5 * s->layers;
-    m->tensor = crs_alloc((size_t)most, sizeof *m->tensor, CRS_MEMORY_OTHER);
-    m->place = crs_alloc((size_t)most, sizeof *m->place, CRS_MEMORY_OTHER);
+    const crs_spec *s = &m->spec;
+    m->tensors = crs_spec_tensors(s, NULL, 0);
+    m->tensor = crs_alloc((size_t)m->tensors, sizeof *m->tensor, CRS_MEMORY_OTHER);
+    m->place = crs_alloc((size_t)m->tensors, sizeof *m->place, CRS_MEMORY_OTHER);
     if (!m->tensor || !m->place)
         return false;
+    crs_spec_tensors(s, m->tensor, m->tensors);
     bool good = true;
     if (s->embed > 0)
-        good = add_rows_tensor(m, "embedding/weight", 2, s->vocabulary, s->embed, crs_pad(s->embed), m->embedding);
+        good = add_rows_tensor(m, "embedding/weight", crs_pad(s->embed), m->embedding);
     for (int l = 0; good && l < s->layers; l++) {
         const crs_layer *layer = &m->layers[l];
         char name[sizeof m->tensor->name];
@@ -129,7 +103,7 @@ static bool add_tensors(crs_model *m) {
             good = add_gate_tensor(m, l, "bias_hh", layer->bias_hh, 1, true);
         snprintf(name, sizeof name, "layers/%d/peephole", l);
         if (good && s->cell == CRS_PEEPHOLE)
-            good = add_rows_tensor(m, name, 2, 3, s->hidden, m->hidden_padded, layer->peephole);
+            good = add_rows_tensor(m, name, m->hidden_padded, layer->peephole);
     }
     return good && add_output_tensor(m);
 }
@@ -142,9 +116,9 @@ static size_t take(size_t *end, size_t count) {
 
 /* Offsets, in the order of the file. */
 static void lay_out(crs_model *m) {
-    const crs_shape *s = &m->shape;
+    const crs_spec *s = &m->spec;
     const size_t hidden = (size_t)m->hidden_padded, x_all = (size_t)crs_x_all(m), h_all = (size_t)crs_h_all(m);
-    const size_t v = (size_t)s->vocabulary, e = (size_t)crs_pad(s->embed),
+    const size_t v = (size_t)s->input_size, e = (size_t)crs_pad(s->embed),
                  v_padded = (size_t)m->vocabulary_groups.padded;
     const bool table = m->layers[0].from_tokens;
     size_t arena = 0, sums = 0;
@@ -154,7 +128,7 @@ static void lay_out(crs_model *m) {
             m->sum_embedding = take(&sums, v * e);
     }
     if (table)
-        m->sum_table = take(&sums, crs_gates_size(m, s->vocabulary));
+        m->sum_table = take(&sums, crs_gates_size(m, s->input_size));
     for (int l = 0; l < s->layers; l++) {
         crs_layer *layer = &m->layers[l];
         const bool summed = !layer->from_tokens;
@@ -184,37 +158,22 @@ static void lay_out(crs_model *m) {
     m->sums = sums + CRS_SUM_TRAILER;
 }
 
-static crs_status check_shape(const crs_shape *s, crs_error *error) {
-    const int most = 1 << 20;
-    if (s->vocabulary < 1 || s->hidden < 1 || s->layers < 1 || s->embed < 0)
-        return crs_fail(
-            error, CRS_CONFIG,
-            "a model of %d tokens, --hidden=%d, --layers=%d, --embed=%d: each must be at least 1 (embed: 0)",
-            s->vocabulary, s->hidden, s->layers, s->embed);
-    if (s->hidden > most || s->embed > most || s->layers > 4096 || s->vocabulary > 1 << 24)
-        return crs_fail(error, CRS_CONFIG,
-                        "a model of %d tokens, --hidden=%d, --layers=%d, --embed=%d is larger than this program can "
-                        "train; at most --hidden=%d --layers=4096 --embed=%d",
-                        s->vocabulary, s->hidden, s->layers, s->embed, most, most);
-    return CRS_OK;
-}
-
 static void set_layers(crs_model *m) {
-    const crs_shape *s = &m->shape;
+    const crs_spec *s = &m->spec;
     for (int l = 0; l < s->layers; l++) {
         crs_layer *layer = &m->layers[l];
-        layer->inputs = l > 0 ? s->hidden : s->embed > 0 ? s->embed : s->vocabulary;
+        layer->inputs = l > 0 ? s->hidden : s->embed > 0 ? s->embed : s->input_size;
         layer->inputs_padded = crs_pad(layer->inputs);
         layer->input_groups = crs_groups_of(layer->inputs);
         /* A table of V rows saves the input product; beyond V = E, gathering embeddings is cheaper. */
-        layer->from_tokens = l == 0 && (s->embed == 0 || s->vocabulary <= s->embed);
+        layer->from_tokens = l == 0 && (s->embed == 0 || s->input_size <= s->embed);
     }
 }
 
 /* What is derived from the parameters. */
 static bool allocate_derived(crs_model *m) {
-    const crs_shape *s = &m->shape;
-    const size_t table = crs_gates_size(m, s->vocabulary);
+    const crs_spec *s = &m->spec;
+    const size_t table = crs_gates_size(m, s->input_size);
     bool good = true;
     for (int l = 0; l < s->layers && good; l++) {
         crs_layer *layer = &m->layers[l];
@@ -241,23 +200,23 @@ static bool allocate_derived(crs_model *m) {
     return good;
 }
 
-crs_status crs_model_create(crs_model **model, const crs_shape *shape, const crs_kernels *kernels, int threads,
+crs_status crs_model_create(crs_model **model, const crs_spec *spec, const crs_kernels *kernels, int threads,
                             crs_error *error) {
     *model = NULL;
-    crs_status status = check_shape(shape, error);
+    crs_status status = crs_spec_check(spec, error);
     if (status)
         return status;
     crs_model *m = crs_alloc_or_fail(1, sizeof *m, CRS_MEMORY_OTHER, "a model", error);
     if (!m)
         return error->status;
-    m->shape = *shape;
+    m->spec = *spec;
     m->kernels = kernels;
     m->threads = threads > 0 ? threads : 1;
-    m->hidden_padded = crs_pad(shape->hidden);
-    m->hidden_groups = crs_groups_of(shape->hidden);
-    m->vocabulary_groups = crs_groups_of(shape->vocabulary);
+    m->hidden_padded = crs_pad(spec->hidden);
+    m->hidden_groups = crs_groups_of(spec->hidden);
+    m->vocabulary_groups = crs_groups_of(spec->outputs);
     set_gates(m);
-    m->layers = crs_alloc((size_t)shape->layers, sizeof *m->layers, CRS_MEMORY_OTHER);
+    m->layers = crs_alloc((size_t)spec->layers, sizeof *m->layers, CRS_MEMORY_OTHER);
     bool good = m->layers != NULL;
     if (good) {
         set_layers(m);
@@ -268,7 +227,7 @@ crs_status crs_model_create(crs_model **model, const crs_shape *shape, const crs
     if (!good) {
         crs_model_free(&m);
         return crs_fail(error, CRS_INTERNAL, "out of memory for a model of --hidden=%d --layers=%d with %d tokens",
-                        shape->hidden, shape->layers, shape->vocabulary);
+                        spec->hidden, spec->layers, spec->input_size);
     }
     *model = m;
     return CRS_OK;
@@ -278,7 +237,7 @@ void crs_model_free(crs_model **model) {
     crs_model *m = *model;
     if (!m)
         return;
-    for (int l = 0; m->layers && l < m->shape.layers; l++) {
+    for (int l = 0; m->layers && l < m->spec.layers; l++) {
         crs_free(&m->layers[l].start);
         crs_free(&m->layers[l].transposed_ih);
         crs_free(&m->layers[l].transposed_hh);
@@ -296,8 +255,8 @@ void crs_model_free(crs_model **model) {
     crs_free(model);
 }
 
-const crs_shape *crs_model_shape(const crs_model *m) {
-    return &m->shape;
+const crs_spec *crs_model_spec(const crs_model *m) {
+    return &m->spec;
 }
 size_t crs_model_arena(const crs_model *m) {
     return m->arena;
@@ -314,12 +273,9 @@ int crs_model_tensors(const crs_model *m) {
 const crs_tensor *crs_model_tensor(const crs_model *m, int tensor) {
     return &m->tensor[tensor];
 }
-int64_t crs_tensor_size(const crs_tensor *tensor) {
-    return tensor->dims[0] * tensor->dims[1];
-}
 
 size_t crs_model_state(const crs_model *m) {
-    return (size_t)m->shape.layers * (size_t)crs_cell_parts(m->shape.cell) * (size_t)m->shape.hidden;
+    return crs_spec_state(&m->spec);
 }
 
 void crs_model_export(const crs_model *m, const float *arena, int tensor, float *values) {
@@ -415,27 +371,14 @@ static void draw_uniform(const crs_model *m, int tensor, uint64_t seed, double r
     }
 }
 
-/* Half the width of a tensor's distribution, in units of 1/sqrt(H). Measured on characters: input weights four times as
- * wide as recurrent ones, and output weights twice, save an LSTM about two of its first epochs; no cell loses by it. */
-static double width_of(const char *name) {
-    if (strstr(name, "/weight_ih"))
-        return 4;
-    return strcmp(name, "output/weight") == 0 ? 2 : 1;
-}
-
 void crs_model_initialize(crs_model *m, uint64_t seed, float forget_bias) {
-    const double unit = 1.0 / sqrt((double)m->shape.hidden);
     memset(m->parameters, 0, m->arena * sizeof(float));
     for (int i = 0; i < m->tensors; i++) {
-        const char *name = m->tensor[i].name;
-        const bool gate_bias = strstr(name, "/bias_") != NULL;
-        if (strcmp(name, "embedding/weight") == 0)
-            draw_uniform(m, i, seed, sqrt(3.0));
-        else if (!gate_bias || !crs_has_c(m->shape.cell))
-            draw_uniform(m, i, seed, unit * width_of(name));
-        else
-            for (int u = 0; u < m->shape.hidden; u++)
-                m->parameters[m->place[i].base[m->shape.hidden + u]] = forget_bias;
+        const crs_start *start = &m->tensor[i].start;
+        if (start->range > 0)
+            draw_uniform(m, i, seed, start->range);
+        for (int u = 0; start->forget && u < m->spec.hidden; u++)
+            m->parameters[m->place[i].base[m->spec.hidden + u]] = forget_bias;
     }
     crs_model_refresh(m);
 }

@@ -28,7 +28,7 @@ void crs_logits(const crs_pass *pass, const crs_worker *worker) {
     const crs_groups *v = &m->vocabulary_groups;
     const rows_of_worker r = share_times(pass, worker);
     int length;
-    const float *h = crs_layer_input(pass, m->shape.layers, &length);
+    const float *h = crs_layer_input(pass, m->spec.layers, &length);
     for (int group = 0; group < v->groups; group++)
         for (int run = 0; run < r.runs; run++) {
             const ptrdiff_t n = run_start(pass, worker, &r, run);
@@ -41,8 +41,8 @@ void crs_logits(const crs_pass *pass, const crs_worker *worker) {
                                      length,
                                      0,
                                      1,
-                                     m->shape.hidden,
-                                     m->parameters + m->output_weight + (size_t)first * (size_t)m->shape.hidden,
+                                     m->spec.hidden,
+                                     m->parameters + m->output_weight + (size_t)first * (size_t)m->spec.hidden,
                                      columns};
             m->kernels->product(&p);
         }
@@ -61,7 +61,7 @@ static void backward_output(const crs_pass *pass, const crs_worker *worker, cons
     static const float zeros[CRS_GROUP] __attribute__((aligned(64)));
     const crs_model *m = pass->model;
     const int v = m->vocabulary_groups.padded;
-    float *dh = pass->workspace->dh[(m->shape.layers - 1) & 1];
+    float *dh = pass->workspace->dh[(m->spec.layers - 1) & 1];
     for (int group = 0; group < m->hidden_groups.groups; group++)
         for (int run = 0; run < r->runs; run++) {
             const ptrdiff_t n = run_start(pass, worker, r, run);
@@ -74,7 +74,7 @@ static void backward_output(const crs_pass *pass, const crs_worker *worker, cons
                                      v,
                                      0,
                                      1,
-                                     m->shape.vocabulary,
+                                     m->spec.outputs,
                                      m->transposed_output + (ptrdiff_t)first * v,
                                      columns};
             m->kernels->product(&p);
@@ -83,7 +83,7 @@ static void backward_output(const crs_pass *pass, const crs_worker *worker, cons
 #pragma omp barrier
     }
     if (pass->batch->dropout > 0)
-        crs_dropout_backward(pass, worker, m->shape.layers - 1, dh);
+        crs_dropout_backward(pass, worker, m->spec.layers - 1, dh);
 }
 
 void crs_loss(const crs_pass *pass, const crs_worker *worker) {
@@ -95,7 +95,7 @@ void crs_loss(const crs_pass *pass, const crs_worker *worker) {
         for (ptrdiff_t n = start; n < start + r.rows; n++) {
             float *logits = pass->workspace->logits + n * m->vocabulary_groups.padded;
             int64_t fixed = 0;
-            if (!fixed_loss(m->kernels->softmax(logits, m->shape.vocabulary, pass->batch->targets[n]), &fixed))
+            if (!fixed_loss(m->kernels->softmax(logits, m->spec.outputs, pass->batch->targets[n]), &fixed))
                 losses[CRS_SUM_REFUSED]++;
             losses[CRS_SUM_LOSS] = (int64_t)((uint64_t)losses[CRS_SUM_LOSS] + (uint64_t)fixed);
             losses[CRS_SUM_TARGETS]++;

@@ -60,7 +60,7 @@ typedef struct crs_place {
 } crs_place;
 
 struct crs_model {
-    crs_shape shape;
+    crs_spec spec;
     const crs_kernels *kernels;
     int threads;
     int hidden_padded;
@@ -76,6 +76,7 @@ struct crs_model {
     float *embedding_columns; /* [E][V padded]: the embedding transposed, for the gradient of W_ih */
     float *transposed_output; /* [hidden group][V padded][group columns] */
     int tensors;
+    int placed;         /* of the tensors, while they are */
     crs_tensor *tensor; /* [tensors] */
     crs_place *place;   /* [tensors] */
 };

@@ -26,24 +26,24 @@ static crs_worker worker_of(const crs_pass *pass, int thread, int threads) {
 }
 
 static bool joined(const crs_model *m) {
-    const int64_t inputs = m->shape.layers > 1 ? m->shape.hidden : m->layers[0].inputs;
-    return (inputs + m->shape.hidden) * crs_h_all(m) * (int64_t)sizeof(float) <= JOINED_BYTES;
+    const int64_t inputs = m->spec.layers > 1 ? m->spec.hidden : m->layers[0].inputs;
+    return (inputs + m->spec.hidden) * crs_h_all(m) * (int64_t)sizeof(float) <= JOINED_BYTES;
 }
 
 /* One part (h or c) of a row of a layer in the carried state. */
 static float *state_part(const crs_model *m, float *state, int row, int layer, int part) {
-    const int parts = crs_cell_parts(m->shape.cell);
-    return state + (size_t)row * crs_model_state(m) + (size_t)(layer * parts + part) * (size_t)m->shape.hidden;
+    const int parts = crs_cell_parts(m->spec.cell);
+    return state + (size_t)row * crs_model_state(m) + (size_t)(layer * parts + part) * (size_t)m->spec.hidden;
 }
 
 static void read_state(const crs_pass *pass, const crs_worker *worker) {
     const crs_model *m = pass->model;
-    const int parts = crs_cell_parts(m->shape.cell), rows = worker->end_row - worker->first_row;
+    const int parts = crs_cell_parts(m->spec.cell), rows = worker->end_row - worker->first_row;
     const int first = worker->first_row + crs_share(rows, worker->member, worker->team_size);
     const int end = worker->first_row + crs_share(rows, worker->member + 1, worker->team_size);
-    const size_t hidden = (size_t)m->shape.hidden, padded = (size_t)m->hidden_padded;
+    const size_t hidden = (size_t)m->spec.hidden, padded = (size_t)m->hidden_padded;
     for (int row = first; row < end; row++)
-        for (int l = 0; l < m->shape.layers; l++)
+        for (int l = 0; l < m->spec.layers; l++)
             for (int part = 0; part < parts; part++) {
                 float *to = (part ? pass->workspace->c[l] : pass->workspace->h[l]) + (size_t)row * padded;
                 memcpy(to, state_part(m, pass->batch->state, row, l, part), hidden * sizeof *to);
@@ -53,13 +53,13 @@ static void read_state(const crs_pass *pass, const crs_worker *worker) {
 
 static void write_state(const crs_pass *pass) {
     const crs_model *m = pass->model;
-    const int parts = crs_cell_parts(m->shape.cell);
+    const int parts = crs_cell_parts(m->spec.cell);
     for (int row = 0; row < pass->batch->rows; row++)
-        for (int l = 0; l < m->shape.layers; l++)
+        for (int l = 0; l < m->spec.layers; l++)
             for (int part = 0; part < parts; part++) {
                 const float *from = part ? pass->workspace->c[l] : pass->workspace->h[l];
                 memcpy(state_part(m, pass->batch->state, row, l, part),
-                       from + (ptrdiff_t)(pass->n + row) * m->hidden_padded, (size_t)m->shape.hidden * sizeof *from);
+                       from + (ptrdiff_t)(pass->n + row) * m->hidden_padded, (size_t)m->spec.hidden * sizeof *from);
             }
 }
 
@@ -123,9 +123,9 @@ void crs_model_step(crs_model *model, crs_workspace *workspace, int rows, const 
     crs_pass pass = {.model = model, .workspace = workspace, .batch = &batch};
     run(&pass);
     for (int row = 0; row < rows; row++)
-        memcpy(logits + (ptrdiff_t)row * model->shape.vocabulary,
+        memcpy(logits + (ptrdiff_t)row * model->spec.outputs,
                workspace->logits + (ptrdiff_t)row * model->vocabulary_groups.padded,
-               (size_t)model->shape.vocabulary * sizeof *logits);
+               (size_t)model->spec.outputs * sizeof *logits);
 }
 
 int64_t crs_contributions(int lanes, int lane_rows, int window) {

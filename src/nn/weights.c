@@ -76,7 +76,7 @@ static void add_table(const crs_pass *pass, const crs_worker *worker, const crs_
     for (int i = 0; i < slots; i++) {
         const ptrdiff_t v = w->slot_token[p->start + i];
         const ptrdiff_t at = m->gates.flat ? v * m->hidden_padded + crs_unit_first(m, group)
-                                           : (group * crs_group_rows(m->shape.vocabulary) + v) * CRS_GROUP;
+                                           : (group * crs_group_rows(m->spec.input_size) + v) * CRS_GROUP;
         m->kernels->add_fixed(scatter + (ptrdiff_t)i * count, (size_t)count, pass->sums + m->sum_table + at, refused);
     }
 }
@@ -86,7 +86,7 @@ static void add_embedding(const crs_pass *pass, const crs_worker *worker, const 
                           int64_t *refused) {
     const crs_model *m = pass->model;
     const crs_workspace *w = pass->workspace;
-    const int length = crs_pad(m->shape.embed), blocks = length / CRS_BLOCK;
+    const int length = crs_pad(m->spec.embed), blocks = length / CRS_BLOCK;
     const int first = crs_share(blocks, worker->thread, worker->threads) * CRS_BLOCK;
     const int count = crs_share(blocks, worker->thread + 1, worker->threads) * CRS_BLOCK - first;
     if (count == 0)
@@ -133,11 +133,11 @@ static void add_group_rest(const crs_pass *pass, const crs_worker *worker, const
     } else {
         add_column_sums(pass, p, panel + m->gates.x_slot * p->n, crs_x_columns(m, group),
                         pass->sums + layer->sum_bias_ih + crs_x_first(m, group), refused);
-        if (m->shape.cell == CRS_GRU)
+        if (m->spec.cell == CRS_GRU)
             add_column_sums(pass, p, panel + m->gates.h_slot * p->n, crs_h_columns(m, group),
                             pass->sums + layer->sum_bias_hh + crs_h_first(m, group), refused);
     }
-    if (m->shape.cell == CRS_PEEPHOLE)
+    if (m->spec.cell == CRS_PEEPHOLE)
         add_peephole(pass, p, l, group, panel, refused);
 }
 
@@ -164,7 +164,7 @@ static void layer_group(const crs_pass *pass, const crs_worker *worker, int l, i
                   pass->sums + layer->sum_ih + crs_x_first(m, group) * layer->inputs, refused);
         if (h->first < h->end)
             outer(pass, &run, h->c, h->first, h->end, m->gates.h_slot, crs_h_columns(m, group),
-                  pass->sums + layer->sum_hh + crs_h_first(m, group) * m->shape.hidden, refused);
+                  pass->sums + layer->sum_hh + crs_h_first(m, group) * m->spec.hidden, refused);
     }
 }
 
@@ -205,7 +205,7 @@ static void output_gradient(const crs_pass *pass, const crs_worker *worker, cons
                 add_column_sums(pass, &run.piece[j], run.panel[j], count, pass->sums + m->sum_output_bias + first,
                                 refused);
             outer(pass, &run, x, begin, end, 0, count,
-                  pass->sums + m->sum_output_weight + (size_t)first * (size_t)m->shape.hidden, refused);
+                  pass->sums + m->sum_output_weight + (size_t)first * (size_t)m->spec.hidden, refused);
         }
     }
 }
@@ -220,7 +220,7 @@ static crs_columns columns_of_input(const crs_pass *pass, int layer) {
     float *packed = w->columns[(layer + 1) & 1];
     if (layer == 0)
         return crs_columns_of(input, length, m->layers[0].inputs, packed);
-    crs_columns x = crs_columns_of(input, length, m->shape.hidden, packed);
+    crs_columns x = crs_columns_of(input, length, m->spec.hidden, packed);
     if (pass->batch->dropout == 0) {
         x.x = w->h[layer - 1];
         x.state = x.later = true;
@@ -232,12 +232,12 @@ void crs_weight_gradient(const crs_pass *pass, const crs_worker *worker, int lay
     crs_worker_phase(worker, CRS_PHASE_WEIGHTS);
     const crs_model *m = pass->model;
     const crs_workspace *w = pass->workspace;
-    const bool output = layer == m->shape.layers;
+    const bool output = layer == m->spec.layers;
     crs_columns x = {0}, h = {0};
     if (output || !m->layers[layer].from_tokens)
         x = columns_of_input(pass, layer);
     if (!output) {
-        h = crs_columns_of(w->h[layer], m->hidden_padded, m->shape.hidden, w->columns[layer & 1]);
+        h = crs_columns_of(w->h[layer], m->hidden_padded, m->spec.hidden, w->columns[layer & 1]);
         h.state = true;
     }
     int64_t refused = 0;

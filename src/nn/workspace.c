@@ -15,7 +15,7 @@ static bool allocate_floats(float **to, size_t rows, size_t columns) {
 
 static bool allocate_layers(crs_workspace *w) {
     const crs_model *m = w->model;
-    const size_t layers = (size_t)m->shape.layers, n = (size_t)w->rows * (size_t)w->steps,
+    const size_t layers = (size_t)m->spec.layers, n = (size_t)w->rows * (size_t)w->steps,
                  hidden = (size_t)m->hidden_padded;
     const size_t gates = crs_gates_size(m, w->rows * w->steps);
     w->gates = crs_alloc(layers, sizeof *w->gates, CRS_MEMORY_OTHER);
@@ -26,7 +26,7 @@ static bool allocate_layers(crs_workspace *w) {
     bool good = w->gates && w->h && w->c && w->dropped && w->kept;
     for (size_t l = 0; good && l < layers; l++) {
         good = allocate_floats(&w->gates[l], 1, gates) && allocate_floats(&w->h[l], n + (size_t)w->rows, hidden);
-        if (good && crs_has_c(m->shape.cell))
+        if (good && crs_has_c(m->spec.cell))
             good = allocate_floats(&w->c[l], n + (size_t)w->rows, hidden);
         if (good && (w->uses & CRS_DROPOUT)) {
             w->kept[l] = crs_alloc(n, hidden / CRS_BLOCK * sizeof **w->kept, CRS_MEMORY_ACTIVATIONS);
@@ -39,7 +39,7 @@ static bool allocate_layers(crs_workspace *w) {
 /* What the backward pass and the weight gradient need. */
 static bool allocate_training(crs_workspace *w) {
     const crs_model *m = w->model;
-    const int e_padded = crs_pad(m->shape.embed), n = w->rows * w->steps;
+    const int e_padded = crs_pad(m->spec.embed), n = w->rows * w->steps;
     const int inputs = m->layers[0].from_tokens ? 0 : e_padded;
     const size_t widest = (size_t)(m->hidden_padded > inputs ? m->hidden_padded : inputs);
     /* A piece packs one time more than it has. A lane has at least half of the rows that pieces are made for. */
@@ -50,7 +50,7 @@ static bool allocate_training(crs_workspace *w) {
     w->panel_pairs = PANEL_PAIRS < n ? PANEL_PAIRS : n;
     w->panel = crs_alloc((size_t)m->threads, sizeof *w->panel, CRS_MEMORY_OTHER);
     w->scatter = crs_alloc((size_t)m->threads, sizeof *w->scatter, CRS_MEMORY_OTHER);
-    w->slot_of = crs_alloc((size_t)m->shape.vocabulary, sizeof *w->slot_of, CRS_MEMORY_ACTIVATIONS);
+    w->slot_of = crs_alloc((size_t)m->spec.input_size, sizeof *w->slot_of, CRS_MEMORY_ACTIVATIONS);
     w->slot = crs_alloc((size_t)n, sizeof *w->slot, CRS_MEMORY_ACTIVATIONS);
     w->slot_token = crs_alloc((size_t)n, sizeof *w->slot_token, CRS_MEMORY_ACTIVATIONS);
     w->slots = crs_alloc((size_t)n, sizeof *w->slots, CRS_MEMORY_ACTIVATIONS);
@@ -63,7 +63,7 @@ static bool allocate_training(crs_workspace *w) {
         good =
             allocate_floats(&w->panel[i], (size_t)(w->piece > w->panel_pairs ? w->piece : w->panel_pairs), CRS_GROUP) &&
             allocate_floats(&w->scatter[i], (size_t)w->piece, row);
-    for (int v = 0; good && v < m->shape.vocabulary; v++)
+    for (int v = 0; good && v < m->spec.input_size; v++)
         w->slot_of[v] = -1;
     return good;
 }
@@ -82,7 +82,7 @@ crs_status crs_workspace_create(crs_workspace **workspace, const crs_model *mode
     const size_t n = (size_t)w->rows * (size_t)w->steps;
     good = good && allocate_floats(&w->logits, n, (size_t)model->vocabulary_groups.padded);
     if (good && !model->layers[0].from_tokens)
-        good = allocate_floats(&w->inputs, n, (size_t)crs_pad(model->shape.embed));
+        good = allocate_floats(&w->inputs, n, (size_t)crs_pad(model->spec.embed));
     w->losses = crs_alloc((size_t)model->threads, CRS_LOSS_STRIDE * sizeof *w->losses, CRS_MEMORY_OTHER);
     good = good && w->losses;
     if (good && (uses & CRS_TRAINING))
@@ -102,7 +102,7 @@ void crs_workspace_free(crs_workspace **workspace) {
     crs_workspace *w = *workspace;
     if (!w)
         return;
-    for (int l = 0; l < w->model->shape.layers; l++) {
+    for (int l = 0; l < w->model->spec.layers; l++) {
         if (w->gates)
             crs_free(&w->gates[l]);
         if (w->h)

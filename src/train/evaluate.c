@@ -94,9 +94,9 @@ static crs_status check_split(const crs_model *model, const crs_dataset *dataset
                         "--streams=%" PRId64 ": the %s split of %s has %" PRId64 " tokens, so 1 to %" PRId64
                         " would do",
                         streams, crs_split_name(split), dataset->path, tokens, tokens - 1);
-    if ((int64_t)dataset->vocabulary.count != crs_model_shape(model)->vocabulary)
+    if ((int64_t)dataset->vocabulary.count != crs_model_spec(model)->input_size)
         return crs_fail(error, CRS_DATA, "%s: its vocabulary has %" PRIu32 " tokens, and that of the model %d",
-                        dataset->path, dataset->vocabulary.count, crs_model_shape(model)->vocabulary);
+                        dataset->path, dataset->vocabulary.count, crs_model_spec(model)->input_size);
     return CRS_OK;
 }
 
