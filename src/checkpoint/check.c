@@ -4,84 +4,16 @@
 #include <math.h>
 #include <string.h>
 
+#include "carousel/spec.h"
 #include "checkpoint/check.h"
 #include "checkpoint/listing.h"
 
-/* Far above any model that fits a machine, and low enough that 4 * hidden * hidden does not overflow. */
-#define SIZE_LIMIT ((int64_t)1 << 28)
-
-static const struct cell {
-    const char *name;
-    int gates;
-    bool two_biases, peepholes;
-} cells[] = {
-    {"lstm", 4, false, false},
-    {"peephole", 4, false, true},
-    {"gru", 3, true, false},
-    {"rnn", 1, false, false},
-};
-
-/* What the attributes say of the model. */
-typedef struct model_shape {
-    const struct cell *cell;
-    int64_t hidden, layers, embed, tokens;
-} model_shape;
-
-/* A tensor that must be there. */
-typedef struct wanted {
-    char path[sizeof((crs_array *)NULL)->path];
-    int rank;
-    int64_t dims[2];
-} wanted;
-
-static const struct cell *find_cell(const char *name) {
-    for (size_t i = 0; i < sizeof cells / sizeof *cells; i++)
-        if (strcmp(cells[i].name, name) == 0)
-            return &cells[i];
-    return NULL;
-}
-
-static void want(wanted *w, const char *path, int rank, int64_t rows, int64_t columns) {
-    snprintf(w->path, sizeof w->path, "%s", path);
-    w->rank = rank;
-    w->dims[0] = rows;
-    w->dims[1] = columns;
-}
-
-static void want_of_layer(const model_shape *s, int64_t layer, int64_t part, wanted *w) {
-    static const char *const names[] = {"weight_ih", "weight_hh", "bias_ih"};
-    const char *name = part < 3 ? names[part] : s->cell->two_biases ? "bias_hh" : "peephole";
-    char path[sizeof w->path];
-    int64_t rows = s->cell->gates * s->hidden;
-    snprintf(path, sizeof path, "/model/layers/%lld/%s", (long long)layer, name);
-    if (part == 0)
-        want(w, path, 2, rows, layer > 0 ? s->hidden : s->embed > 0 ? s->embed : s->tokens);
-    else if (part == 1)
-        want(w, path, 2, rows, s->hidden);
-    else if (part == 3 && s->cell->peepholes)
-        want(w, path, 2, 3, s->hidden);
-    else
-        want(w, path, 1, rows, 1);
-}
-
-/* Tensor number i of the model; false behind the last. */
-static bool want_number(const model_shape *s, int64_t i, wanted *w) {
-    int64_t parts = 3 + s->cell->two_biases + s->cell->peepholes;
-    if (s->embed > 0 && i-- == 0) {
-        want(w, "/model/embedding/weight", 2, s->tokens, s->embed);
-        return true;
-    }
-    if (i < parts * s->layers) {
-        want_of_layer(s, i / parts, i % parts, w);
-        return true;
-    }
-    i -= parts * s->layers;
-    if (i == 0)
-        want(w, "/model/output/weight", 2, s->tokens, s->hidden);
-    else if (i == 1)
-        want(w, "/model/output/bias", 1, s->tokens, 1);
-    return i < 2;
-}
+/* The arrays of a model, as its attributes ask for them. */
+typedef struct model {
+    char words[128];
+    int tensors;
+    crs_tensor *tensor; /* [tensors], owned */
+} model;
 
 static void shape_text(int rank, const int64_t *dims, char *out, size_t size) {
     size_t used = 0;
@@ -90,21 +22,18 @@ static void shape_text(int rank, const int64_t *dims, char *out, size_t size) {
         used += (size_t)snprintf(out + used, size - used, "%s%lld", i ? ", " : "", (long long)dims[i]);
 }
 
-static crs_status check_tensor(const model_shape *s, const crs_array *array, const wanted *w, const char *name,
+static crs_status check_tensor(const crs_array *array, int rank, const int64_t *dims, const model *m, const char *name,
                                crs_error *error) {
     char has[80], asked[80];
     if (array->type != CRS_F32)
         return crs_fail(error, CRS_DATA, "%s: %s holds %s, not float32; %s", name, array->path,
                         crs_type_name(array->type), CRS_DAMAGED_ADVICE);
-    if (array->rank == w->rank && memcmp(array->dims, w->dims, (size_t)w->rank * sizeof *w->dims) == 0)
+    if (array->rank == rank && memcmp(array->dims, dims, (size_t)rank * sizeof *dims) == 0)
         return CRS_OK;
     shape_text(array->rank, array->dims, has, sizeof has);
-    shape_text(w->rank, w->dims, asked, sizeof asked);
-    return crs_fail(
-        error, CRS_DATA,
-        "%s: %s has the shape [%s], not the [%s] of cell %s, hidden %lld, layers %lld, embed %lld and %lld tokens; %s",
-        name, array->path, has, asked, s->cell->name, (long long)s->hidden, (long long)s->layers, (long long)s->embed,
-        (long long)s->tokens, CRS_DAMAGED_ADVICE);
+    shape_text(rank, dims, asked, sizeof asked);
+    return crs_fail(error, CRS_DATA, "%s: %s has the shape [%s], not the [%s] of %s; %s", name, array->path, has, asked,
+                    m->words, CRS_DAMAGED_ADVICE);
 }
 
 static bool in_model(const crs_array *array) {
@@ -112,33 +41,32 @@ static bool in_model(const crs_array *array) {
 }
 
 /* Something below /model that is none of the model's tensors (of which all are there). */
-static crs_status find_stranger(const crs_checkpoint *c, const model_shape *s, const char *name, crs_error *error) {
+static crs_status find_stranger(const crs_checkpoint *c, const model *m, const char *name, crs_error *error) {
     for (int a = 0; a < c->arrays; a++) {
-        wanted w;
         bool known = !in_model(&c->array[a]);
-        for (int64_t i = 0; !known && want_number(s, i, &w); i++)
-            known = strcmp(w.path, c->array[a].path) == 0;
+        for (int i = 0; !known && i < m->tensors; i++)
+            known = strcmp(m->tensor[i].name, c->array[a].path + 7) == 0;
         if (!known)
-            return crs_fail(error, CRS_DATA, "%s: a model of cell %s, %lld layers and embed %lld has no %s; %s", name,
-                            s->cell->name, (long long)s->layers, (long long)s->embed, c->array[a].path,
+            return crs_fail(error, CRS_DATA, "%s: a model of %s has no %s; %s", name, m->words, c->array[a].path,
                             CRS_DAMAGED_ADVICE);
     }
     return CRS_OK;
 }
 
-static crs_status check_model(const crs_checkpoint *c, const model_shape *s, const char *name, crs_error *error) {
-    int there = 0, wanted_count = 0;
-    wanted w;
-    for (int64_t i = 0; want_number(s, i, &w); i++, wanted_count++) {
-        const crs_array *array = crs_checkpoint_find(c, w.path);
+static crs_status check_model(const crs_checkpoint *c, const model *m, const char *name, crs_error *error) {
+    int there = 0;
+    for (int i = 0; i < m->tensors; i++) {
+        char path[sizeof m->tensor->name + 8];
+        snprintf(path, sizeof path, "/model/%s", m->tensor[i].name);
+        const crs_array *array = crs_checkpoint_find(c, path);
         if (!array)
-            return crs_fail(error, CRS_DATA, "%s: %s is missing; %s", name, w.path, CRS_DAMAGED_ADVICE);
-        if (check_tensor(s, array, &w, name, error))
+            return crs_fail(error, CRS_DATA, "%s: %s is missing; %s", name, path, CRS_DAMAGED_ADVICE);
+        if (check_tensor(array, m->tensor[i].rank, m->tensor[i].dims, m, name, error))
             return error->status;
     }
     for (int a = 0; a < c->arrays; a++)
         there += in_model(&c->array[a]);
-    return there == wanted_count ? CRS_OK : find_stranger(c, s, name, error);
+    return there == m->tensors ? CRS_OK : find_stranger(c, m, name, error);
 }
 
 /* The part of /optimizer/NAME/MOMENT/TENSOR from /TENSOR on, or NULL where the path has fewer parts (a number of
@@ -165,21 +93,19 @@ static crs_status check_whole_moment(const crs_checkpoint *c, const crs_array *f
     return CRS_OK;
 }
 
-static crs_status check_optimizer(const crs_checkpoint *c, const model_shape *s, const char *name, crs_error *error) {
+static crs_status check_optimizer(const crs_checkpoint *c, const model *m, const char *name, crs_error *error) {
     const crs_array *last = NULL;
     for (int a = 0; a < c->arrays; a++) {
         const crs_array *array = &c->array[a], *parameters;
         const char *tensor = tensor_part(array->path);
         char path[sizeof array->path + 8];
-        wanted w;
         if (!tensor)
             continue;
         snprintf(path, sizeof path, "/model%s", tensor);
         if (!(parameters = crs_checkpoint_find(c, path)))
             return crs_fail(error, CRS_DATA, "%s: %s belongs to no %s; %s", name, array->path, path,
                             CRS_DAMAGED_ADVICE);
-        want(&w, array->path, parameters->rank, parameters->dims[0], parameters->dims[1]);
-        if (check_tensor(s, array, &w, name, error))
+        if (check_tensor(array, parameters->rank, parameters->dims, m, name, error))
             return error->status;
         bool same_moment = last && tensor_part(last->path) - last->path == tensor - array->path &&
                            strncmp(last->path, array->path, (size_t)(tensor - array->path)) == 0;
@@ -190,39 +116,21 @@ static crs_status check_optimizer(const crs_checkpoint *c, const model_shape *s,
     return CRS_OK;
 }
 
-static crs_status take_number(const crs_checkpoint *c, const char *what, int64_t low, int64_t high, const char *name,
-                              int64_t *value, crs_error *error) {
-    if (crs_attributes_integer(&c->attributes, what, name, value, error))
-        return error->status;
-    if (*value >= low && *value <= high)
-        return CRS_OK;
-    return crs_fail(error, CRS_DATA, "%s: the attribute %s is %lld, not between %lld and %lld; %s", name, what,
-                    (long long)*value, (long long)low, (long long)high, CRS_DAMAGED_ADVICE);
-}
-
-static crs_status take_shape(const crs_checkpoint *c, model_shape *s, const char *name, crs_error *error) {
-    const char *cell;
-    if (crs_attributes_text(&c->attributes, "cell", name, &cell, error))
-        return error->status;
-    s->tokens = c->vocabulary.count;
-    s->cell = find_cell(cell);
-    if (!s->cell)
-        return crs_fail(error, CRS_DATA, "%s: the attribute cell is '%s', not lstm, peephole, gru or rnn; %s", name,
-                        cell, CRS_DAMAGED_ADVICE);
-    if (take_number(c, "hidden", 1, SIZE_LIMIT, name, &s->hidden, error) ||
-        take_number(c, "layers", 1, SIZE_LIMIT, name, &s->layers, error))
-        return error->status;
-    return take_number(c, "embed", 0, SIZE_LIMIT, name, &s->embed, error);
+static crs_status check_count(const crs_checkpoint *c, const char *what, const char *name, crs_error *error) {
+    int64_t value;
+    crs_status status = crs_attributes_integer(&c->attributes, what, name, &value, error);
+    if (!status && value < 0)
+        status = crs_fail(error, CRS_DATA, "%s: the attribute %s is %lld, not between 0 and %lld; %s", name, what,
+                          (long long)value, (long long)INT64_MAX, CRS_DAMAGED_ADVICE);
+    return status;
 }
 
 /* What every run has, whatever its model. */
 static crs_status check_run(const crs_checkpoint *c, const char *name, crs_error *error) {
     const char *level;
-    int64_t number;
     double loss;
-    if (take_number(c, "step", 0, INT64_MAX, name, &number, error) ||
-        take_number(c, "epoch", 0, INT64_MAX, name, &number, error) ||
-        take_number(c, "tokens", 0, INT64_MAX, name, &number, error) ||
+    if (check_count(c, "step", name, error) || check_count(c, "epoch", name, error) ||
+        check_count(c, "tokens", name, error) ||
         crs_attributes_real(&c->attributes, "best_validation_loss", name, &loss, error) ||
         crs_attributes_text(&c->attributes, "level", name, &level, error))
         return error->status;
@@ -231,11 +139,22 @@ static crs_status check_run(const crs_checkpoint *c, const char *name, crs_error
 }
 
 crs_status crs_check_shapes(const crs_checkpoint *checkpoint, const char *name, crs_error *error) {
-    model_shape s;
-    if (take_shape(checkpoint, &s, name, error) || check_run(checkpoint, name, error) ||
-        check_model(checkpoint, &s, name, error))
+    crs_spec spec;
+    model m;
+    if (crs_spec_of(&checkpoint->attributes, checkpoint->vocabulary.count, name, &spec, error) ||
+        check_run(checkpoint, name, error))
         return error->status;
-    return check_optimizer(checkpoint, &s, name, error);
+    crs_spec_describe(&spec, m.words);
+    m.tensors = crs_spec_tensors(&spec, NULL, 0);
+    m.tensor = crs_alloc_or_fail((size_t)m.tensors, sizeof *m.tensor, CRS_MEMORY_OTHER, "a list of parameters", error);
+    if (!m.tensor)
+        return error->status;
+    crs_spec_tensors(&spec, m.tensor, m.tensors);
+    crs_status status = check_model(checkpoint, &m, name, error);
+    if (!status)
+        status = check_optimizer(checkpoint, &m, name, error);
+    crs_free(&m.tensor);
+    return status;
 }
 
 crs_status crs_check_finite(const crs_array *array, const char *name, crs_error *error) {

@@ -1,34 +1,11 @@
 /* Models from checkpoints. */
 #include "config.h"
 
-#include <inttypes.h>
 #include <string.h>
 
 #include "carousel/train.h"
 #include "train/load.h"
 #include "train/share.h"
-
-crs_status crs_spec_of(const crs_checkpoint *checkpoint, const char *path, crs_spec *spec, crs_error *error) {
-    const int64_t most = INT32_MAX;
-    const crs_attributes *attributes = &checkpoint->attributes;
-    int64_t hidden, layers, embed;
-    const char *name;
-    int cell = 0;
-    if (crs_attributes_text(attributes, "cell", path, &name, error) != CRS_OK ||
-        crs_attributes_integer(attributes, "hidden", path, &hidden, error) != CRS_OK ||
-        crs_attributes_integer(attributes, "layers", path, &layers, error) != CRS_OK ||
-        crs_attributes_integer(attributes, "embed", path, &embed, error) != CRS_OK)
-        return error->status;
-    while (cell < CRS_CELLS && strcmp(crs_cell_name((crs_cell)cell), name) != 0)
-        cell++;
-    if (cell == CRS_CELLS)
-        return crs_fail(error, CRS_DATA, "%s: its cell '%s' is unknown", path, name);
-    if (hidden < 1 || hidden > most || layers < 1 || layers > most || embed < 0 || embed > most)
-        return crs_fail(error, CRS_DATA, "%s: no model has %" PRId64 " layers of %" PRId64 " units, embedding %" PRId64,
-                        path, layers, hidden, embed);
-    *spec = crs_spec_text((crs_cell)cell, (int)checkpoint->vocabulary.count, (int)embed, (int)hidden, (int)layers);
-    return CRS_OK;
-}
 
 crs_status crs_arena_restore(const crs_model *model, float *arena, const crs_checkpoint *checkpoint, const char *prefix,
                              const char *path, crs_error *error) {
@@ -67,7 +44,7 @@ crs_status crs_arena_capture(const crs_model *model, const float *arena, crs_che
 static crs_status model_of(crs_checkpoint *checkpoint, const char *path, const crs_kernels *kernels, int threads,
                            crs_model **model, crs_vocabulary *vocabulary, crs_error *error) {
     crs_spec spec;
-    if (crs_spec_of(checkpoint, path, &spec, error) != CRS_OK ||
+    if (crs_spec_of(&checkpoint->attributes, checkpoint->vocabulary.count, path, &spec, error) != CRS_OK ||
         crs_model_create(model, &spec, kernels, threads, error) != CRS_OK)
         return error->status;
     if (crs_arena_restore(*model, crs_model_parameters(*model), checkpoint, "/model", path, error) != CRS_OK) {

@@ -5,9 +5,6 @@
 #include "carousel/checkpoint.h"
 #include "carousel/nn.h"
 
-/* The shape that a checkpoint has; path is for messages. CRS_DATA: an unknown cell, sizes that are none. */
-crs_status crs_spec_of(const crs_checkpoint *checkpoint, const char *path, crs_spec *spec, crs_error *error);
-
 /* Copies the arrays PREFIX/TENSOR of all tensors into an arena. CRS_DATA: one is missing or of another shape. */
 crs_status crs_arena_restore(const crs_model *model, float *arena, const crs_checkpoint *checkpoint, const char *prefix,
                              const char *path, crs_error *error);

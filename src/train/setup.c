@@ -62,7 +62,7 @@ static crs_status take_shape(crs_training *t, const crs_checkpoint *checkpoint, 
     crs_settings *settings = t->settings;
     crs_config *config = &settings->config;
     crs_spec spec;
-    if (crs_spec_of(checkpoint, path, &spec, error) != CRS_OK)
+    if (crs_spec_of(&checkpoint->attributes, checkpoint->vocabulary.count, path, &spec, error) != CRS_OK)
         return error->status;
     if (settings->given[crs_option_find("cell")] && config->cell != spec.cell)
         return crs_fail(error, CRS_CONFIG, "--cell=%s, but the model of --init-from=%s has cell %s",

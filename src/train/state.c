@@ -94,11 +94,7 @@ static bool copy_vocabulary(const crs_training *t, crs_checkpoint *c, crs_error 
 
 /* In the order of the file. */
 static void put_attributes(const crs_training *t, crs_attributes *a) {
-    const crs_spec *spec = &t->plan.spec;
-    crs_attributes_put_text(a, "cell", crs_cell_name(spec->cell));
-    crs_attributes_put_integer(a, "hidden", spec->hidden);
-    crs_attributes_put_integer(a, "layers", spec->layers);
-    crs_attributes_put_integer(a, "embed", spec->embed);
+    crs_spec_put(&t->plan.spec, a);
     crs_attributes_put_integer(a, "step", t->step);
     crs_attributes_put_integer(a, "epoch", t->step / t->plan.windows);
     crs_attributes_put_integer(a, "tokens", t->step * t->config->batch * t->config->window);
