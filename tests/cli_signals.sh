@@ -19,10 +19,11 @@ wait_until() {
     return 1
 }
 
-# catches PROCESS...: SIGTERM has a handler there.
+# catches PROCESS...: it is carousel (no longer who started it), and SIGTERM has a handler there.
 catches() {
     local process
     for process in "$@"; do
+        [ "/proc/$process/exe" -ef "$CAROUSEL" ] || return 1
         (((0x$(sed -n 's/^SigCgt:\t*//p' "/proc/$process/status") & 0x4000) != 0)) || return 1
     done
 }

@@ -18,8 +18,8 @@ double crs_total_nats(const crs_total *total);
 typedef void crs_listen(void *context, int64_t news[CRS_NEWS]);
 
 /* As crs_evaluate, but losses that are out of range or not finite are counted in total->refused, and are no error.
- * listen: NULL where nobody wants to end it; where a rank does, all leave with CRS_STOPPED within a second or a pass, and
- * news is what they said, summed. Collective. */
+ * listen: NULL where nobody wants to end it; where a rank does, all leave with CRS_STOPPED within a second or a pass,
+ * and news is what they said, summed. Collective. */
 crs_status crs_evaluate_total(crs_comm *comm, crs_model *model, const crs_dataset *dataset, crs_split split,
                               int64_t streams, crs_listen *listen, void *context, int64_t news[CRS_NEWS],
                               crs_total *total, crs_error *error);
