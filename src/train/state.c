@@ -112,13 +112,13 @@ static crs_status capture(crs_training *t, crs_checkpoint *c, crs_error *error) 
     if (!c->config)
         return crs_fail(error, CRS_INTERNAL, "out of memory for a checkpoint");
     if (!copy_vocabulary(t, c, error) ||
-        crs_arena_capture(t->model, crs_model_parameters(t->model), c, "/model", error) != CRS_OK)
+        crs_arena_capture(t->model, crs_model_parameters(t->model), c, "/model", error))
         return error->status;
     for (int i = 0; i < t->optim.moments; i++) {
         char prefix[64];
         snprintf(prefix, sizeof prefix, "/optimizer/%s/%s", crs_optimizer_name(t->config->optimizer),
                  t->optim.moment_name[i]);
-        if (crs_arena_capture(t->model, t->optim.moment[i], c, prefix, error) != CRS_OK)
+        if (crs_arena_capture(t->model, t->optim.moment[i], c, prefix, error))
             return error->status;
     }
     put_run(t, c, error);
@@ -141,7 +141,7 @@ crs_status crs_state_capture(crs_training *t, crs_checkpoint *checkpoint, crs_er
         crs_comm_gather(t->comm, t->engine.state, hidden ? hidden->values : NULL, rows_of, state * sizeof(float));
     }
     crs_free(&rows_of);
-    if (error->status != CRS_OK)
+    if (error->status)
         crs_checkpoint_free(checkpoint);
     return error->status;
 }
@@ -205,7 +205,7 @@ static crs_status restore_history(crs_training *t, const crs_checkpoint *c, cons
     const int64_t *step = column[0]->values;
     const double *validation = column[1]->values, *training = column[2]->values;
     for (int64_t i = 0; i < column[0]->dims[0]; i++)
-        if (crs_history_add(&t->history, step[i], validation[i], training[i], error) != CRS_OK)
+        if (crs_history_add(&t->history, step[i], validation[i], training[i], error))
             break;
     return error->status;
 }
@@ -215,10 +215,10 @@ static crs_status restore_optimizer(crs_training *t, const crs_checkpoint *c, co
         char prefix[64];
         snprintf(prefix, sizeof prefix, "/optimizer/%s/%s", crs_optimizer_name(t->config->optimizer),
                  t->optim.moment_name[i]);
-        if (crs_arena_restore(t->model, t->optim.moment[i], c, prefix, path, error) != CRS_OK)
+        if (crs_arena_restore(t->model, t->optim.moment[i], c, prefix, path, error))
             return error->status;
     }
-    if (crs_state_integer(c, "/state/updates", path, &t->optim.updates, error) != CRS_OK)
+    if (crs_state_integer(c, "/state/updates", path, &t->optim.updates, error))
         return error->status;
     if (t->optim.updates < 0 || t->optim.updates > crs_checkpoint_step(c))
         return crs_fail(error, CRS_DATA, "%s: %" PRId64 " updates in %" PRId64 " steps", path, t->optim.updates,
@@ -233,17 +233,16 @@ crs_status crs_state_restore(crs_training *t, const crs_checkpoint *c, const cha
     if (!hidden || hidden->type != CRS_F32 || hidden->rank != 2 || hidden->dims[0] != t->config->batch ||
         hidden->dims[1] != (int64_t)state)
         return missing(path, "/state/hidden", error);
-    if (crs_arena_restore(t->model, crs_model_parameters(t->model), c, "/model", path, error) != CRS_OK ||
-        restore_optimizer(t, c, path, error) != CRS_OK ||
-        crs_state_integer(c, "/state/window", path, &window, error) != CRS_OK ||
-        crs_state_integer(c, "/state/refused_in_a_row", path, &t->refused_row, error) != CRS_OK ||
-        crs_state_integer(c, "/run/refused", path, &t->refused_total, error) != CRS_OK ||
-        get_real(c, "/run/seconds", path, &t->seconds_before, error) != CRS_OK ||
-        get_real(c, "/run/save_seconds", path, &t->save_seconds, error) != CRS_OK ||
-        get_real(c, "/run/validation_seconds", path, &t->validation_seconds, error) != CRS_OK ||
-        get_real(c, "/history/mean_loss_sum", path, &t->mean.sum, error) != CRS_OK ||
-        crs_state_integer(c, "/history/mean_loss_count", path, &t->mean.count, error) != CRS_OK ||
-        restore_history(t, c, path, error) != CRS_OK)
+    if (crs_arena_restore(t->model, crs_model_parameters(t->model), c, "/model", path, error) ||
+        restore_optimizer(t, c, path, error) || crs_state_integer(c, "/state/window", path, &window, error) ||
+        crs_state_integer(c, "/state/refused_in_a_row", path, &t->refused_row, error) ||
+        crs_state_integer(c, "/run/refused", path, &t->refused_total, error) ||
+        get_real(c, "/run/seconds", path, &t->seconds_before, error) ||
+        get_real(c, "/run/save_seconds", path, &t->save_seconds, error) ||
+        get_real(c, "/run/validation_seconds", path, &t->validation_seconds, error) ||
+        get_real(c, "/history/mean_loss_sum", path, &t->mean.sum, error) ||
+        crs_state_integer(c, "/history/mean_loss_count", path, &t->mean.count, error) ||
+        restore_history(t, c, path, error))
         return error->status;
     t->owes_validation = crs_checkpoint_find(c, "/run/owes_validation") != NULL;
     if (window != crs_checkpoint_step(c) % t->plan.windows)
