@@ -43,7 +43,7 @@ crs_status crs_lock_take(const char *run, int *lock, crs_error *error) {
         file = open(path, O_RDONLY | O_CLOEXEC);
     if (file < 0)
         return errno == ENOENT ? CRS_OK : crs_fail(error, CRS_CREATE, "cannot open %s: %s", path, strerror(errno));
-    if (lock_file(run, file, error)) {
+    if (lock_file(run, file, error) != CRS_OK) {
         close(file);
         return error->status;
     }
@@ -62,7 +62,7 @@ crs_status crs_lock_make(const char *run, int *lock, crs_error *error) {
         return busy(run, error);
     if (file < 0)
         return crs_fail(error, CRS_CREATE, "cannot write into the folder %s: %s", run, strerror(errno));
-    if (lock_file(run, file, error)) {
+    if (lock_file(run, file, error) != CRS_OK) {
         close(file);
         return error->status;
     }

@@ -106,7 +106,7 @@ static crs_status trim(const char *path, int64_t step, double validation_loss, c
         can_not("write", new_path, error);
     if (error->status == CRS_OK && copy.changed && rename(new_path, path) != 0)
         can_not("rename", new_path, error);
-    if (error->status || !copy.changed)
+    if (error->status != CRS_OK || !copy.changed)
         unlink(new_path);
     return error->status;
 }
@@ -118,7 +118,7 @@ crs_status crs_metrics_open(crs_metrics *metrics, const char *run, int64_t step,
     char path[4150];
     snprintf(path, sizeof path, "%s/metrics.jsonl", run);
     *metrics = (crs_metrics){.flushed = crs_seconds()};
-    if (trim(path, step, validation_loss, error))
+    if (trim(path, step, validation_loss, error) != CRS_OK)
         return error->status;
     metrics->path = crs_copy_text(path);
     if (!metrics->path)
