@@ -129,6 +129,32 @@ crs_status crs_disk_copy(const char *from, const char *path, crs_error *error) {
     return finish(file) ? CRS_OK : fail(path, "flushed to the disk", error);
 }
 
+static bool same_bytes(FILE *a, FILE *b) {
+    static char buffer[2][1 << 16];
+    for (;;) {
+        const size_t n = fread(buffer[0], 1, sizeof buffer[0], a), m = fread(buffer[1], 1, sizeof buffer[1], b);
+        if (n != m || memcmp(buffer[0], buffer[1], n) != 0 || ferror(a) || ferror(b))
+            return false;
+        if (n == 0)
+            return true;
+    }
+}
+
+bool crs_disk_same(const char *a, const char *b) {
+    struct stat x, y;
+    if (stat(a, &x) != 0 || stat(b, &y) != 0 || x.st_size != y.st_size)
+        return false;
+    if (x.st_dev == y.st_dev && x.st_ino == y.st_ino)
+        return true;
+    FILE *one = fopen(a, "re"), *other = fopen(b, "re");
+    const bool same = one && other && same_bytes(one, other);
+    if (one)
+        fclose(one);
+    if (other)
+        fclose(other);
+    return same;
+}
+
 crs_status crs_disk_rename(const char *from, const char *to, crs_error *error) {
     if (rename(from, to) != 0)
         return fail(to, "replaced", error);

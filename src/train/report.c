@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <unistd.h>
 
 #include "train/report.h"
 
@@ -92,9 +93,18 @@ crs_status crs_report_stop(const crs_training *t, bool by_signal, crs_error *err
                     by_signal ? "a signal" : "--stop-after", t->step, t->plan.total, t->config->output);
 }
 
+/* Whether there is a best.h5: after a validation, and where nobody removed it. */
+static bool has_best(const crs_training *t) {
+    char path[4150];
+    snprintf(path, sizeof path, "%s/best.h5", t->config->output);
+    return !isnan(t->best_validation_loss) && access(path, R_OK) == 0;
+}
+
 static void say_next(const crs_training *t) {
-    const char *file = isnan(t->best_validation_loss) ? "last" : "best";
-    crs_note("next: carousel sample %s/%s.h5 --length=500", t->config->output, file);
+    char *file = crs_shell_word("%s/%s.h5", t->config->output, has_best(t) ? "best" : "last");
+    if (file)
+        crs_note("next: carousel sample %s --length=500", file);
+    crs_free(&file);
 }
 
 void crs_report_end(const crs_training *t) {
@@ -109,8 +119,7 @@ void crs_report_end(const crs_training *t) {
     if (t->refused_row > 0)
         crs_warn(
             "the last steps were refused: gradients out of range or not finite; a lower --rate or --clip may help");
-    crs_note("files: %s/last.h5%s, step-*.h5, metrics.jsonl", t->config->output,
-             isnan(t->best_validation_loss) ? "" : ", best.h5");
+    crs_note("files: %s/last.h5%s, step-*.h5, metrics.jsonl", t->config->output, has_best(t) ? ", best.h5" : "");
     say_next(t);
 }
 
