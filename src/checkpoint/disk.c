@@ -129,17 +129,6 @@ crs_status crs_disk_copy(const char *from, const char *path, crs_error *error) {
     return finish(file) ? CRS_OK : fail(path, "flushed to the disk", error);
 }
 
-static bool same_bytes(FILE *a, FILE *b) {
-    static char buffer[2][1 << 16];
-    for (;;) {
-        const size_t n = fread(buffer[0], 1, sizeof buffer[0], a), m = fread(buffer[1], 1, sizeof buffer[1], b);
-        if (n != m || memcmp(buffer[0], buffer[1], n) != 0 || ferror(a) || ferror(b))
-            return false;
-        if (n == 0)
-            return true;
-    }
-}
-
 bool crs_disk_same(const char *a, const char *b) {
     struct stat x, y;
     if (stat(a, &x) != 0 || stat(b, &y) != 0 || x.st_size != y.st_size)
@@ -147,7 +136,9 @@ bool crs_disk_same(const char *a, const char *b) {
     if (x.st_dev == y.st_dev && x.st_ino == y.st_ino)
         return true;
     FILE *one = fopen(a, "re"), *other = fopen(b, "re");
-    const bool same = one && other && same_bytes(one, other);
+    bool same = one && other;
+    for (int byte = 0; same && byte != EOF;)
+        same = (byte = getc_unlocked(one)) == getc_unlocked(other);
     if (one)
         fclose(one);
     if (other)

@@ -57,17 +57,16 @@ crs_status crs_lock_take(const char *run, int *lock, crs_error *error) {
 
 crs_status crs_lock_make(const char *run, int *lock, crs_error *error) {
     char path[4150];
-    struct stat status;
     *lock = -1;
     if (mkdir(run, 0777) != 0 && errno != EEXIST)
         return crs_fail(error, CRS_CREATE, "cannot make the folder %s: %s", run, strerror(errno));
-    if (stat(run, &status) != 0 && errno == ENOENT)
-        return crs_fail(error, CRS_CREATE,
-                        "%s is a link to a folder that is not there; make that folder, or remove the link", run);
     lock_path(run, path, sizeof path);
     const int file = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (file < 0 && errno == EEXIST)
         return busy(run, error);
+    if (file < 0 && errno == ENOENT)
+        return crs_fail(error, CRS_CREATE,
+                        "%s is a link to a folder that is not there; make that folder, or remove the link", run);
     if (file < 0)
         return cannot_write(run, error);
     if (lock_file(run, file, error) != CRS_OK) {

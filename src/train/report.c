@@ -101,10 +101,10 @@ static bool has_best(const crs_training *t) {
 }
 
 static void say_next(const crs_training *t) {
-    char *file = crs_shell_word("%s/%s.h5", t->config->output, has_best(t) ? "best" : "last");
-    if (file)
-        crs_note("next: carousel sample %s --length=500", file);
-    crs_free(&file);
+    char *run = crs_shell_word(t->config->output);
+    if (run)
+        crs_note("next: carousel sample %s/%s.h5 --length=500", run, has_best(t) ? "best" : "last");
+    crs_free(&run);
 }
 
 void crs_report_end(const crs_training *t) {

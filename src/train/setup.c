@@ -193,7 +193,7 @@ static crs_status create(crs_training *t, const crs_checkpoint *checkpoint, cons
 static crs_status open_folder(crs_training *t, crs_error *error) {
     const char *run = t->config->output;
     char moved[4200];
-    if (t->finished && crs_run_names_right(&t->names))
+    if (t->finished && !t->names.wrong)
         return CRS_OK; /* nothing is touched */
     if (t->config->fresh && crs_run_holds_files(run)) {
         if (crs_run_move_aside(run, moved, sizeof moved, error) != CRS_OK)
