@@ -177,6 +177,8 @@ static crs_status make_alias(const char *run, const char *name, const char *alia
         return crs_fail(error, CRS_CREATE, "%s: can't be made: %s; give a folder that can be written", to,
                         strerror(errno));
     crs_status status = linked ? CRS_OK : crs_disk_copy(path, temporary, error);
+    if (!status && alias == best_name && crs_fault("checkpoint-full-best"))
+        status = crs_fail(error, CRS_CREATE, "%s: can't be made: %s; make room there", to, strerror(ENOSPC));
     if (!status)
         status = crs_disk_rename(temporary, to, error);
     unlink(temporary); /* a rename between two names of one file leaves both */
@@ -188,9 +190,7 @@ static crs_status make_names(const char *run, const char *name, bool best, crs_e
     if (make_alias(run, name, last_name, error) == CRS_OK) {
         if (crs_fault("checkpoint-kill-last"))
             raise(SIGKILL);
-        if (best && crs_fault("checkpoint-full-best"))
-            crs_fail(error, CRS_CREATE, "%s: can't be made: %s", in_run(run, best_name), strerror(ENOSPC));
-        else if (!best || make_alias(run, name, best_name, error) == CRS_OK)
+        if (!best || make_alias(run, name, best_name, error) == CRS_OK)
             return CRS_OK;
     }
     memcpy(why, error->message, sizeof why);
