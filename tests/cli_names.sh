@@ -1,6 +1,6 @@
 #!/bin/bash
-# last.h5 and best.h5 are what they should be, whenever a run was killed and whatever became of its folder; starting over
-# where RUN is a link; what a person is told to type can be typed.
+# last.h5 and best.h5 are what they should be, whenever a run was killed and whatever became of its folder; starting
+# over where RUN is a link; what a person is told to type can be typed.
 . "$(dirname "$0")/lib.sh"
 . "$srcdir/tests/texts.sh"
 cd "$WORK" || exit 99

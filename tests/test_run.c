@@ -392,7 +392,7 @@ static int64_t step_in(const char *run, const char *name) {
     return step;
 }
 
-/* What a training does first: the step that it goes on from; *best: the lowest loss that it knows. -status on errors. */
+/* What a training does first: the step that it goes on from (-status on errors), and the lowest loss that it knows. */
 static int64_t resume(const char *run, double *best, bool *wrong) {
     crs_checkpoint c;
     crs_run_names names;

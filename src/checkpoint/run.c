@@ -148,13 +148,18 @@ static double loss_of_step(const crs_checkpoint *checkpoint, int64_t step) {
     return INFINITY;
 }
 
-/* The step of the lowest validation loss on record; -1: none. */
+/* The lowest validation loss on record; NaN: none. */
+static double best_loss(const crs_checkpoint *checkpoint) {
+    return checkpoint->best_validation_loss;
+}
+
+/* Its step, by the history; -1: not known. */
 static int64_t best_step(const crs_checkpoint *checkpoint) {
     const int64_t *steps;
     const double *losses;
     const int64_t count = history_of(checkpoint, &steps, &losses);
     for (int64_t i = 0; i < count; i++)
-        if (losses[i] == checkpoint->best_validation_loss)
+        if (losses[i] == best_loss(checkpoint))
             return steps[i];
     return -1;
 }
@@ -291,11 +296,11 @@ crs_status crs_run_load(const char *run, bool *found, crs_checkpoint *checkpoint
 
 /* ---- putting names right: what a run had not got to can be worked out from what its checkpoints record ---- */
 
-/* Whether the file is whole, of this step, and was written after the validation that gave this loss. */
+/* Whether the file, of this step, is whole, and was written after the validation that gave this loss. */
 static crs_status is_validated(const char *path, int64_t step, double loss, bool *validated, crs_error *error) {
     crs_checkpoint found;
     const crs_status status = crs_checkpoint_read(path, &found, error);
-    *validated = status == CRS_OK && found.step == step && loss_of_step(&found, step) == loss;
+    *validated = status == CRS_OK && loss_of_step(&found, step) == loss;
     if (status == CRS_OK)
         crs_checkpoint_free(&found);
     if (status != CRS_DATA && status != CRS_NO_INPUT)
@@ -342,10 +347,10 @@ crs_status crs_run_check_names(const char *run, crs_checkpoint *newest, const ch
         snprintf(names->last, sizeof names->last, "%s", strrchr(path, '/') + 1);
     /* without a history that knows the lowest loss there is nothing to go by, and best.h5 stays as it is */
     if (step >= 0 && !(status = find_best(run, &files, newest, path, &best, &loss, error))) {
-        if (loss > newest->best_validation_loss)
+        if (loss > best_loss(newest))
             crs_warn("%s: its best checkpoint, of step %lld with a validation loss of %.4f, is not there any more; "
                      "best.h5 will be of another",
-                     run, (long long)step, newest->best_validation_loss);
+                     run, (long long)step, best_loss(newest));
         newest->best_validation_loss = best ? loss : NAN;
         if (best && strcmp(best->name, best_name) != 0)
             memcpy(names->best, best->name, sizeof names->best);
