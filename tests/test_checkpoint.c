@@ -263,12 +263,12 @@ static void test_foreign(void) {
 static void put_format(int64_t file, const void *context) {
     H5Adelete((hid_t)file, "format");
     if (context)
-        CU_ASSERT(crs_hdf_put_text((hid_t)file, "format", context));
+        CU_ASSERT(crs_h5_put_text((hid_t)file, "format", context));
 }
 
 static void put_version(int64_t file, const void *context) {
     H5Adelete((hid_t)file, "version");
-    CU_ASSERT(crs_hdf_put_integer((hid_t)file, "version", *(const int *)context));
+    CU_ASSERT(crs_h5_put_integer((hid_t)file, "version", *(const int *)context));
 }
 
 static void test_format(void) {
@@ -312,9 +312,9 @@ static void change_root(int64_t file, const void *context) {
     if (H5Aexists((hid_t)file, change->attribute) > 0)
         H5Adelete((hid_t)file, change->attribute);
     if (!change->text)
-        CU_ASSERT(crs_hdf_put_integer((hid_t)file, change->attribute, change->integer));
+        CU_ASSERT(crs_h5_put_integer((hid_t)file, change->attribute, change->integer));
     if (change->text && *change->text)
-        CU_ASSERT(crs_hdf_put_text((hid_t)file, change->attribute, change->text));
+        CU_ASSERT(crs_h5_put_text((hid_t)file, change->attribute, change->text));
 }
 
 static void test_changed_attributes(void) {
@@ -349,7 +349,7 @@ static void add_copy(int64_t file, const void *context) {
 static void change_description(int64_t file, const void *context) {
     hid_t set = H5Dopen2((hid_t)file, context, H5P_DEFAULT);
     H5Adelete(set, "description");
-    CU_ASSERT(crs_hdf_put_text(set, "description", "something else"));
+    CU_ASSERT(crs_h5_put_text(set, "description", "something else"));
     H5Dclose(set);
 }
 
@@ -625,14 +625,14 @@ static void put_characters(int64_t file, const void *context) {
     const hsize_t count = 4;
     char hash[CRS_HASH_HEX];
     crs_hash *hashing = crs_hash_new();
-    hid_t type = crs_hdf_text_type(6), space = H5Screate_simple(1, &count, NULL);
+    hid_t type = crs_h5_text_type(6), space = H5Screate_simple(1, &count, NULL);
     H5Ldelete((hid_t)file, "/vocabulary", H5P_DEFAULT);
     hid_t set = H5Dcreate2((hid_t)file, "/vocabulary", type, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
     CU_ASSERT(H5Dwrite(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, texts) >= 0);
     for (int i = 0; i < 4; i++)
         crs_hash_add(hashing, texts + 6 * i, 4);
     crs_hash_text(hashing, hash);
-    CU_ASSERT(crs_hdf_put_text(set, CRS_HASH_ATTRIBUTE, hash));
+    CU_ASSERT(crs_h5_put_text(set, CRS_HASH_ATTRIBUTE, hash));
     crs_hash_free(&hashing);
     H5Dclose(set);
     H5Sclose(space);

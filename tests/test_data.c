@@ -7,10 +7,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "data/h5.h"
 #include "data/reader.h"
 #include "data_fixture.h"
 #include "harness.h"
+#include "store/h5.h"
 
 static const char *const abc[] = {"a", "b", "c", "\xc3\xa9"};
 static const uint8_t some[] = {0, 1, 2, 3, 3, 2, 1, 0, 0, 3, 1, 2};

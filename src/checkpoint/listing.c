@@ -245,12 +245,12 @@ static void add_line(crs_hash *hash, const char *text) {
 
 static herr_t add_attribute(hid_t object, const char *name, const H5A_info_t *info, void *context) {
     hashing *h = context;
-    crs_hdf_value value;
+    crs_h5_value value;
     char number[32];
     (void)info;
     if (h->root && strcmp(name, CRS_LISTING_ATTRIBUTE) == 0)
         return 0;
-    if (!crs_hdf_get(object, name, &value))
+    if (crs_h5_get(object, name, &value) != CRS_FOUND)
         return -1;
     if (value.kind == CRS_ATTRIBUTE_INTEGER) {
         snprintf(number, sizeof number, "%lld", (long long)value.integer);

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "carousel/checkpoint.h"
-#include "checkpoint/disk.h"
+#include "carousel/store.h"
 #include "checkpoint/read.h"
 
 enum { NAME_MAX_BYTES = 32 };

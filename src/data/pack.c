@@ -1,13 +1,12 @@
 /* Text into a data set, in two passes: the first checks, counts and finds the vocabulary, the second writes tokens. */
 #include "config.h"
 
+#include "data/dataset.h"
 #include "data/pack.h"
 
 #include <float.h>
 #include <math.h>
 #include <string.h>
-
-#include "data/characters.h"
 
 enum { UNICODE = 0x110000, CHARACTERS = 8192, SOURCE_MAX = 4096, REPORT_BYTES = 16 << 20 };
 

@@ -5,7 +5,6 @@
 #include <sys/types.h>
 
 #include "carousel/data.h"
-#include "data/h5.h"
 
 /* ---- the whole, with what tests turn ---- */
 

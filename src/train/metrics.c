@@ -10,6 +10,7 @@
 
 #include <jansson.h>
 
+#include "carousel/store.h"
 #include "train/metrics.h"
 
 static const double flush_seconds = 3;
@@ -76,7 +77,7 @@ static crs_status copy_lines(crs_metrics_copy *copy, crs_error *error) {
     crs_free_foreign(line);
     if (ferror(copy->from))
         return can_not("read", copy->path, error);
-    if (!good || fflush(copy->to) != 0 || fsync(fileno(copy->to)) != 0)
+    if (!good || fflush(copy->to) != 0 || !crs_disk_flush(fileno(copy->to)))
         return can_not("write", copy->new_path, error);
     return CRS_OK;
 }
@@ -159,7 +160,7 @@ crs_status crs_metrics_write(crs_metrics *metrics, const crs_metrics_line *line,
 
 crs_status crs_metrics_flush(crs_metrics *metrics, crs_error *error) {
     metrics->flushed = crs_seconds();
-    if (fflush(metrics->file) != 0 || fsync(fileno(metrics->file)) != 0)
+    if (fflush(metrics->file) != 0 || !crs_disk_flush(fileno(metrics->file)))
         return can_not("write", metrics->path, error);
     return CRS_OK;
 }
