@@ -282,7 +282,7 @@ static void test_level_byte(void) {
     CU_ASSERT_EQUAL(last.vocabulary, 256);
     CU_ASSERT_EQUAL_FATAL(crs_dataset_open(&dataset, out, &said), CRS_OK);
     CU_ASSERT_EQUAL(dataset.vocabulary.level, CRS_LEVEL_BYTE);
-    CU_ASSERT_EQUAL(H5Lexists((hid_t)dataset.file, "vocabulary", H5P_DEFAULT), 0);
+    CU_ASSERT_EQUAL(H5Lexists(dataset.file->file, "vocabulary", H5P_DEFAULT), 0);
     uint32_t *tokens = read_tokens(&dataset, &count);
     CU_ASSERT_EQUAL_FATAL(count, sizeof bytes);
     int wrong = 0;

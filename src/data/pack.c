@@ -393,7 +393,7 @@ static crs_status open_all(packing *p, crs_error *error) {
 
 crs_status crs_pack_text_tuned(const crs_pack *pack, const crs_pack_tuning *tuning, crs_packed *packed,
                                crs_error *error) {
-    packing p = {.pack = pack, .tuning = tuning};
+    packing p = {.pack = pack, .tuning = tuning, .output.lock = -1};
     double start = crs_seconds();
     memset(packed, 0, sizeof *packed);
     crs_status status = check_request(pack, error);

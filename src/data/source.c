@@ -79,9 +79,10 @@ static crs_status spool(crs_source *source, int from, const crs_output *output, 
     }
     if (reason)
         status = crs_fail(error, CRS_CREATE,
-                          "%s: a temporary copy of %s, which is read twice, can't be written there: %s; set TMPDIR to "
-                          "a folder with room",
-                          folder, crs_source_name(source), strerror(reason));
+                          "%s: a temporary copy of %s, which is read twice, can't be written there: %s; %s", folder,
+                          crs_source_name(source), strerror(reason),
+                          reason == EFBIG ? "raise the limit on file sizes (ulimit -f)"
+                                          : "set TMPDIR to a folder with room");
     if (status && to >= 0)
         close(to);
     else
