@@ -299,6 +299,17 @@ static void test_version(void) {
     refused(path, CRS_DATA, "version 0", "damaged");
 }
 
+static void test_newer_hdf5(void) {
+    size_t size;
+    const char *path = make_file("newer.h5");
+    unsigned char *bytes = fixture_slurp(path, &size);
+    CU_ASSERT(bytes[8] < 4);
+    bytes[8] = 4; /* the superblock's version */
+    fixture_spill(path, bytes, size);
+    refused(path, CRS_DATA, "newer HDF5", "h5repack");
+    free(bytes);
+}
+
 /* ---- changes that keep HDF5 content ---- */
 
 typedef struct root_change {
@@ -771,14 +782,31 @@ static void test_digest_bytes(void) {
 }
 
 static const harness_test tests[] = {
-    HARNESS_TEST(test_round_trip),       HARNESS_TEST(test_other_attributes),  HARNESS_TEST(test_same_bytes),
-    HARNESS_TEST(test_replaces),         HARNESS_TEST(test_flipped_bytes),     HARNESS_TEST(test_flipped_values),
-    HARNESS_TEST(test_truncated),        HARNESS_TEST(test_zeroed_pages),      HARNESS_TEST(test_foreign),
-    HARNESS_TEST(test_format),           HARNESS_TEST(test_version),           HARNESS_TEST(test_changed_attributes),
-    HARNESS_TEST(test_changed_objects),  HARNESS_TEST(test_sealed_attributes), HARNESS_TEST(test_sealed_objects),
-    HARNESS_TEST(test_lying_sets),       HARNESS_TEST(test_not_finite),        HARNESS_TEST(test_writes_nothing_bad),
-    HARNESS_TEST(test_variable_strings), HARNESS_TEST(test_bad_vocabulary),    HARNESS_TEST(test_out_of_memory),
-    HARNESS_TEST(test_digests),          HARNESS_TEST(test_digest_bytes),      HARNESS_END,
+    HARNESS_TEST(test_round_trip),
+    HARNESS_TEST(test_other_attributes),
+    HARNESS_TEST(test_same_bytes),
+    HARNESS_TEST(test_replaces),
+    HARNESS_TEST(test_flipped_bytes),
+    HARNESS_TEST(test_flipped_values),
+    HARNESS_TEST(test_truncated),
+    HARNESS_TEST(test_zeroed_pages),
+    HARNESS_TEST(test_foreign),
+    HARNESS_TEST(test_format),
+    HARNESS_TEST(test_version),
+    HARNESS_TEST(test_newer_hdf5),
+    HARNESS_TEST(test_changed_attributes),
+    HARNESS_TEST(test_changed_objects),
+    HARNESS_TEST(test_sealed_attributes),
+    HARNESS_TEST(test_sealed_objects),
+    HARNESS_TEST(test_lying_sets),
+    HARNESS_TEST(test_not_finite),
+    HARNESS_TEST(test_writes_nothing_bad),
+    HARNESS_TEST(test_variable_strings),
+    HARNESS_TEST(test_bad_vocabulary),
+    HARNESS_TEST(test_out_of_memory),
+    HARNESS_TEST(test_digests),
+    HARNESS_TEST(test_digest_bytes),
+    HARNESS_END,
 };
 
 int main(int argc, char **argv) {

@@ -170,7 +170,9 @@ static herr_t take_link(hid_t group, const char *name, const H5L_info_t *info, v
     hid_t id = H5Oopen(group, name, H5P_DEFAULT);
     H5I_type_t class = id >= 0 ? H5Iget_type(id) : H5I_BADID;
     crs_status status = CRS_OK;
-    if (class != H5I_GROUP && class != H5I_DATASET)
+    if (id < 0 && crs_h5_met_newer())
+        status = crs_fail(w->error, CRS_DATA, "%s: %s: %s", w->name, found.path, crs_h5_newer_words());
+    else if (class != H5I_GROUP && class != H5I_DATASET)
         status = crs_fail(w->error, CRS_DATA, "%s: %s can't be opened or is nothing that a checkpoint holds; %s",
                           w->name, found.path, CRS_DAMAGED_ADVICE);
     if (!status && class == H5I_DATASET)

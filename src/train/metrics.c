@@ -17,7 +17,8 @@ static const double flush_seconds = 3;
 enum { DUMP_FLAGS = JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(12) };
 
 static crs_status can_not(const char *what, const char *path, crs_error *error) {
-    return crs_fail(error, CRS_CREATE, "cannot %s %s: %s", what, path, strerror(errno));
+    return crs_fail(error, CRS_CREATE, "cannot %s %s: %s%s", what, path, strerror(errno),
+                    errno == EFBIG ? "; raise the limit on file sizes (ulimit -f)" : "");
 }
 
 static json_t *real_or_null(double value) {
