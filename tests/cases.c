@@ -69,6 +69,9 @@ void case_create(nn_case *c, const crs_spec *shape, int rows, int steps, int lan
     c->lane_starts = need((size_t)c->lanes + 1, sizeof *c->lane_starts);
     for (int l = 0; l <= c->lanes; l++)
         c->lane_starts[l] = l * rows / c->lanes;
+    c->row_id = need((size_t)rows, sizeof *c->row_id);
+    for (int r = 0; r < rows; r++)
+        c->row_id[r] = r;
 }
 
 void case_free(nn_case *c) {
@@ -77,6 +80,7 @@ void case_free(nn_case *c) {
     free(c->targets);
     free(c->state);
     free(c->lane_starts);
+    free(c->row_id);
     memset(c, 0, sizeof *c);
 }
 
@@ -112,8 +116,8 @@ crs_workspace *case_workspace(const nn_case *c, const crs_model *model) {
 crs_batch case_batch(const nn_case *c, float *state) {
     return (crs_batch){.steps = c->steps,
                        .rows = c->rows,
-                       .inputs = c->inputs,
-                       .targets = c->targets,
+                       .input.tokens = c->inputs,
+                       .target.tokens = c->targets,
                        .state = state,
                        .lanes = c->lanes,
                        .lane_starts = c->lane_starts,
@@ -121,7 +125,7 @@ crs_batch case_batch(const nn_case *c, float *state) {
                        .dropout = c->dropout,
                        .seed = c->seed,
                        .step = 3,
-                       .first_row = 0};
+                       .row_id = c->row_id};
 }
 
 size_t case_state_size(const nn_case *c) {

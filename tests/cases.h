@@ -13,6 +13,7 @@ typedef struct nn_case {
     uint32_t *inputs, *targets;
     float *state;     /* at the start; left as it is by all below */
     int *lane_starts; /* [lanes + 1] */
+    int64_t *row_id;  /* [rows]: 0, 1, ... */
 } nn_case;
 
 /* A number in [-1, 1), a function of its arguments. */

@@ -38,7 +38,7 @@ static ref_batch reference_batch(const nn_case *c, const crs_batch *batch, const
                        .dropout = (double)batch->dropout,
                        .seed = batch->seed,
                        .step = batch->step,
-                       .first_row = batch->first_row};
+                       .first_row = batch->row_id[0]};
 }
 
 /* ---- the reference against its own differences --------------------------------------------------------*/
@@ -197,7 +197,7 @@ static void check_isa(const nn_case *c, crs_isa isa, int threads, double loss, c
     int64_t *sums = crs_alloc(n, sizeof *sums, CRS_MEMORY_GRADIENTS);
     float *state = case_state(c);
     crs_batch batch = case_batch(c, state);
-    crs_model_train(model, workspace, &batch, sums);
+    crs_model_train(model, workspace, &batch, sums, NULL);
 
     const int64_t *trailer = sums + n - CRS_SUM_TRAILER;
     double error = fabs((double)trailer[CRS_SUM_LOSS] * CRS_SUM_STEP - loss) / loss;

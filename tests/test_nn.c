@@ -202,7 +202,7 @@ static void check_padding(const crs_spec *shape) {
     CU_ASSERT_EQUAL(crs_optim_create(&optim, &settings, n, &error), CRS_OK);
     for (int step = 0; step < 2; step++) {
         crs_batch batch = case_batch(&c, state);
-        crs_model_train(model, workspace, &batch, sums);
+        crs_model_train(model, workspace, &batch, sums, NULL);
         crs_model_gradient(model, sums, gradient);
         crs_optim_update(&optim, best(), crs_model_parameters(model), gradient, 1, 0.01, 1);
         crs_model_refresh(model);
@@ -363,13 +363,14 @@ static void probe_train(probe *p, int rows, int steps, int lane_rows) {
     int starts[65], lanes = (rows + lane_rows - 1) / lane_rows;
     for (int l = 0; l <= lanes; l++)
         starts[l] = l * rows / lanes;
-    crs_batch batch = {.steps = steps, .rows = rows, .inputs = p->tokens, .targets = p->tokens, .state = p->state};
+    crs_batch batch = {
+        .steps = steps, .rows = rows, .input.tokens = p->tokens, .target.tokens = p->tokens, .state = p->state};
     batch.lanes = lanes;
     batch.lane_starts = starts;
     batch.lane_rows = lane_rows;
     memset(p->sums, 0, crs_model_sums(p->model) * sizeof *p->sums);
     memset(p->state, 0, sizeof p->state);
-    crs_model_train(p->model, p->workspace, &batch, p->sums);
+    crs_model_train(p->model, p->workspace, &batch, p->sums, NULL);
 }
 
 /* Up to 2^19, and no further. Both ways into the first layer: gathered embeddings (E = 1), and the table (E = 2). */
@@ -448,7 +449,7 @@ static void check_not_finite(crs_cell cell, int first_tensor, float bad) {
             int64_t *sums = sums_of(model), *trailer = sums + crs_model_sums(model) - CRS_SUM_TRAILER;
             float *state = case_state(&c);
             crs_batch batch = case_batch(&c, state);
-            crs_model_train(model, workspace, &batch, sums);
+            crs_model_train(model, workspace, &batch, sums, NULL);
             first = first < 0 ? trailer[CRS_SUM_REFUSED] : first;
             if (trailer[CRS_SUM_REFUSED] == 0)
                 fprintf(stderr, "%s, %s = %g: nothing refused\n", case_name(&c), c.ref->tensor[k].name, (double)bad);
@@ -485,17 +486,17 @@ static void test_refused_forgotten(void) {
         int64_t *first = sums_of(model), *second = sums_of(model);
         float *state = case_state(&c);
         crs_batch batch = case_batch(&c, state);
-        crs_model_train(model, workspace, &batch, first);
+        crs_model_train(model, workspace, &batch, first, NULL);
         size_t bytes = crs_model_arena(model) * sizeof(float);
         memset(crs_model_parameters(spoilt), 0xff, bytes); /* NaN, in the padding too */
         crs_model_refresh(spoilt);
         memcpy(state, c.state, case_state_size(&c) * sizeof *state);
-        crs_model_train(spoilt, used, &batch, second);
+        crs_model_train(spoilt, used, &batch, second, NULL);
         memcpy(crs_model_parameters(spoilt), crs_model_parameters(model), bytes);
         crs_model_refresh(spoilt);
         memcpy(state, c.state, case_state_size(&c) * sizeof *state);
         memset(second, 0, crs_model_sums(model) * sizeof *second);
-        crs_model_train(spoilt, used, &batch, second);
+        crs_model_train(spoilt, used, &batch, second, NULL);
         CU_ASSERT_EQUAL(memcmp(first, second, crs_model_sums(model) * sizeof *first), 0);
         crs_free(&state);
         crs_free(&first);
@@ -519,7 +520,7 @@ static void check_evaluate(const crs_spec *shape) {
     int64_t *sums = sums_of(model), trailer[CRS_SUM_TRAILER] = {0};
     float *trained = case_state(&c), *evaluated = case_state(&c);
     crs_batch batch = case_batch(&c, trained);
-    crs_model_train(model, workspace, &batch, sums);
+    crs_model_train(model, workspace, &batch, sums, NULL);
     batch.state = evaluated;
     batch.dropout = 0.5f;
     batch.lanes = 0;
@@ -566,7 +567,8 @@ static void check_step(const crs_spec *shape) {
     crs_model_evaluate(model, workspace, &batch, trailer);
     double loss = 0;
     for (int t = 0; t < c.steps; t++) {
-        crs_model_step(model, one, 3, c.inputs + t * 3, stepped, logits);
+        crs_batch now = {.steps = 1, .rows = 3, .input.tokens = c.inputs + t * 3, .state = stepped};
+        crs_model_step(model, one, &now, logits);
         for (int r = 0; r < 3; r++)
             loss += loss_of(logits + r * shape->input_size, shape->input_size, c.targets[t * 3 + r]);
     }
@@ -599,12 +601,13 @@ static void check_no_allocation(const crs_spec *shape) {
     int64_t before = 0;
     for (int step = 0; step < 2; step++) {
         crs_batch batch = case_batch(&c, state);
-        crs_model_train(model, workspace, &batch, sums);
+        crs_model_train(model, workspace, &batch, sums, NULL);
         crs_model_gradient(model, sums, gradient);
         CU_ASSERT(crs_model_norm(model, gradient) >= 0);
         crs_model_refresh(model);
         crs_model_evaluate(model, workspace, &batch, sums + crs_model_sums(model) - CRS_SUM_TRAILER);
-        crs_model_step(model, workspace, 5, c.inputs, state, logits);
+        crs_batch now = {.steps = 1, .rows = 5, .input.tokens = c.inputs, .state = state};
+        crs_model_step(model, workspace, &now, logits);
         if (step == 0)
             before = crs_memory_allocations();
     }
@@ -620,6 +623,59 @@ static void check_no_allocation(const crs_spec *shape) {
 
 static void test_no_allocation(void) {
     for_each_shape(check_no_allocation);
+}
+
+/* ---- what a pass tells on its way back ---- */
+
+typedef struct listener {
+    const int64_t *sums;
+    int64_t *seen; /* what was said to be complete, as it stood then */
+    size_t complete;
+    int told, early, progress; /* early: how often some, but not all, was complete */
+    size_t all;
+} listener;
+
+static void on_ready(void *context, size_t complete) {
+    listener *l = context;
+    CU_ASSERT(complete >= l->complete && complete <= l->all);
+    memcpy(l->seen + l->complete, l->sums + l->complete, (complete - l->complete) * sizeof *l->seen);
+    l->complete = complete;
+    l->told++;
+    l->early += complete > 0 && complete < l->all;
+}
+
+static void on_progress(void *context) {
+    ((listener *)context)->progress++;
+}
+
+/* Sums are complete in the order in which they stand, part by part, long before the pass ends. */
+static void check_watch(const crs_spec *shape) {
+    nn_case c;
+    case_create(&c, shape, 26, 5, 2, 0.2f, 19);
+    for (int threads = 1; threads <= 3; threads++) {
+        crs_model *model = case_model(&c, best(), threads);
+        crs_workspace *workspace = case_workspace(&c, model);
+        int64_t *sums = sums_of(model), *seen = sums_of(model);
+        float *state = case_state(&c);
+        const crs_batch batch = case_batch(&c, state);
+        listener l = {.sums = sums, .seen = seen, .all = crs_model_sums(model) - CRS_SUM_TRAILER};
+        const crs_watch watch = {on_ready, on_progress, &l};
+        crs_model_train(model, workspace, &batch, sums, &watch);
+        CU_ASSERT_EQUAL(l.complete, l.all);
+        CU_ASSERT_EQUAL(memcmp(seen, sums, l.all * sizeof *sums), 0);
+        CU_ASSERT(l.told >= shape->layers + 1 && l.early >= shape->layers);
+        CU_ASSERT_EQUAL(l.progress, shape->layers * c.steps);
+        crs_free(&sums);
+        crs_free(&seen);
+        crs_free(&state);
+        crs_workspace_free(&workspace);
+        crs_model_free(&model);
+    }
+    case_free(&c);
+}
+
+static void test_watch(void) {
+    for_each_shape(check_watch);
 }
 
 typedef struct warm {
@@ -638,7 +694,7 @@ static void one_step(void *context) {
     crs_batch batch = case_batch(&w->c, w->state);
     crs_phase_begin(CRS_PHASE_READ);
     memset(w->sums, 0, crs_model_sums(w->model) * sizeof *w->sums);
-    crs_model_train(w->model, w->workspace, &batch, w->sums);
+    crs_model_train(w->model, w->workspace, &batch, w->sums, NULL);
     crs_model_gradient(w->model, w->sums, w->gradient);
     const double norm = crs_model_norm(w->model, w->gradient);
     crs_optim_update(&w->optim, best(), crs_model_parameters(w->model), w->gradient, crs_clip_scale(norm, 1), 1e-3, 1);
@@ -687,13 +743,25 @@ static void test_quiet(void) {
 }
 
 int main(int argc, char **argv) {
-    static const harness_test tests[] = {
-        HARNESS_TEST(test_cells),         HARNESS_TEST(test_refused_shapes), HARNESS_TEST(test_out_of_memory),
-        HARNESS_TEST(test_round_trip),    HARNESS_TEST(test_padding),        HARNESS_TEST(test_initial),
-        HARNESS_TEST(test_initial_same),  HARNESS_TEST(test_norm),           HARNESS_TEST(test_refused_range),
-        HARNESS_TEST(test_refused_loss),  HARNESS_TEST(test_refused_nan),    HARNESS_TEST(test_refused_forgotten),
-        HARNESS_TEST(test_contributions), HARNESS_TEST(test_evaluate),       HARNESS_TEST(test_step),
-        HARNESS_TEST(test_no_allocation), HARNESS_TEST(test_quiet),          HARNESS_END};
+    static const harness_test tests[] = {HARNESS_TEST(test_cells),
+                                         HARNESS_TEST(test_refused_shapes),
+                                         HARNESS_TEST(test_out_of_memory),
+                                         HARNESS_TEST(test_round_trip),
+                                         HARNESS_TEST(test_padding),
+                                         HARNESS_TEST(test_initial),
+                                         HARNESS_TEST(test_initial_same),
+                                         HARNESS_TEST(test_norm),
+                                         HARNESS_TEST(test_refused_range),
+                                         HARNESS_TEST(test_refused_loss),
+                                         HARNESS_TEST(test_refused_nan),
+                                         HARNESS_TEST(test_refused_forgotten),
+                                         HARNESS_TEST(test_contributions),
+                                         HARNESS_TEST(test_evaluate),
+                                         HARNESS_TEST(test_step),
+                                         HARNESS_TEST(test_no_allocation),
+                                         HARNESS_TEST(test_watch),
+                                         HARNESS_TEST(test_quiet),
+                                         HARNESS_END};
     harness_add("nn", tests);
     return harness_run(argc, argv);
 }

@@ -309,7 +309,8 @@ static double plain_loss(fixture *f, crs_split split, int64_t *targets) {
     crs_error error = {0};
     must(crs_dataset_read(&f->dataset, split, 0, steps + 1, tokens, &error), &error);
     must(crs_workspace_create(&workspace, f->model, 1, steps, CRS_FORWARD, &error), &error);
-    const crs_batch batch = {.steps = steps, .rows = 1, .inputs = tokens, .targets = tokens + 1, .state = state};
+    const crs_batch batch = {
+        .steps = steps, .rows = 1, .input.tokens = tokens, .target.tokens = tokens + 1, .state = state};
     crs_model_evaluate(f->model, workspace, &batch, trailer);
     crs_workspace_free(&workspace);
     free(tokens);
@@ -359,7 +360,7 @@ static void test_streams_add_up(void) {
         must(crs_dataset_read(&f.dataset, CRS_VALIDATION, row * stride, stride + 1, tokens, &error), &error);
         must(crs_workspace_create(&workspace, f.model, 1, (int)stride, CRS_FORWARD, &error), &error);
         const crs_batch batch = {
-            .steps = (int)stride, .rows = 1, .inputs = tokens, .targets = tokens + 1, .state = state};
+            .steps = (int)stride, .rows = 1, .input.tokens = tokens, .target.tokens = tokens + 1, .state = state};
         crs_model_evaluate(f.model, workspace, &batch, trailer);
         crs_workspace_free(&workspace);
         sum += (double)trailer[CRS_SUM_LOSS] * CRS_SUM_STEP;

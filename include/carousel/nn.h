@@ -12,6 +12,7 @@
 #ifndef CAROUSEL_NN_H
 #define CAROUSEL_NN_H
 
+#include "carousel/batch.h"
 #include "carousel/spec.h"
 
 typedef struct crs_model crs_model;
@@ -56,22 +57,9 @@ crs_status crs_workspace_create(crs_workspace **workspace, const crs_model *mode
                                 crs_error *error);
 void crs_workspace_free(crs_workspace **workspace);
 
-typedef struct crs_batch {
-    int steps, rows;         /* within the workspace's; rows may be 0 */
-    const uint32_t *inputs;  /* [steps][rows], each below V (checked by the caller) */
-    const uint32_t *targets; /* [steps][rows] */
-    float *state;            /* [rows][crs_model_state], read at the start, written at the end */
-    /* the rest for training alone */
-    int lanes;              /* neighbouring groups of rows, each summed by itself */
-    const int *lane_starts; /* [lanes + 1], rows of this batch */
-    int lane_rows; /* the nominal rows a lane, from the configuration: it shapes the sums; no lane has less than half */
-    float dropout; /* between layers and before the output; 0 for none */
-    uint64_t seed, step; /* key the dropout masks ... */
-    int64_t first_row;   /* ... with the global row of row 0 */
-} crs_batch;
-
 /* Exact sums: 64-bit fixed point with step 2^-32, so that adding them in any order gives the same bits. One flat array
- * of crs_model_sums() int64: the gradient of the summed loss (not yet divided by the number of targets), then: */
+ * of crs_model_sums() int64: the gradient of the summed loss (not yet divided by the number of targets), in the order in
+ * which a pass completes it, from the output down; then: */
 enum { CRS_SUM_LOSS, CRS_SUM_TARGETS, CRS_SUM_REFUSED, CRS_SUM_TRAILER };
 /* loss: nats in steps of 2^-32; targets: how many; refused: contributions that were out of range or not finite. The
  * trailer stands at sums[crs_model_sums() - CRS_SUM_TRAILER]. */
@@ -80,13 +68,23 @@ size_t crs_model_sums(const crs_model *model);
 /* How many contributions one step can make to one element; more than 4,095 are to be refused. */
 int64_t crs_contributions(int lanes, int lane_rows, int window);
 
-/* Forward, loss, backward through time; adds to sums (which the caller has zeroed before the first batch of a step). */
-void crs_model_train(crs_model *model, crs_workspace *workspace, const crs_batch *batch, int64_t *sums);
+/* What a pass tells on the way back, to whoever sends sums while it goes on. Called by thread 0 of the model's own, the
+ * caller's thread; either may be NULL. ready: sums[0 .. complete) will not change any more in this pass; complete never
+ * falls. progress: every time step. */
+typedef struct crs_watch {
+    void (*ready)(void *context, size_t complete);
+    void (*progress)(void *context);
+    void *context;
+} crs_watch;
+
+/* Forward, loss, backward through time; adds to sums (which the caller has zeroed before the first batch of a step).
+ * watch may be NULL. */
+void crs_model_train(crs_model *model, crs_workspace *workspace, const crs_batch *batch, int64_t *sums,
+                     const crs_watch *watch);
 /* Forward and loss; adds to trailer[CRS_SUM_TRAILER]. No dropout. */
 void crs_model_evaluate(crs_model *model, crs_workspace *workspace, const crs_batch *batch, int64_t *trailer);
-/* One step without targets, for generation: inputs[rows]; logits[rows][V] are written, in the caller's memory. */
-void crs_model_step(crs_model *model, crs_workspace *workspace, int rows, const uint32_t *inputs, float *state,
-                    float *logits);
+/* One step without targets, for generation: outputs[rows][outputs] (logits) are written, in the caller's memory. */
+void crs_model_step(crs_model *model, crs_workspace *workspace, const crs_batch *batch, float *outputs);
 
 /* From the total of all ranks' sums to the gradient of the mean loss, in arena order. */
 void crs_model_gradient(crs_model *model, const int64_t *sums, float *gradient);
