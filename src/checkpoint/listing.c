@@ -63,18 +63,11 @@ hid_t crs_type_memory(crs_type type) {
 }
 
 static crs_object *append(crs_listing *listing, crs_error *error) {
-    int count = listing->count;
-    if ((count & (count - 1)) == 0) { /* full: room for twice as many */
-        crs_object *more = crs_alloc_or_fail(count ? 2 * (size_t)count : 1, sizeof *more, CRS_MEMORY_OTHER,
-                                             "the list of a checkpoint's data sets", error);
-        if (!more)
-            return NULL;
-        if (count)
-            memcpy(more, listing->object, (size_t)count * sizeof *more);
-        crs_free(&listing->object);
-        listing->object = more;
-    }
-    return &listing->object[listing->count++];
+    if (crs_list_grow(&listing->object, (size_t)listing->count, sizeof *listing->object))
+        return &listing->object[listing->count++];
+    crs_fail(error, CRS_INTERNAL,
+             "out of memory: no room for the list of a checkpoint's data sets; free some and try again");
+    return NULL;
 }
 
 static bool find_type(crs_object *object, hid_t type) {

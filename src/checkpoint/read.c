@@ -221,13 +221,6 @@ static crs_status read_vocabulary(const reader *r, crs_checkpoint *c, crs_error 
 
 /* The arrays without their values: enough to check that all are there and have the right shapes. */
 static crs_status list_arrays(const reader *r, crs_checkpoint *c, crs_error *error) {
-    size_t room = 1; /* a power of two, as crs_checkpoint_add takes it to be */
-    while (room < (size_t)r->listing.count)
-        room *= 2;
-    c->array =
-        crs_alloc_or_fail(room, sizeof *c->array, CRS_MEMORY_OTHER, "the list of a checkpoint's data sets", error);
-    if (!c->array)
-        return error->status;
     for (int i = 0; i < r->listing.count; i++) {
         const crs_object *object = &r->listing.object[i];
         if (object->kind == CRS_OBJECT_TEXT && strcmp(object->path, "/config") != 0 &&
@@ -236,7 +229,11 @@ static crs_status list_arrays(const reader *r, crs_checkpoint *c, crs_error *err
                             CRS_DAMAGED_ADVICE);
         if (object->kind != CRS_OBJECT_ARRAY)
             continue;
+        if (!crs_list_grow(&c->array, (size_t)c->arrays, sizeof *c->array))
+            return crs_fail(error, CRS_INTERNAL,
+                            "%s: out of memory for the list of its data sets; free some and try again", r->name);
         crs_array *array = &c->array[c->arrays++];
+        *array = (crs_array){0};
         memcpy(array->path, object->path, sizeof array->path);
         array->type = object->type;
         array->rank = object->rank;
