@@ -67,6 +67,8 @@ static crs_status root_integer(const reader *r, const char *attribute, int64_t *
 
 static crs_status read_format(const reader *r, char format[32], crs_error *error) {
     crs_h5_value value;
+    if (crs_h5_is_newer(r->file))
+        return crs_fail(error, CRS_DATA, "%s: %s", r->name, crs_h5_newer_words());
     htri_t there = H5Aexists(r->file, "format");
     if (there < 0)
         return crs_fail(error, CRS_DATA, "%s: its attributes can't be read; %s", r->name, CRS_DAMAGED_ADVICE);

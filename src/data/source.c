@@ -78,11 +78,10 @@ static crs_status spool(crs_source *source, int from, const crs_output *output, 
         source->size += got;
     }
     if (reason)
-        status = crs_fail(error, CRS_CREATE,
-                          "%s: a temporary copy of %s, which is read twice, can't be written there: %s; %s", folder,
-                          crs_source_name(source), strerror(reason),
-                          reason == EFBIG ? "raise the limit on file sizes (ulimit -f)"
-                                          : "set TMPDIR to a folder with room");
+        status = crs_fail(
+            error, CRS_CREATE, "%s: a temporary copy of %s, which is read twice, can't be written there: %s; %s",
+            folder, crs_source_name(source), strerror(reason),
+            reason == EFBIG ? "raise the limit on file sizes (ulimit -f)" : "set TMPDIR to a folder with room");
     if (status && to >= 0)
         close(to);
     else

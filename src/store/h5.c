@@ -227,12 +227,21 @@ crs_found crs_h5_integer(hid_t object, const char *name, int64_t *value) {
     return result == CRS_FOUND && found.kind != CRS_ATTRIBUTE_INTEGER ? CRS_WRONG : result;
 }
 
+bool crs_h5_is_newer(hid_t file) {
+    hid_t attribute = H5Aopen(file, "format", H5P_DEFAULT);
+    bool newer = attribute < 0 && crs_h5_met_newer();
+    crs_h5_close(&attribute);
+    return newer;
+}
+
 crs_status crs_h5_check_format(hid_t file, const char *path, const char *format, int known, crs_error *error) {
     char text[64];
     int64_t version = 0;
     crs_status status = CRS_OK;
     crs_found found = crs_h5_text(file, "format", text, sizeof text);
-    if (found != CRS_FOUND)
+    if (found != CRS_FOUND && crs_h5_is_newer(file))
+        status = crs_fail(error, CRS_DATA, "%s: %s", path, crs_h5_newer_words());
+    else if (found != CRS_FOUND)
         status = crs_fail(
             error, CRS_DATA,
             "%s: this HDF5 file is none of carousel's: its root has no text attribute `format` (%s); give a file "

@@ -35,6 +35,8 @@ hid_t crs_h5_access(void);
 hid_t crs_h5_create(const char *path, hid_t access);
 /* Whether the call of HDF5 just before failed as it met a version of something that it does not know. */
 bool crs_h5_met_newer(void);
+/* Whether that is why /format can't be read. */
+bool crs_h5_is_newer(hid_t file);
 /* That it was written by a newer HDF5 (or is damaged), and what would do. */
 const char *crs_h5_newer_words(void);
 /* Closes a handle of any kind (a negative or zero one is fine), and makes it H5I_INVALID_HID. False where that fails.
