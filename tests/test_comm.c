@@ -7,8 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "comm/comm.h"
+#include "comm/limits.h"
 #include "harness.h"
 
 static crs_comm *open_comm(void) {
@@ -35,8 +38,8 @@ static void test_open(void) {
 
 /* What a launcher says in the environment, as it would. */
 static void test_launched(void) {
-    static const char *const names[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE",     "MV2_COMM_WORLD_SIZE", "PMIX_RANK",
-                                        "SLURM_NTASKS",         "SLURM_STEP_ID"};
+    static const char *const names[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE",      "MV2_COMM_WORLD_SIZE", "PMIX_RANK",
+                                        "SLURM_NTASKS",         "SLURM_STEP_ID", "SLURM_STEP_NUM_TASKS"};
     enum { COUNT = sizeof names / sizeof *names };
     char *kept[COUNT];
     for (int i = 0; i < COUNT; i++) {
@@ -58,6 +61,11 @@ static void test_launched(void) {
     CU_ASSERT(!crs_comm_launched());
     setenv("SLURM_STEP_ID", "0", 1);
     CU_ASSERT(crs_comm_launched());
+    /* The shell that salloc gives is a step of one task. */
+    setenv("SLURM_STEP_NUM_TASKS", "1", 1);
+    CU_ASSERT(!crs_comm_launched());
+    setenv("SLURM_STEP_NUM_TASKS", "4", 1);
+    CU_ASSERT(crs_comm_launched());
     for (int i = 0; i < COUNT; i++) {
         unsetenv(names[i]);
         if (kept[i])
@@ -68,8 +76,11 @@ static void test_launched(void) {
 
 /* At least one each, and together no more than there are processors, where the ranks may run on the same ones. */
 static void test_threads(void) {
+    const char *variable = getenv("OMP_NUM_THREADS");
+    char *kept = variable ? crs_copy_text(variable) : NULL;
+    unsetenv("OMP_NUM_THREADS");
     crs_comm *comm = open_comm();
-    const int threads = crs_comm_threads(comm), size = crs_comm_size(comm);
+    const int threads = crs_comm_threads(comm, 0), size = crs_comm_size(comm);
     CU_ASSERT(threads >= 1);
     cpu_set_t set, first;
     CPU_ZERO(&set);
@@ -82,8 +93,88 @@ static void test_threads(void) {
         CU_ASSERT(threads == 1 || threads * size <= processors);
         CU_ASSERT_EQUAL(crs_comm_min(comm, threads), crs_comm_max(comm, threads));
     }
-    CU_ASSERT_EQUAL(crs_comm_threads(comm), threads);
+    CU_ASSERT_EQUAL(crs_comm_threads(comm, 0), threads);
+    /* What was asked for counts; --threads most. */
+    static const char *const asked[] = {"7", "7,3", " 7", "0", "-7", "", "many", "99999999999"};
+    const int wanted[] = {7, 7, 7, threads, threads, threads, threads, CRS_THREADS_MOST};
+    for (int i = 0; i < 8; i++) {
+        setenv("OMP_NUM_THREADS", asked[i], 1);
+        CU_ASSERT_EQUAL(crs_comm_threads(comm, 0), wanted[i]);
+        CU_ASSERT_EQUAL(crs_comm_threads(comm, 5), 5);
+    }
+    unsetenv("OMP_NUM_THREADS");
+    if (kept)
+        setenv("OMP_NUM_THREADS", kept, 1);
+    crs_free(&kept);
+    const double memory = crs_comm_memory(comm);
+    CU_ASSERT(memory > 1e6 && memory < 1e15 &&
+              memory * size <= (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE));
     crs_comm_close(&comm);
+}
+
+/* ---- control groups ---- */
+
+static void write_file(const char *path, const char *text) {
+    FILE *file = fopen(path, "w");
+    CU_ASSERT_FATAL(file != NULL);
+    fputs(text, file);
+    fclose(file);
+}
+
+/* A tree as the system shows it: the lowest of a group and those above it counts, of either version. */
+static void test_limits(void) {
+    static const struct {
+        const char *groups, *file, *text;
+        double memory, cores;
+    } cases[] = {
+        {"0::/", NULL, NULL, INFINITY, INFINITY},
+        {"0::/a/b\n", "a/b/memory.max", "max\n", INFINITY, INFINITY},
+        {"0::/a/b\n", "a/b/memory.max", "8000000\n", 8e6, INFINITY},
+        {"0::/a/b\n", "a/memory.max", "7000000\n", 7e6, INFINITY},
+        {"0::/a/b\n", "memory.max", "9000000\n", 7e6, INFINITY},
+        {"0::/a/b\n", "a/cpu.max", "max 100000\n", 7e6, INFINITY},
+        {"0::/a/b\n", "a/b/cpu.max", "250000 100000\n", 7e6, 2.5},
+        {"0::/a\n", NULL, NULL, 7e6, INFINITY},
+        {"0::/elsewhere/seen/from/outside\n", NULL, NULL, 9e6, INFINITY},
+        {"rubbish\n\n7\n", NULL, NULL, INFINITY, INFINITY},
+        {"3:memory:/j\n2:cpu,cpuacct:/j\n1:name=systemd:/a/b\n", "memory/j/memory.limit_in_bytes", "6000000\n", 6e6,
+         INFINITY},
+        {"3:memory:/j\n2:cpu,cpuacct:/j\n", "cpu,cpuacct/j/cpu.cfs_period_us", "100000\n", 6e6, INFINITY},
+        {"3:memory:/j\n2:cpu,cpuacct:/j\n", "cpu,cpuacct/j/cpu.cfs_quota_us", "-1\n", 6e6, INFINITY},
+        {"3:memory:/j\n2:cpu,cpuacct:/j\n", "cpu,cpuacct/cpu.cfs_period_us", "200000\n", 6e6, INFINITY},
+        {"3:memory:/j\n2:cpu,cpuacct:/j\n", "cpu,cpuacct/cpu.cfs_quota_us", "100000\n", 6e6, 0.5},
+    };
+    static const char *const folders[] = {"", "/a", "/a/b", "/memory", "/memory/j", "/cpu,cpuacct", "/cpu,cpuacct/j"};
+    char name[32], path[4200], groups[4200];
+    snprintf(name, sizeof name, "groups-%d", harness_rank());
+    const char *root = harness_path(name);
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
+        snprintf(path, sizeof path, "%s%s", root, folders[i]);
+        CU_ASSERT_EQUAL_FATAL(mkdir(path, 0777), 0);
+    }
+    snprintf(groups, sizeof groups, "%s/groups", root);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        snprintf(path, sizeof path, "%s/%s", root, cases[i].file ? cases[i].file : "none");
+        if (cases[i].file)
+            write_file(path, cases[i].text);
+        write_file(groups, cases[i].groups);
+        const crs_limits limits = crs_limits_read(root, groups);
+        CU_ASSERT_EQUAL(limits.memory, cases[i].memory);
+        CU_ASSERT_EQUAL(limits.cores, cases[i].cores);
+    }
+    snprintf(groups, sizeof groups, "%s/no-such-file", root);
+    CU_ASSERT_EQUAL(crs_limits_read(root, groups).memory, INFINITY);
+}
+
+/* The binding at the start is the one that the launcher gave; OpenMP's may be narrower. */
+static void test_first_binding(void) {
+    cpu_set_t now;
+    CU_ASSERT_EQUAL_FATAL(sched_getaffinity(0, sizeof now, &now), 0);
+    hwloc_bitmap_t first = crs_first_binding();
+    CU_ASSERT_PTR_NOT_NULL_FATAL(first);
+    for (unsigned i = 0; i < CPU_SETSIZE; i++)
+        CU_ASSERT(!CPU_ISSET(i, &now) || hwloc_bitmap_isset(first, i));
+    hwloc_bitmap_free(first);
 }
 
 /* ---- agreement ----------------------------------------------------------------------------------------*/
@@ -425,11 +516,13 @@ static void test_lanes_large(void) {
 }
 
 int main(int argc, char **argv) {
-    static const harness_test ranks[] = {
-        HARNESS_TEST(test_open),      HARNESS_TEST(test_launched),   HARNESS_TEST(test_threads),
-        HARNESS_TEST(test_agree),     HARNESS_TEST(test_agree_long), HARNESS_TEST(test_sum),
-        HARNESS_TEST(test_sum_exact), HARNESS_TEST(test_sum_float),  HARNESS_TEST(test_extremes),
-        HARNESS_TEST(test_broadcast), HARNESS_TEST(test_rows),       HARNESS_END};
+    static const harness_test ranks[] = {HARNESS_TEST(test_open),          HARNESS_TEST(test_launched),
+                                         HARNESS_TEST(test_threads),       HARNESS_TEST(test_limits),
+                                         HARNESS_TEST(test_first_binding), HARNESS_TEST(test_agree),
+                                         HARNESS_TEST(test_agree_long),    HARNESS_TEST(test_sum),
+                                         HARNESS_TEST(test_sum_exact),     HARNESS_TEST(test_sum_float),
+                                         HARNESS_TEST(test_extremes),      HARNESS_TEST(test_broadcast),
+                                         HARNESS_TEST(test_rows),          HARNESS_END};
     static const harness_test lanes[] = {HARNESS_TEST(test_lanes), HARNESS_TEST(test_lane_default),
                                          HARNESS_TEST(test_lanes_large), HARNESS_END};
     harness_add("ranks", ranks);

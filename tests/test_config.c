@@ -1,12 +1,13 @@
 /* Training's options: values, text and back, INI files, what contradicts, resuming. */
 #include "config.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "carousel/train.h"
+#include "carousel/config.h"
 #include "harness.h"
 
 /* ---- helpers ---- */
@@ -32,6 +33,7 @@ static void expect_value(const char *name, const char *value, const char *text) 
     CU_ASSERT_EQUAL(set(&settings, name, value, &error), CRS_OK);
     CU_ASSERT(settings.given[crs_option_find(name)]);
     text_of(&settings, name, got, sizeof got);
+    crs_settings_free(&settings);
     CU_ASSERT_STRING_EQUAL(got, text);
     if (strcmp(got, text) != 0)
         fprintf(stderr, "--%s=%s became %s, not %s\n", name, value, got, text);
@@ -320,7 +322,7 @@ static void expect_bad_file(const char *text, const char *says) {
 static void test_lines(void) {
     crs_settings settings;
     crs_error error;
-    char line[400] = "output = ";
+    static char line[70000];
     crs_settings_default(&settings);
     CU_ASSERT_EQUAL(read_ini(&settings,
                              "\xef\xbb\xbfhidden = 8 # half\nlayers\t=\t3\t; more\n#rate = 9\n ;keep = 9\n\n"
@@ -333,16 +335,22 @@ static void test_lines(void) {
     CU_ASSERT_EQUAL(settings.config.keep, 2);
     CU_ASSERT_EQUAL(settings.config.dropout, 0.5);
     CU_ASSERT_STRING_EQUAL(settings.config.output, "run#1;a");
+    crs_settings_free(&settings);
     CU_ASSERT_EQUAL(read_ini(&settings, "", &error), CRS_OK);
 
-    memset(line + strlen(line), 'x', 180);
+    /* As long as a name can be, and a longer remark before it. */
+    memset(line, '#', sizeof line);
+    snprintf(line + sizeof line - 4200, 4200, "\noutput = ");
+    char *name = line + strlen(line);
+    memset(name, 'x', PATH_MAX - 1);
+    name[PATH_MAX - 1] = 0;
     crs_settings_default(&settings);
     CU_ASSERT_EQUAL(read_ini(&settings, line, &error), CRS_OK);
-    CU_ASSERT_STRING_EQUAL(settings.config.output, line + 9);
-    memset(line + strlen(line), 'x', 20);
-    expect_bad_file(line, ":1: the line is too long");
-    strncat(line, "\nkeep = 3\n", sizeof line - strlen(line) - 1);
-    expect_bad_file(line, ":1: the line is too long");
+    CU_ASSERT_STRING_EQUAL(settings.config.output, name);
+    crs_settings_free(&settings);
+    name[PATH_MAX - 1] = 'x';
+    name[PATH_MAX] = 0;
+    expect_bad_file(line, ":2: output: a name of 4096 bytes is too long");
 
     expect_bad_file("keep = 3\nhidden = 8\n\nhidden = 8\n", ":4: hidden: given in line 2 already");
     expect_bad_file("\xef\xbb\xbf[model]\n", ":1: sections");
@@ -352,6 +360,44 @@ static void test_lines(void) {
     crs_settings_default(&settings);
     CU_ASSERT_EQUAL(read_bytes(&settings, "keep = 3\nhidden = 8\0009\n", 22, &error), CRS_CONFIG);
     CU_ASSERT_PTR_NOT_NULL(strstr(error.message, ":2: a zero byte"));
+}
+
+/* LF, CR LF and CR end a line; all count the same. A checkpoint's text may have them too. */
+static void test_line_ends(void) {
+    static const char *const ends[] = {"\n", "\r\n", "\r"};
+    for (int i = 0; i < 3; i++) {
+        const char *e = ends[i];
+        char text[200];
+        crs_settings settings;
+        crs_config config;
+        crs_error error = {0};
+        crs_settings_default(&settings);
+        snprintf(text, sizeof text, "# mine%shidden = 16 ; half%s%s  layers = 1%s", e, e, e, e);
+        CU_ASSERT_EQUAL(read_ini(&settings, text, &error), CRS_OK);
+        CU_ASSERT_EQUAL(settings.config.hidden, 16);
+        CU_ASSERT_EQUAL(settings.config.layers, 1);
+        CU_ASSERT_EQUAL(crs_config_parse(&config, text, "file.h5", &error), CRS_OK);
+        CU_ASSERT_EQUAL(config.layers, 1);
+        snprintf(text, sizeof text, "hidden = 16%s%s# no%sno-such-option = 3%slayers = 1", e, e, e, e);
+        expect_bad_file(text, ":4: no-such-option");
+        snprintf(text, sizeof text, "hidden = 16%slayers%s", e, e);
+        expect_bad_file(text, ":2: 'layers' is no");
+    }
+    /* Too large for one of options, and no text. */
+    static char large[(1 << 20) + 2];
+    memset(large, '\r', sizeof large - 1);
+    expect_bad_file(large, "more than 1048576 bytes");
+}
+
+static void add_pair(void *context, const char *name, const char *value) {
+    char *list = context;
+    snprintf(list + strlen(list), 100 - strlen(list), "%s=%s|", name, value);
+}
+
+static void test_pairs(void) {
+    char list[100] = "";
+    CU_ASSERT(crs_ini_pairs("[s]\n a\t= b c ;no\r# d = e\nrubbish\r\nf:\n=g", add_pair, list));
+    CU_ASSERT_STRING_EQUAL(list, "a=b c|f=|=g|");
 }
 
 static void test_files(void) {
@@ -369,6 +415,7 @@ static void test_files(void) {
     CU_ASSERT_EQUAL(settings.config.rate, 0.5);
     CU_ASSERT(settings.config.fresh);
     CU_ASSERT_STRING_EQUAL(settings.config.output, "a run");
+    crs_settings_free(&settings);
     CU_ASSERT_EQUAL(settings.config.stop_after, 120);
     CU_ASSERT_EQUAL(settings.config.steps, 6);
     CU_ASSERT_EQUAL(settings.config.epochs, 0);
@@ -465,19 +512,12 @@ static void test_resume(void) {
 }
 
 int main(int argc, char **argv) {
-    static const harness_test tests[] = {HARNESS_TEST(test_values),
-                                         HARNESS_TEST(test_limits),
-                                         HARNESS_TEST(test_times),
-                                         HARNESS_TEST(test_names),
-                                         HARNESS_TEST(test_round_trip),
-                                         HARNESS_TEST(test_bad_text),
-                                         HARNESS_TEST(test_lines),
-                                         HARNESS_TEST(test_defaults),
-                                         HARNESS_TEST(test_long_values),
-                                         HARNESS_TEST(test_files),
-                                         HARNESS_TEST(test_contradictions),
-                                         HARNESS_TEST(test_resume),
-                                         HARNESS_END};
+    static const harness_test tests[] = {
+        HARNESS_TEST(test_values),         HARNESS_TEST(test_limits),      HARNESS_TEST(test_times),
+        HARNESS_TEST(test_names),          HARNESS_TEST(test_round_trip),  HARNESS_TEST(test_bad_text),
+        HARNESS_TEST(test_lines),          HARNESS_TEST(test_line_ends),   HARNESS_TEST(test_pairs),
+        HARNESS_TEST(test_defaults),       HARNESS_TEST(test_long_values), HARNESS_TEST(test_files),
+        HARNESS_TEST(test_contradictions), HARNESS_TEST(test_resume),      HARNESS_END};
     harness_add("config", tests);
     return harness_run(argc, argv);
 }

@@ -23,9 +23,14 @@ int crs_comm_node_size(const crs_comm *comm);
 int crs_comm_node_rank(const crs_comm *comm);
 /* Seconds this rank has spent waiting for and talking to others since the start. Local. */
 double crs_comm_time(const crs_comm *comm);
-/* How many threads this rank should run: the cores it may run on (hwloc; the binding of the process), divided by the
- * ranks that may run on the same ones; at least 1. Collective. */
-int crs_comm_threads(crs_comm *comm);
+/* How many threads this rank should run: wanted, where that is above 0; else the first number of OMP_NUM_THREADS; else
+ * the cores it may run on (hwloc; the binding that the process began with), divided by the ranks that may run on them
+ * too, and within its share of the processor time that its control group allows; at least 1. Collective. */
+int crs_comm_threads(crs_comm *comm, int wanted);
+enum { CRS_THREADS_MOST = 1024 };
+/* Bytes that one rank may use: the machine's memory, or what a control group allows where that is less, divided by the
+ * node's ranks; the least over all nodes. Collective. */
+double crs_comm_memory(crs_comm *comm);
 
 /* Collective. Every rank gives its own error (status CRS_OK where all is well) and gets, in *error and as the returned
  * status, the one of the lowest rank that has one; "rank R: " stands before it where R is not 0.

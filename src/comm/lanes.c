@@ -5,10 +5,6 @@
 
 #include "carousel/comm.h"
 
-static int share(int n, int part, int parts) {
-    return (int)((int64_t)n * part / parts);
-}
-
 static int default_rows(int batch, int window) {
     const int wanted = (256 + window - 1) / window, most = batch / 8;
     const int rows = wanted < most ? wanted : most;
@@ -51,14 +47,14 @@ crs_status crs_lanes_plan(crs_lanes *lanes, int batch, int window, int lane, int
     l->lanes = lanes_of(batch, l->lane_rows);
     if (ranks > l->lanes)
         return too_many_ranks(l, window, lane, ranks, error);
-    l->first_lane = share(l->lanes, rank, ranks);
-    l->own_lanes = share(l->lanes, rank + 1, ranks) - l->first_lane;
+    l->first_lane = crs_share(l->lanes, rank, ranks);
+    l->own_lanes = crs_share(l->lanes, rank + 1, ranks) - l->first_lane;
     l->first_row = crs_lane_start(l, l->first_lane);
     l->own_rows = crs_lane_start(l, l->first_lane + l->own_lanes) - l->first_row;
     int most = 0;
     for (int r = 0; r < ranks; r++) {
         const int rows =
-            crs_lane_start(l, share(l->lanes, r + 1, ranks)) - crs_lane_start(l, share(l->lanes, r, ranks));
+            crs_lane_start(l, crs_share(l->lanes, r + 1, ranks)) - crs_lane_start(l, crs_share(l->lanes, r, ranks));
         most = rows > most ? rows : most;
     }
     l->efficiency = (double)batch / ranks / most;
@@ -66,11 +62,11 @@ crs_status crs_lanes_plan(crs_lanes *lanes, int batch, int window, int lane, int
 }
 
 int crs_lane_start(const crs_lanes *lanes, int lane) {
-    return share(lanes->batch, lane, lanes->lanes);
+    return crs_share(lanes->batch, lane, lanes->lanes);
 }
 
 void crs_lanes_rows(const crs_lanes *lanes, int ranks, int *rows_of) {
     for (int r = 0; r < ranks; r++)
-        rows_of[r] = crs_lane_start(lanes, share(lanes->lanes, r + 1, ranks)) -
-                     crs_lane_start(lanes, share(lanes->lanes, r, ranks));
+        rows_of[r] = crs_lane_start(lanes, crs_share(lanes->lanes, r + 1, ranks)) -
+                     crs_lane_start(lanes, crs_share(lanes->lanes, r, ranks));
 }

@@ -5,7 +5,6 @@
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "train/lock.h"
 #include "train/share.h"
@@ -94,12 +93,6 @@ static crs_status resume_settings(crs_training *t, const crs_checkpoint *checkpo
     return crs_state_integer(checkpoint, "/run/schedule_total", path, &t->schedule_total, error);
 }
 
-/* Bytes that each rank of this node may use, at most. */
-static double memory_of_rank(const crs_comm *comm) {
-    const double pages = (double)sysconf(_SC_PHYS_PAGES), size = (double)sysconf(_SC_PAGESIZE);
-    return pages > 0 && size > 0 ? pages * size / crs_comm_node_size(comm) : INFINITY;
-}
-
 static crs_status plan_length(crs_training *t, const crs_checkpoint *checkpoint, crs_error *error) {
     if (crs_plan_length(&t->plan, t->settings, t->dataset.length[CRS_TRAIN], t->dataset.path, error) != CRS_OK)
         return error->status;
@@ -115,19 +108,16 @@ static crs_status plan_length(crs_training *t, const crs_checkpoint *checkpoint,
 
 /* What this rank can do, and what all can. Collective. */
 static crs_status plan_ranks(crs_training *t, crs_error *error) {
-    const double memory = memory_of_rank(t->comm);
-    const int64_t least = crs_comm_min(t->comm, memory < 0x1p62 ? (int64_t)memory : INT64_C(1) << 62);
+    const double memory = crs_comm_memory(t->comm);
     crs_plan_ranks(&t->plan, t->config, t->dataset.vocabulary.count, crs_comm_rank(t->comm), crs_comm_size(t->comm),
-                   (double)least, error);
+                   memory, error);
     if (error->status == CRS_OK)
         crs_isa_choose(&t->isa, error);
     if (crs_comm_agree(t->comm, error) != CRS_OK)
         return error->status;
     t->isa = (crs_isa)crs_comm_min(t->comm, t->isa);
     t->kernels = crs_kernels_of(t->isa);
-    t->threads = crs_comm_threads(t->comm);
-    if (t->config->threads > 0)
-        t->threads = (int)t->config->threads;
+    t->threads = crs_comm_threads(t->comm, (int)t->config->threads);
     t->settings->config.lane = t->plan.lanes.lane_rows; /* to be recorded: it shapes the sums */
     return CRS_OK;
 }
@@ -176,7 +166,7 @@ static crs_status create(crs_training *t, const crs_checkpoint *checkpoint, cons
         return error->status;
     if (t->resumed)
         return crs_state_restore(t, checkpoint, path, error);
-    if (config->init_from[0] == '\0') {
+    if (!config->init_from) {
         crs_model_initialize(t->model, config->seed, (float)config->forget_bias);
         return CRS_OK;
     }
@@ -206,7 +196,7 @@ static crs_status prepare(crs_training *t, crs_checkpoint *checkpoint, crs_error
     crs_dataset_open(&t->dataset, t->config->data, error);
     if (crs_comm_agree(t->comm, error) != CRS_OK || find_run(t, checkpoint, path, sizeof path, error) != CRS_OK)
         return error->status;
-    const bool init = !t->resumed && t->config->init_from[0] != '\0';
+    const bool init = !t->resumed && t->config->init_from;
     if (init && find_model(t, checkpoint, path, sizeof path, error) != CRS_OK)
         return error->status;
     if (t->resumed)

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "cli/bench.h"
+#include "bench/bench.h"
 
 /* Seconds of one measurement, and how many make a median. */
 static const double burst = 0.003, together = 0.02;

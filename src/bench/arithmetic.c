@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-#include "cli/bench.h"
+#include "bench/bench.h"
 
 bool crs_bench_has_table(const crs_shape *s) {
     return s->embed == 0 || s->vocabulary <= s->embed;
