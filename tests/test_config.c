@@ -485,7 +485,7 @@ static void test_resume(void) {
         crs_settings_default(&settings);
         set(&settings, values[i].name, values[i].typed, &error);
         const crs_status status = crs_settings_resume(&settings, &recorded.config, "a/run", &error);
-        if (crs_options[option].class == CRS_OPTION_FREE) {
+        if (crs_options[option].class == CRS_OPTION_FREE || strcmp(values[i].name, "rate") == 0) {
             char mine[64];
             CU_ASSERT_EQUAL(status, CRS_OK);
             text_of(&settings, values[i].name, mine, sizeof mine);
@@ -511,13 +511,31 @@ static void test_resume(void) {
     }
 }
 
+/* The rate of a schedule that keeps it may change; the others' may not. */
+static void test_resume_rate(void) {
+    static const char *const schedules[] = {"constant", "step", "cosine"};
+    for (int i = 0; i < 3; i++) {
+        crs_settings recorded, settings;
+        crs_error error;
+        crs_settings_default(&recorded);
+        set(&recorded, "schedule", schedules[i], &error);
+        crs_settings_default(&settings);
+        set(&settings, "rate", "0.5", &error);
+        CU_ASSERT_EQUAL(crs_settings_resume(&settings, &recorded.config, "a/run", &error), i ? CRS_CONFIG : CRS_OK);
+        CU_ASSERT(i > 0 || settings.config.rate == 0.5);
+        CU_ASSERT(i == 0 || strstr(error.message, "--rate=0.5 contradicts a/run, which was begun with --rate=0.002"));
+    }
+}
+
 int main(int argc, char **argv) {
-    static const harness_test tests[] = {
-        HARNESS_TEST(test_values),         HARNESS_TEST(test_limits),      HARNESS_TEST(test_times),
-        HARNESS_TEST(test_names),          HARNESS_TEST(test_round_trip),  HARNESS_TEST(test_bad_text),
-        HARNESS_TEST(test_lines),          HARNESS_TEST(test_line_ends),   HARNESS_TEST(test_pairs),
-        HARNESS_TEST(test_defaults),       HARNESS_TEST(test_long_values), HARNESS_TEST(test_files),
-        HARNESS_TEST(test_contradictions), HARNESS_TEST(test_resume),      HARNESS_END};
+    static const harness_test tests[] = {HARNESS_TEST(test_values),         HARNESS_TEST(test_limits),
+                                         HARNESS_TEST(test_times),          HARNESS_TEST(test_names),
+                                         HARNESS_TEST(test_round_trip),     HARNESS_TEST(test_bad_text),
+                                         HARNESS_TEST(test_lines),          HARNESS_TEST(test_line_ends),
+                                         HARNESS_TEST(test_pairs),          HARNESS_TEST(test_defaults),
+                                         HARNESS_TEST(test_long_values),    HARNESS_TEST(test_files),
+                                         HARNESS_TEST(test_contradictions), HARNESS_TEST(test_resume),
+                                         HARNESS_TEST(test_resume_rate),    HARNESS_END};
     harness_add("config", tests);
     return harness_run(argc, argv);
 }

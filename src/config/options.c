@@ -412,7 +412,8 @@ crs_status crs_settings_resume(crs_settings *settings, const crs_config *recorde
                 memcpy(field_of(&settings->config, o), value_of(recorded, o), o->kind->size);
             continue;
         }
-        if (o->class != CRS_OPTION_FIXED)
+        /* A rate that would have stayed the same may be another from here on; of the other schedules it is a part. */
+        if (o->class != CRS_OPTION_FIXED || (strcmp(o->name, "rate") == 0 && recorded->schedule == CRS_CONSTANT))
             continue;
         crs_option_text(&settings->config, i, mine, sizeof mine);
         crs_option_text(recorded, i, theirs, sizeof theirs);

@@ -90,6 +90,7 @@ static crs_status resume_settings(crs_training *t, const crs_checkpoint *checkpo
         crs_settings_resume(t->settings, &recorded, t->config->output, error) != CRS_OK ||
         crs_state_check_data(checkpoint, path, &t->dataset, error) != CRS_OK)
         return error->status;
+    t->rate_before = recorded.rate;
     return crs_state_integer(checkpoint, "/run/schedule_total", path, &t->schedule_total, error);
 }
 
@@ -239,6 +240,8 @@ void crs_training_close(crs_training *training) {
     crs_optim_free(&training->optim);
     crs_model_free(&training->model);
     crs_history_free(&training->history);
+    crs_free(&training->rates.step);
+    crs_free(&training->rates.rate);
     crs_dataset_close(&training->dataset);
     crs_lock_release(&training->lock);
 }
