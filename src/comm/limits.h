@@ -13,8 +13,8 @@ typedef struct crs_limits {
  * ("/proc/self/cgroup"), root where they are mounted ("/sys/fs/cgroup"). They hold for all of the group together. */
 crs_limits crs_limits_read(const char *root, const char *groups);
 
-/* Where this process was allowed to run when it began: OpenMP's library, as soon as it is loaded, ties the main thread to
- * one place where OMP_PROC_BIND, OMP_PLACES or GOMP_CPU_AFFINITY say so. Owned by the caller; NULL: not known. */
+/* Where this process was allowed to run when it began: OpenMP's library, as soon as it is loaded, ties the main thread
+ * to one place where OMP_PROC_BIND, OMP_PLACES or GOMP_CPU_AFFINITY say so. Owned by the caller; NULL: not known. */
 hwloc_bitmap_t crs_first_binding(void);
 
 #endif
