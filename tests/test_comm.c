@@ -403,22 +403,27 @@ static void test_rows(void) {
 
 static const int batches[] = {1, 5, 50, 64}, windows[] = {1, 50, 64, 300};
 
-/* min(ceil(256 / window), floor(batch / 8)), at least 1. */
-static int plain_lane_rows(int batch, int window) {
-    const int rows = (int)fmin(ceil(256.0 / window), floor(batch / 8.0));
-    return rows < 1 ? 1 : rows;
+/* Lanes of min(ceil(256 / window), floor(batch / 8)) rows, at least 1, but no more than a number of the list says. */
+static int plain_lanes(int batch, int window) {
+    static const int list[] = {1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512};
+    const double rows = fmax(1, fmin(ceil(256.0 / window), floor(batch / 8.0)));
+    int i = 0;
+    while (list[i + 1] <= ceil(batch / rows))
+        i++;
+    return list[i];
 }
 
 /* Every row has one owner, and the ranks' rows follow each other. */
-static void check_owners(int batch, int window, int lane, int ranks) {
+static void check_owners(int batch, int window, int lane, int count, int ranks) {
     int owners[64] = {0}, rows_of[9], next_row = 0, next_lane = 0, most = 0;
     crs_error error = {0};
     crs_lanes l;
+    const int lanes = count ? count : lane ? (batch + lane - 1) / lane : plain_lanes(batch, window);
     for (int rank = 0; rank < ranks; rank++) {
-        CU_ASSERT_EQUAL_FATAL(crs_lanes_plan(&l, batch, window, lane, rank, ranks, &error), CRS_OK);
+        CU_ASSERT_EQUAL_FATAL(crs_lanes_plan(&l, batch, window, lane, count, rank, ranks, &error), CRS_OK);
         CU_ASSERT_EQUAL(l.batch, batch);
-        CU_ASSERT_EQUAL(l.lane_rows, lane ? lane : plain_lane_rows(batch, window));
-        CU_ASSERT_EQUAL(l.lanes, (int)ceil((double)batch / l.lane_rows));
+        CU_ASSERT_EQUAL(l.lanes, lanes);
+        CU_ASSERT_EQUAL(l.lane_rows, lane ? lane : (batch + lanes - 1) / lanes);
         CU_ASSERT_EQUAL(l.first_lane, next_lane);
         CU_ASSERT_EQUAL(l.first_row, next_row);
         CU_ASSERT(l.own_lanes >= 1);
@@ -451,52 +456,79 @@ static int suggested(const char *message, const char *name) {
 }
 
 /* What a refusal says would do is tried: it does. */
-static void check_refusal(int batch, int window, int lane, int ranks, const crs_error *error) {
+static void check_refusal(int batch, int window, int lane, int count, int ranks, const crs_error *error) {
     crs_lanes l;
     crs_error other = {0};
     const int new_batch = suggested(error->message, "--batch="), new_lane = suggested(error->message, "--lane=");
-    const int new_ranks = suggested(error->message, "at most ");
+    const int new_ranks = suggested(error->message, "at most "), new_count = suggested(error->message, "--lanes=");
     CU_ASSERT_EQUAL(error->status, CRS_CONFIG);
-    CU_ASSERT(new_batch > batch || new_lane > 0);
-    CU_ASSERT_EQUAL(new_lane > 0, ranks <= batch);
+    CU_ASSERT(new_batch > batch || new_lane > 0 || new_count > 0);
+    CU_ASSERT_EQUAL(new_lane > 0 || (new_count > 0 && new_batch == 0), ranks <= batch);
+    CU_ASSERT_EQUAL(new_count > 0, count > 0); /* the two exclude each other */
     if (new_batch)
-        CU_ASSERT_EQUAL(crs_lanes_plan(&l, new_batch, window, lane, ranks - 1, ranks, &other), CRS_OK);
+        CU_ASSERT_EQUAL(crs_lanes_plan(&l, new_batch, window, lane, new_count, ranks - 1, ranks, &other), CRS_OK);
     if (new_lane)
-        CU_ASSERT_EQUAL(crs_lanes_plan(&l, batch, window, new_lane, ranks - 1, ranks, &other), CRS_OK);
+        CU_ASSERT_EQUAL(crs_lanes_plan(&l, batch, window, new_lane, 0, ranks - 1, ranks, &other), CRS_OK);
+    if (new_count && !new_batch)
+        CU_ASSERT_EQUAL(crs_lanes_plan(&l, batch, window, 0, new_count, ranks - 1, ranks, &other), CRS_OK);
     if (new_ranks)
-        CU_ASSERT_EQUAL(crs_lanes_plan(&l, batch, window, lane, new_ranks - 1, new_ranks, &other), CRS_OK);
+        CU_ASSERT_EQUAL(crs_lanes_plan(&l, batch, window, lane, count, new_ranks - 1, new_ranks, &other), CRS_OK);
 }
 
 static void test_lanes(void) {
     static const int lanes[] = {0, 1, 3, 7, 8, 64};
     int planned = 0, refused = 0;
-    for (int k = 0; k < 4 * 4 * 6 * 9; k++) {
-        const int batch = batches[k % 4], window = windows[k / 4 % 4], lane = lanes[k / 16 % 6], ranks = k / 96 + 1;
-        const int lane_rows = lane ? lane : plain_lane_rows(batch, window);
+    for (int k = 0; k < 4 * 4 * 6 * 9 * 2; k++) {
+        const int batch = batches[k % 4], window = windows[k / 4 % 4], given = lanes[k / 16 % 6],
+                  ranks = k / 96 % 9 + 1;
+        const int lane = k < 4 * 4 * 6 * 9 ? given : 0, count = given - lane;
+        const int wanted = count ? count : lane ? (batch + lane - 1) / lane : plain_lanes(batch, window);
         crs_lanes l;
         crs_error error = {0};
-        const crs_status status = crs_lanes_plan(&l, batch, window, lane, 0, ranks, &error);
-        CU_ASSERT_EQUAL(status == CRS_OK, lane_rows <= batch && ranks <= (batch + lane_rows - 1) / lane_rows);
+        const crs_status status = crs_lanes_plan(&l, batch, window, lane, count, 0, ranks, &error);
+        CU_ASSERT_EQUAL(status == CRS_OK, lane <= batch && wanted <= batch && ranks <= wanted);
         if (status == CRS_OK)
-            check_owners(batch, window, lane, ranks);
+            check_owners(batch, window, lane, count, ranks);
         else
-            check_refusal(batch, window, lane, ranks, &error);
+            check_refusal(batch, window, lane, count, ranks, &error);
         planned += status == CRS_OK;
         refused += status != CRS_OK;
     }
-    CU_ASSERT(planned > 100);
-    CU_ASSERT(refused > 100);
+    CU_ASSERT(planned > 200);
+    CU_ASSERT(refused > 200);
 }
 
 static void test_lane_default(void) {
-    static const int known[][3] = {{1, 1, 1},   {64, 1, 8},   {64, 50, 6}, {64, 64, 4},  {64, 300, 1}, {50, 50, 6},
-                                   {50, 64, 4}, {50, 257, 1}, {7, 1, 1},   {16, 128, 2}, {15, 1, 1},   {4096, 1, 256}};
+    static const int known[][4] = {{1, 1, 1, 1},     {64, 1, 8, 8},   {64, 50, 8, 8},    {64, 64, 16, 4},
+                                   {64, 300, 64, 1}, {50, 50, 8, 7},  {50, 64, 12, 5},   {50, 257, 48, 2},
+                                   {7, 1, 6, 2},     {16, 128, 8, 2}, {15, 1, 12, 2},    {100, 50, 16, 7},
+                                   {3, 9, 3, 1},     {2, 9, 2, 1},    {4096, 1, 16, 256}};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         crs_lanes l;
         crs_error error = {0};
-        CU_ASSERT_EQUAL(crs_lanes_plan(&l, known[i][0], known[i][1], 0, 0, 1, &error), CRS_OK);
-        CU_ASSERT_EQUAL(l.lane_rows, known[i][2]);
+        CU_ASSERT_EQUAL(crs_lanes_plan(&l, known[i][0], known[i][1], 0, 0, 0, 1, &error), CRS_OK);
+        CU_ASSERT_EQUAL(l.lanes, known[i][2]);
+        CU_ASSERT_EQUAL(l.lane_rows, known[i][3]);
     }
+}
+
+/* Both recorded: as they are. Runs of before recorded the rows alone, and have as many lanes as then. */
+static void test_lanes_recorded(void) {
+    for (int batch = 1; batch < 200; batch++)
+        for (int lane = 0; lane <= batch; lane += 1 + lane / 2) {
+            crs_lanes first, again;
+            crs_error error = {0};
+            CU_ASSERT_EQUAL(crs_lanes_plan(&first, batch, 20, lane, 0, 0, 1, &error), CRS_OK);
+            CU_ASSERT(lane == 0 || first.lanes == (batch + lane - 1) / lane);
+            CU_ASSERT(lane == 0 || first.lane_rows == lane);
+            CU_ASSERT_EQUAL(crs_lanes_plan(&again, batch, 20, first.lane_rows, first.lanes, 0, 1, &error), CRS_OK);
+            CU_ASSERT(again.lanes == first.lanes && again.lane_rows == first.lane_rows);
+        }
+    /* Two that do not belong together: no lane has less than half of its nominal rows. */
+    crs_lanes l;
+    crs_error error = {0};
+    CU_ASSERT_EQUAL(crs_lanes_plan(&l, 50, 20, 50, 25, 0, 1, &error), CRS_OK);
+    CU_ASSERT(l.lanes == 25 && l.lane_rows == 2);
 }
 
 /* Many ranks, and the largest batch there can be: no number in between is too large. */
@@ -505,12 +537,14 @@ static void test_lanes_large(void) {
     crs_error error = {0};
     for (int ranks = 10; ranks < 2000; ranks += 37)
         for (int k = 0; k < 16; k++)
-            if (crs_lanes_plan(&l, batches[k % 4], windows[k / 4], 0, 0, ranks, &error) != CRS_OK)
-                check_refusal(batches[k % 4], windows[k / 4], 0, ranks, &error);
+            if (crs_lanes_plan(&l, batches[k % 4], windows[k / 4], 0, 0, 0, ranks, &error) != CRS_OK)
+                check_refusal(batches[k % 4], windows[k / 4], 0, 0, ranks, &error);
     const int most = INT_MAX / 4;
-    CU_ASSERT_EQUAL(crs_lanes_plan(&l, most, 50, 0, 99, 100, &error), CRS_OK);
+    CU_ASSERT_EQUAL(crs_lanes_plan(&l, most, 50, 0, 0, 99, 100, &error), CRS_OK);
     CU_ASSERT_EQUAL(l.first_row + l.own_rows, most);
-    CU_ASSERT_EQUAL(crs_lanes_plan(&l, most, 50, most, 0, 9, &error), CRS_CONFIG);
+    CU_ASSERT_EQUAL(crs_lanes_plan(&l, most, 50, 0, most, 99, 100, &error), CRS_OK);
+    CU_ASSERT_EQUAL(l.first_row + l.own_rows, most);
+    CU_ASSERT_EQUAL(crs_lanes_plan(&l, most, 50, most, 0, 0, 9, &error), CRS_CONFIG);
     CU_ASSERT_EQUAL(suggested(error.message, "--lane="), most / 9);
     CU_ASSERT_PTR_NOT_NULL(strstr(error.message, "--batch=4294967289 would do"));
 }
@@ -524,7 +558,8 @@ int main(int argc, char **argv) {
                                          HARNESS_TEST(test_extremes),      HARNESS_TEST(test_broadcast),
                                          HARNESS_TEST(test_rows),          HARNESS_END};
     static const harness_test lanes[] = {HARNESS_TEST(test_lanes), HARNESS_TEST(test_lane_default),
-                                         HARNESS_TEST(test_lanes_large), HARNESS_END};
+                                         HARNESS_TEST(test_lanes_recorded), HARNESS_TEST(test_lanes_large),
+                                         HARNESS_END};
     harness_add("ranks", ranks);
     harness_add("lanes", lanes);
     return harness_run(argc, argv);

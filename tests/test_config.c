@@ -66,6 +66,7 @@ static const struct {
     {"batch", "48", "48"},
     {"window", "16777216", "16777216"},
     {"lane", "4", "4"},
+    {"lanes", "6", "6"},
     {"optimizer", "rmsprop", "rmsprop"},
     {"momentum", "0.9", "0.9"},
     {"beta1", "0", "0"},
@@ -453,6 +454,8 @@ static void test_contradictions(void) {
         {"decay-factor", "0.2", "schedule", "constant"},
         {"forget-bias", "2", "cell", "gru"},
         {"lane", "9", "batch", "8"},
+        {"lanes", "9", "batch", "8"},
+        {"lane", "2", "lanes", "4"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         crs_settings settings;
@@ -479,6 +482,7 @@ static void test_resume(void) {
         set(&recorded, "beta2", "0.5", &error);
         set(&recorded, "epsilon", "0.5", &error);
         set(&recorded, "lane", "9", &error);
+        set(&recorded, "lanes", "7", &error);
         set(&recorded, "embed", "9", &error);
         text_of(&recorded, values[i].name, theirs, sizeof theirs);
 
@@ -527,15 +531,40 @@ static void test_resume_rate(void) {
     }
 }
 
+/* What was begun when lanes had no number of their own has one that one can type. */
+static void test_resume_lanes(void) {
+    crs_settings recorded, settings;
+    crs_error error;
+    crs_settings_default(&recorded);
+    set(&recorded, "lane", "6", &error);
+    crs_settings_default(&settings);
+    CU_ASSERT_EQUAL(crs_settings_resume(&settings, &recorded.config, "a/run", &error), CRS_OK);
+    CU_ASSERT_EQUAL(settings.config.lanes, 9);
+    set(&settings, "lanes", "9", &error);
+    CU_ASSERT_EQUAL(crs_settings_resume(&settings, &recorded.config, "a/run", &error), CRS_OK);
+    set(&settings, "lanes", "8", &error);
+    CU_ASSERT_EQUAL(crs_settings_resume(&settings, &recorded.config, "a/run", &error), CRS_CONFIG);
+    CU_ASSERT_PTR_NOT_NULL(strstr(error.message, "--lanes=8 contradicts a/run, which was begun with --lanes=9"));
+}
+
 int main(int argc, char **argv) {
-    static const harness_test tests[] = {HARNESS_TEST(test_values),         HARNESS_TEST(test_limits),
-                                         HARNESS_TEST(test_times),          HARNESS_TEST(test_names),
-                                         HARNESS_TEST(test_round_trip),     HARNESS_TEST(test_bad_text),
-                                         HARNESS_TEST(test_lines),          HARNESS_TEST(test_line_ends),
-                                         HARNESS_TEST(test_pairs),          HARNESS_TEST(test_defaults),
-                                         HARNESS_TEST(test_long_values),    HARNESS_TEST(test_files),
-                                         HARNESS_TEST(test_contradictions), HARNESS_TEST(test_resume),
-                                         HARNESS_TEST(test_resume_rate),    HARNESS_END};
+    static const harness_test tests[] = {HARNESS_TEST(test_values),
+                                         HARNESS_TEST(test_limits),
+                                         HARNESS_TEST(test_times),
+                                         HARNESS_TEST(test_names),
+                                         HARNESS_TEST(test_round_trip),
+                                         HARNESS_TEST(test_bad_text),
+                                         HARNESS_TEST(test_lines),
+                                         HARNESS_TEST(test_line_ends),
+                                         HARNESS_TEST(test_pairs),
+                                         HARNESS_TEST(test_defaults),
+                                         HARNESS_TEST(test_long_values),
+                                         HARNESS_TEST(test_files),
+                                         HARNESS_TEST(test_contradictions),
+                                         HARNESS_TEST(test_resume),
+                                         HARNESS_TEST(test_resume_rate),
+                                         HARNESS_TEST(test_resume_lanes),
+                                         HARNESS_END};
     harness_add("config", tests);
     return harness_run(argc, argv);
 }

@@ -58,16 +58,18 @@ void crs_comm_barrier(crs_comm *comm); /* collective */
 /* ---- lanes: a fixed group of neighbouring rows of the global batch, the smallest thing a rank can own. Local. ---- */
 typedef struct crs_lanes {
     int batch;     /* rows over all ranks */
-    int lane_rows; /* nominal rows a lane: min(ceil(256 / window), floor(batch / 8)), at least 1, or --lane */
-    int lanes; /* ceil(batch / lane_rows); lane l has the rows floor(l batch / lanes) .. floor((l+1) batch / lanes) */
+    int lane_rows; /* nominal rows a lane: ceil(batch / lanes), or --lane */
+    int lanes;     /* lane l has the rows floor(l batch / lanes) .. floor((l+1) batch / lanes) */
     int first_lane, own_lanes; /* this rank's: lanes floor(r lanes / ranks) .. floor((r+1) lanes / ranks) */
     int first_row, own_rows;
     double efficiency; /* mean rows a rank / most rows a rank */
 } crs_lanes;
 
-/* lane: --lane, or 0 for the default. Refuses (CRS_CONFIG) more ranks than lanes, naming the --batch or --lane that
- * would do. */
-crs_status crs_lanes_plan(crs_lanes *lanes, int batch, int window, int lane, int rank, int ranks, crs_error *error);
+/* lane: --lane, rows of each, or 0; count: --lanes, how many, or 0. By count, else ceil(batch / lane); by default the
+ * largest of 1, 2, 3, 4, 6, 8, 12, 16, 24, ... not above ceil(batch / m), m = min(ceil(256 / window), floor(batch / 8))
+ * and at least 1. Refuses (CRS_CONFIG) more ranks than lanes, naming the --batch, --lane or --lanes that would do. */
+crs_status crs_lanes_plan(crs_lanes *lanes, int batch, int window, int lane, int count, int rank, int ranks,
+                          crs_error *error);
 int crs_lane_start(const crs_lanes *lanes, int lane);                 /* first global row; lane = lanes gives batch */
 void crs_lanes_rows(const crs_lanes *lanes, int ranks, int *rows_of); /* rows_of[ranks]: rows of each rank */
 

@@ -48,7 +48,7 @@ typedef struct crs_config {
     double forget_bias;
     /* the arithmetic */
     double dropout;
-    int64_t batch, window, lane; /* lane 0: the default of crs_lanes_plan */
+    int64_t batch, window, lane, lanes; /* lane, lanes 0: the default of crs_lanes_plan */
     crs_optimizer optimizer;
     double momentum, beta1, beta2, epsilon; /* below 0: the optimizer's default */
     double rate;

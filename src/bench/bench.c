@@ -15,7 +15,7 @@ typedef struct cases {
  * one. */
 static void choose_cases(const crs_bench_team *team, const crs_bench_request *r, cases *c) {
     static const int standard[CASES][4] = {{2, 512, 32, 64}, {2, 128, 50, 50}, {1, 1024, 64, 64}};
-    static const char *const choosing[] = {"hidden", "layers", "embed", "batch", "window", "lane"};
+    static const char *const choosing[] = {"hidden", "layers", "embed", "batch", "window", "lane", "lanes"};
     const int least = 16 * crs_comm_size(team->comm);
     const bool slow = team->kernels->isa == CRS_ISA_BASELINE;
     c->count = slow ? 1 : CASES;

@@ -220,6 +220,7 @@ const crs_option crs_options[] = {
     {"batch", "N", "rows of the global batch, over all ranks (50)", FIXED, WHOLE(batch, 1, 1 << 24)},
     {"window", "N", "steps of truncated back-propagation (50)", FIXED, WHOLE(window, 1, 1 << 24)},
     {"lane", "N", "rows a lane, the least a rank can own (by batch and window)", FIXED, WHOLE(lane, 1, 1 << 24)},
+    {"lanes", "N", "how many lanes, at most as many ranks (by batch and window)", FIXED, WHOLE(lanes, 1, 1 << 24)},
     {"optimizer", "NAME", "adam, rmsprop, sgd or adagrad (adam)", FIXED,
      CHOICE(optimizer, optimizer_name, CRS_OPTIMIZERS)},
     {"momentum", "F", "of sgd (0)", FIXED, SHARE(momentum)},
@@ -382,6 +383,15 @@ crs_status crs_settings_check(const crs_settings *s, crs_error *error) {
                         "--lane=%" PRId64 " is more than the rows of --batch=%" PRId64 "; at most --lane=%" PRId64
                         " would do",
                         c->lane, c->batch, c->batch);
+    if (given(s, "lane") && given(s, "lanes"))
+        return crs_fail(error, CRS_CONFIG,
+                        "--lane=%" PRId64 " and --lanes=%" PRId64 " both say how rows are grouped: give one", c->lane,
+                        c->lanes);
+    if (given(s, "lanes") && c->lanes > c->batch)
+        return crs_fail(error, CRS_CONFIG,
+                        "--lanes=%" PRId64 " is more than the rows of --batch=%" PRId64 "; at most --lanes=%" PRId64
+                        " would do",
+                        c->lanes, c->batch, c->batch);
     if (needs(s, "momentum", c->optimizer == CRS_SGD, "--optimizer=sgd", error) ||
         needs(s, "beta1", c->optimizer == CRS_ADAM, "--optimizer=adam", error) ||
         needs(s, "beta2", moments, "--optimizer=adam or rmsprop", error) ||
@@ -399,7 +409,9 @@ crs_status crs_settings_resume(crs_settings *settings, const crs_config *recorde
                                crs_error *error) {
     crs_config resolved = *recorded_config;
     const crs_config *recorded = &resolved;
-    resolve(&resolved); /* a default that was not written down is as good as one that was */
+    resolve(&resolved);                          /* a default that was not written down is as good as one that was */
+    if (resolved.lanes < 1 && resolved.lane > 0) /* once these followed from the rows of a lane alone */
+        resolved.lanes = (resolved.batch + resolved.lane - 1) / resolved.lane;
     const bool ends = given(settings, "epochs") || given(settings, "steps");
     for (int i = 0; i < crs_options_count; i++) {
         const crs_option *o = &crs_options[i];

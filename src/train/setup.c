@@ -119,7 +119,8 @@ static crs_status plan_ranks(crs_training *t, crs_error *error) {
     t->isa = (crs_isa)crs_comm_min(t->comm, t->isa);
     t->kernels = crs_kernels_of(t->isa);
     t->threads = crs_comm_threads(t->comm, (int)t->config->threads);
-    t->settings->config.lane = t->plan.lanes.lane_rows; /* to be recorded: it shapes the sums */
+    t->settings->config.lane = t->plan.lanes.lane_rows; /* to be recorded: they shape the sums */
+    t->settings->config.lanes = t->plan.lanes.lanes;
     return CRS_OK;
 }
 
