@@ -73,8 +73,7 @@ static void fixture_open(fixture *f, crs_cell cell, int pass_rows, crs_reduce re
     pack();
     f->comm = crs_comm_open(NULL, NULL);
     must(crs_dataset_open(&f->dataset, data_path(), &error), &error);
-    const crs_shape shape = {
-        .cell = cell, .vocabulary = (int)f->dataset.vocabulary.count, .embed = 5, .hidden = 18, .layers = 2};
+    const crs_spec shape = crs_spec_text(cell, (int)f->dataset.vocabulary.count, 5, 18, 2);
     const crs_kernels *kernels = crs_kernels_of(crs_isa_best());
     const crs_optimizer_settings adam = {
         .optimizer = CRS_ADAM, .momentum = -1, .beta1 = -1, .beta2 = -1, .epsilon = -1};
@@ -310,7 +309,8 @@ static double plain_loss(fixture *f, crs_split split, int64_t *targets) {
     crs_error error = {0};
     must(crs_dataset_read(&f->dataset, split, 0, steps + 1, tokens, &error), &error);
     must(crs_workspace_create(&workspace, f->model, 1, steps, CRS_FORWARD, &error), &error);
-    const crs_batch batch = {.steps = steps, .rows = 1, .inputs = tokens, .targets = tokens + 1, .state = state};
+    const crs_batch batch = {
+        .steps = steps, .rows = 1, .input.tokens = tokens, .target.tokens = tokens + 1, .state = state};
     crs_model_evaluate(f->model, workspace, &batch, trailer);
     crs_workspace_free(&workspace);
     free(tokens);
@@ -360,7 +360,7 @@ static void test_streams_add_up(void) {
         must(crs_dataset_read(&f.dataset, CRS_VALIDATION, row * stride, stride + 1, tokens, &error), &error);
         must(crs_workspace_create(&workspace, f.model, 1, (int)stride, CRS_FORWARD, &error), &error);
         const crs_batch batch = {
-            .steps = (int)stride, .rows = 1, .inputs = tokens, .targets = tokens + 1, .state = state};
+            .steps = (int)stride, .rows = 1, .input.tokens = tokens, .target.tokens = tokens + 1, .state = state};
         crs_model_evaluate(f.model, workspace, &batch, trailer);
         crs_workspace_free(&workspace);
         sum += (double)trailer[CRS_SUM_LOSS] * CRS_SUM_STEP;
@@ -622,7 +622,7 @@ static void test_memory_is_estimated(void) {
     crs_error error = {0};
     crs_model *model;
     crs_workspace *workspace;
-    const crs_shape shape = {.cell = CRS_LSTM, .vocabulary = 65, .embed = 64, .hidden = 64, .layers = 2};
+    const crs_spec shape = crs_spec_text(CRS_LSTM, 65, 64, 64, 2);
     crs_settings_default(&settings);
     settings.config.hidden = 64;
     const int64_t blocks = crs_memory_blocks();
@@ -636,8 +636,8 @@ static void test_memory_is_estimated(void) {
     double counted = 0;
     for (int i = 0; i < crs_model_tensors(model); i++)
         counted += (double)crs_tensor_size(crs_model_tensor(model, i));
-    CU_ASSERT_EQUAL(crs_plan_parameters(&settings.config, 65), counted);
-    const double estimate = crs_plan_memory(&settings.config, 65, 50, 50);
+    CU_ASSERT_EQUAL(crs_spec_parameters(&shape), counted);
+    const double estimate = crs_plan_memory(&settings.config, &shape, 50, 50);
     CU_ASSERT(estimate > 0.7 * (double)(after - before) && estimate < 3 * (double)(after - before));
     crs_workspace_free(&workspace);
     crs_model_free(&model);

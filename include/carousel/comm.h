@@ -57,9 +57,9 @@ void crs_comm_barrier(crs_comm *comm); /* collective */
 
 /* ---- lanes: a fixed group of neighbouring rows of the global batch, the smallest thing a rank can own. Local. ---- */
 typedef struct crs_lanes {
-    int batch;     /* rows over all ranks */
-    int lane_rows; /* nominal rows a lane: ceil(batch / lanes), or --lane */
-    int lanes;     /* lane l has the rows floor(l batch / lanes) .. floor((l+1) batch / lanes) */
+    int batch;                 /* rows over all ranks */
+    int lane_rows;             /* nominal rows a lane: ceil(batch / lanes), or --lane */
+    int lanes;                 /* lane l has the rows floor(l batch / lanes) .. floor((l+1) batch / lanes) */
     int first_lane, own_lanes; /* this rank's: lanes floor(r lanes / ranks) .. floor((r+1) lanes / ranks) */
     int first_row, own_rows;
     double efficiency; /* mean rows a rank / most rows a rank */

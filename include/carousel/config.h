@@ -84,8 +84,7 @@ typedef struct crs_option {
     const struct crs_option_kind *kind;
     size_t offset; /* of its field in crs_config */
     crs_range range;
-    int choices;
-    const char *(*choice)(int number);
+    const char *const *(*names)(void); /* of an enum, by its values; ended by NULL */
 } crs_option;
 
 extern const crs_option crs_options[];

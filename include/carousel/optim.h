@@ -4,6 +4,9 @@
 
 #include "carousel/kernel.h"
 
+/* All names by their values, ended by NULL. */
+const char *const *crs_optimizer_names(void);
+const char *const *crs_schedule_names(void);
 const char *crs_optimizer_name(crs_optimizer optimizer); /* "adam", ... */
 
 typedef enum crs_schedule { CRS_CONSTANT, CRS_STEP, CRS_COSINE, CRS_SCHEDULES } crs_schedule;

@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include "bench/bench.h"
+#include "train/plan.h"
 
 enum { CASES = 3 };
 
@@ -35,13 +36,10 @@ static void choose_cases(const crs_bench_team *team, const crs_bench_request *r,
 }
 
 static crs_bench_case case_of(const crs_config *config, int64_t vocabulary) {
-    crs_bench_case c = {.config = config, .batch = (int)config->batch, .window = (int)config->window};
-    c.shape = (crs_shape){.cell = config->cell,
-                          .vocabulary = (int)vocabulary,
-                          .embed = (int)(config->embed < 0 ? config->hidden : config->embed),
-                          .hidden = (int)config->hidden,
-                          .layers = (int)config->layers};
-    return c;
+    return (crs_bench_case){.config = config,
+                            .shape = crs_plan_spec(config, vocabulary),
+                            .batch = (int)config->batch,
+                            .window = (int)config->window};
 }
 
 /* Steps first: they know whether the sizes can be had. */

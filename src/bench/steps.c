@@ -52,7 +52,7 @@ static bool write_text(const char *path, int64_t count, int vocabulary) {
 /* A data set of this rank's own, gone from the folder as soon as it is open. */
 static crs_status make_data(bench *b, crs_error *error) {
     const char *folder = getenv("TMPDIR");
-    const int64_t tokens = (int64_t)b->of->batch * b->of->window * WINDOWS + 1, v = b->of->shape.vocabulary;
+    const int64_t tokens = (int64_t)b->of->batch * b->of->window * WINDOWS + 1, v = b->of->shape.outputs;
     folder = folder && *folder ? folder : "/tmp";
     char *text = crs_format_text("%s/carousel-bench-%ld-%d.txt", folder, (long)getpid(), crs_rank());
     char *data = crs_format_text("%s/carousel-bench-%ld-%d.h5", folder, (long)getpid(), crs_rank());
@@ -210,8 +210,8 @@ crs_status crs_bench_steps(const crs_bench_team *team, const crs_bench_case *c, 
                            crs_error *error) {
     bench b = {.team = team, .of = c};
     const double memory = crs_comm_memory(team->comm);
-    crs_plan_ranks(&b.plan, c->config, c->shape.vocabulary, crs_comm_rank(team->comm), crs_comm_size(team->comm),
-                   memory, error);
+    crs_plan_ranks(&b.plan, c->config, c->shape.outputs, crs_comm_rank(team->comm), crs_comm_size(team->comm), memory,
+                   error);
     if (error->status == CRS_OK)
         create(&b, error);
     if (crs_comm_agree(team->comm, error) == CRS_OK)

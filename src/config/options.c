@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "carousel/config.h"
-#include "carousel/nn.h"
+#include "carousel/spec.h"
 
 /* ---- kinds of values: how each is typed, and written down so that it reads back to the same ---- */
 
@@ -66,12 +66,8 @@ static void real_text(const crs_option *o, const void *field, char *out, size_t 
 
 /* An enum has the size of an int. */
 static crs_status set_choice(const crs_option *o, const crs_typed *typed, void *field, crs_error *error) {
-    const char *names[8] = {NULL};
     int choice;
-    CRS_ASSERT(o->choices < (int)(sizeof names / sizeof *names));
-    for (int i = 0; i < o->choices; i++)
-        names[i] = o->choice(i);
-    if (crs_typed_choice(typed, names, &choice, error) == CRS_OK)
+    if (crs_typed_choice(typed, o->names(), &choice, error) == CRS_OK)
         memcpy(field, &choice, sizeof choice);
     return error->status;
 }
@@ -79,7 +75,7 @@ static crs_status set_choice(const crs_option *o, const crs_typed *typed, void *
 static void choice_text(const crs_option *o, const void *field, char *out, size_t size) {
     int choice;
     memcpy(&choice, field, sizeof choice);
-    snprintf(out, size, "%s", o->choice(choice));
+    snprintf(out, size, "%s", o->names()[choice]);
 }
 
 /* A time above zero that seconds_text can write down in full. */
@@ -185,17 +181,9 @@ static const kind whole_kind = {sizeof(int64_t), set_whole, whole_text, whole_un
 
 /* ---- the table ---- */
 
-static const char *cell_name(int cell) {
-    return crs_cell_name((crs_cell)cell);
-}
-static const char *optimizer_name(int optimizer) {
-    return crs_optimizer_name((crs_optimizer)optimizer);
-}
-static const char *schedule_name(int schedule) {
-    return crs_schedule_name((crs_schedule)schedule);
-}
-static const char *reduce_name(int reduce) {
-    return reduce == CRS_REDUCE_FLOAT ? "float" : "int64";
+static const char *const *reduce_names(void) {
+    static const char *const names[] = {"int64", "float", NULL};
+    return names;
 }
 
 #define FIXED CRS_OPTION_FIXED
@@ -207,11 +195,11 @@ static const char *reduce_name(int reduce) {
 #define REAL(field, least, most) FIELD(field, real), .range = {.low = least, .high = most}
 #define ABOVE_0(field, most) FIELD(field, real), .range = {.high = most, .above_low = true}
 #define SHARE(field) FIELD(field, real), .range = {.high = 1, .below_high = true}
-#define CHOICE(field, name, count) FIELD(field, choice), .choice = name, .choices = count
+#define CHOICE(field, its_names) FIELD(field, choice), .names = its_names
 static const double many = 1e15;
 
 const crs_option crs_options[] = {
-    {"cell", "CELL", "lstm, peephole, gru or rnn (lstm)", FIXED, CHOICE(cell, cell_name, CRS_CELLS)},
+    {"cell", "CELL", "lstm, peephole, gru or rnn (lstm)", FIXED, CHOICE(cell, crs_cell_names)},
     {"hidden", "N", "units of a layer (128)", FIXED, WHOLE(hidden, 1, 1 << 20)},
     {"layers", "N", "layers (2)", FIXED, WHOLE(layers, 1, 4096)},
     {"embed", "N", "width of the embedding (as hidden); 0: one-hot input", FIXED, WHOLE(embed, 0, 1 << 20)},
@@ -221,14 +209,13 @@ const crs_option crs_options[] = {
     {"window", "N", "steps of truncated back-propagation (50)", FIXED, WHOLE(window, 1, 1 << 24)},
     {"lane", "N", "rows a lane, the least a rank can own (by batch and window)", FIXED, WHOLE(lane, 1, 1 << 24)},
     {"lanes", "N", "how many lanes, at most as many ranks (by batch and window)", FIXED, WHOLE(lanes, 1, 1 << 24)},
-    {"optimizer", "NAME", "adam, rmsprop, sgd or adagrad (adam)", FIXED,
-     CHOICE(optimizer, optimizer_name, CRS_OPTIMIZERS)},
+    {"optimizer", "NAME", "adam, rmsprop, sgd or adagrad (adam)", FIXED, CHOICE(optimizer, crs_optimizer_names)},
     {"momentum", "F", "of sgd (0)", FIXED, SHARE(momentum)},
     {"beta1", "F", "decay of adam's first moment (0.9)", FIXED, SHARE(beta1)},
     {"beta2", "F", "decay of the second moment (adam 0.999, rmsprop 0.99)", FIXED, SHARE(beta2)},
     {"epsilon", "F", "added to the root of the second moment (1e-8, adagrad 1e-10)", FIXED, ABOVE_0(epsilon, 1)},
     {"rate", "F", "learning rate, the highest of the schedule (0.002)", FIXED, ABOVE_0(rate, 1e30)},
-    {"schedule", "NAME", "constant, step or cosine (constant)", FIXED, CHOICE(schedule, schedule_name, CRS_SCHEDULES)},
+    {"schedule", "NAME", "constant, step or cosine (constant)", FIXED, CHOICE(schedule, crs_schedule_names)},
     {"warmup", "N", "steps over which the rate grows to its height (0)", FIXED, WHOLE(warmup, 0, many)},
     {"decay-every", "EPOCHS", "schedule step: epochs between decays (1)", FIXED, ABOVE_0(decay_every, many)},
     {"decay-factor", "F", "schedule step: factor of a decay (0.5)", FIXED, ABOVE_0(decay_factor, 1e3)},
@@ -236,7 +223,7 @@ const crs_option crs_options[] = {
     {"weight-decay", "F", "decoupled weight decay (0)", FIXED, REAL(weight_decay, 0, 1e3)},
     {"seed", "N", "of weights and dropout masks (1)", FIXED, FIELD(seed, seed)},
     {"reduce", "TYPE", "sums over ranks: int64, the same bits at any number of ranks, or float, half the bytes (int64)",
-     FIXED, CHOICE(reduce, reduce_name, 2)},
+     FIXED, CHOICE(reduce, reduce_names)},
     {"epochs", "N", "passes over the data (50)", FREE, WHOLE(epochs, 1, many)},
     {"steps", "N", "the same end in steps", FREE, WHOLE(steps, 1, many)},
     {"threads", "N", "threads of a rank (the cores it may run on, shared with the ranks that may too)", LOCAL,

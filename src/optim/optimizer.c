@@ -8,12 +8,16 @@
 /* A thread gets at least this many floats: starting it costs more than updating fewer. A multiple of CRS_BLOCK. */
 enum { THREAD_FLOATS = 8192 };
 
-static const char *const optimizer_names[CRS_OPTIMIZERS] = {
+static const char *const optimizer_names[CRS_OPTIMIZERS + 1] = {
     [CRS_ADAM] = "adam",
     [CRS_RMSPROP] = "rmsprop",
     [CRS_SGD] = "sgd",
     [CRS_ADAGRAD] = "adagrad",
 };
+
+const char *const *crs_optimizer_names(void) {
+    return optimizer_names;
+}
 
 const char *crs_optimizer_name(crs_optimizer optimizer) {
     CRS_ASSERT((unsigned)optimizer < CRS_OPTIMIZERS);
