@@ -95,13 +95,9 @@ static void test_threads(void) {
     }
     CU_ASSERT_EQUAL(crs_comm_threads(comm, 0), threads);
     /* What was asked for counts; --threads most. */
-    static const char *const asked[] = {"7", "7,3", " 7", "0", "-7", "", "many", "99999999999"};
-    const int wanted[] = {7, 7, 7, threads, threads, threads, threads, CRS_THREADS_MOST};
-    for (int i = 0; i < 8; i++) {
-        setenv("OMP_NUM_THREADS", asked[i], 1);
-        CU_ASSERT_EQUAL(crs_comm_threads(comm, 0), wanted[i]);
-        CU_ASSERT_EQUAL(crs_comm_threads(comm, 5), 5);
-    }
+    setenv("OMP_NUM_THREADS", "7,3", 1);
+    CU_ASSERT_EQUAL(crs_comm_threads(comm, 0), 7);
+    CU_ASSERT_EQUAL(crs_comm_threads(comm, 5), 5);
     unsetenv("OMP_NUM_THREADS");
     if (kept)
         setenv("OMP_NUM_THREADS", kept, 1);
@@ -110,6 +106,34 @@ static void test_threads(void) {
     CU_ASSERT(memory > 1e6 && memory < 1e15 &&
               memory * size <= (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE));
     crs_comm_close(&comm);
+}
+
+static void test_threads_choose(void) {
+    static const struct {
+        int cores;
+        double share;
+        const char *variable;
+        int threads;
+    } cases[] = {
+        {8, INFINITY, NULL, 8},
+        {8, 8, NULL, 8},
+        {8, 2.9, NULL, 2},
+        {8, 0.25, NULL, 1},
+        {1, 64, NULL, 1},
+        {8, 2.5, "7", 7},
+        {8, 2.5, "7,3", 7},
+        {8, 20, " 7", 7},
+        {8, 2.5, "0", 2},
+        {8, 20, "-7", 8},
+        {8, 2.5, "", 2},
+        {8, 20, "many", 8},
+        {8, 2.5, "99999999999", CRS_THREADS_MOST},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *from = NULL;
+        CU_ASSERT_EQUAL(crs_threads_choose(cases[i].cores, cases[i].share, cases[i].variable, &from), cases[i].threads);
+        CU_ASSERT_PTR_NOT_NULL(from);
+    }
 }
 
 /* ---- control groups ---- */
@@ -550,13 +574,12 @@ static void test_lanes_large(void) {
 }
 
 int main(int argc, char **argv) {
-    static const harness_test ranks[] = {HARNESS_TEST(test_open),          HARNESS_TEST(test_launched),
-                                         HARNESS_TEST(test_threads),       HARNESS_TEST(test_limits),
-                                         HARNESS_TEST(test_first_binding), HARNESS_TEST(test_agree),
-                                         HARNESS_TEST(test_agree_long),    HARNESS_TEST(test_sum),
-                                         HARNESS_TEST(test_sum_exact),     HARNESS_TEST(test_sum_float),
-                                         HARNESS_TEST(test_extremes),      HARNESS_TEST(test_broadcast),
-                                         HARNESS_TEST(test_rows),          HARNESS_END};
+    static const harness_test ranks[] = {
+        HARNESS_TEST(test_open),      HARNESS_TEST(test_launched),       HARNESS_TEST(test_threads),
+        HARNESS_TEST(test_limits),    HARNESS_TEST(test_threads_choose), HARNESS_TEST(test_first_binding),
+        HARNESS_TEST(test_agree),     HARNESS_TEST(test_agree_long),     HARNESS_TEST(test_sum),
+        HARNESS_TEST(test_sum_exact), HARNESS_TEST(test_sum_float),      HARNESS_TEST(test_extremes),
+        HARNESS_TEST(test_broadcast), HARNESS_TEST(test_rows),           HARNESS_END};
     static const harness_test lanes[] = {HARNESS_TEST(test_lanes), HARNESS_TEST(test_lane_default),
                                          HARNESS_TEST(test_lanes_recorded), HARNESS_TEST(test_lanes_large),
                                          HARNESS_END};

@@ -59,21 +59,23 @@ static crs_limits own_limits(void) {
     return crs_limits_read("/sys/fs/cgroup", "/proc/self/cgroup");
 }
 
-int crs_comm_threads(crs_comm *comm, int wanted) {
-    const int cores = cores_of_rank(comm); /* collective, so whatever is wanted */
-    const char *variable = getenv("OMP_NUM_THREADS");
+int crs_threads_choose(int cores, double share, const char *variable, const char **from) {
     const long asked = variable ? strtol(variable, NULL, 10) : 0; /* the first of a list */
+    *from = "OMP_NUM_THREADS";
+    if (asked > 0)
+        return asked < CRS_THREADS_MOST ? (int)asked : CRS_THREADS_MOST;
+    *from = "the cores it may run on";
+    if (share >= cores)
+        return cores;
+    *from = "its share of the processor time that its control group may take";
+    return share > 1 ? (int)share : 1;
+}
+
+int crs_comm_threads(crs_comm *comm, int wanted) {
+    const char *from;
+    const int cores = cores_of_rank(comm); /* collective, so whatever is wanted */
     const double share = own_limits().cores / comm->node_size;
-    const char *from = "the cores it may run on";
-    int threads = cores;
-    if (share < cores) {
-        threads = share > 1 ? (int)share : 1;
-        from = "its share of the processor time that its control group may take";
-    }
-    if (asked > 0) {
-        threads = asked < CRS_THREADS_MOST ? (int)asked : CRS_THREADS_MOST;
-        from = "OMP_NUM_THREADS";
-    }
+    const int threads = crs_threads_choose(cores, share, getenv("OMP_NUM_THREADS"), &from);
     if (wanted > 0)
         return wanted;
     crs_debug("threads of a rank: %d, by %s", threads, from);
