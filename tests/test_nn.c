@@ -625,6 +625,59 @@ static void test_no_allocation(void) {
     for_each_shape(check_no_allocation);
 }
 
+/* ---- what a pass tells on its way back ---- */
+
+typedef struct listener {
+    const int64_t *sums;
+    int64_t *seen; /* what was said to be complete, as it stood then */
+    size_t complete;
+    int told, early, progress; /* early: how often some, but not all, was complete */
+    size_t all;
+} listener;
+
+static void on_ready(void *context, size_t complete) {
+    listener *l = context;
+    CU_ASSERT(complete >= l->complete && complete <= l->all);
+    memcpy(l->seen + l->complete, l->sums + l->complete, (complete - l->complete) * sizeof *l->seen);
+    l->complete = complete;
+    l->told++;
+    l->early += complete > 0 && complete < l->all;
+}
+
+static void on_progress(void *context) {
+    ((listener *)context)->progress++;
+}
+
+/* Sums are complete in the order in which they stand, part by part, long before the pass ends. */
+static void check_watch(const crs_spec *shape) {
+    nn_case c;
+    case_create(&c, shape, 26, 5, 2, 0.2f, 19);
+    for (int threads = 1; threads <= 3; threads++) {
+        crs_model *model = case_model(&c, best(), threads);
+        crs_workspace *workspace = case_workspace(&c, model);
+        int64_t *sums = sums_of(model), *seen = sums_of(model);
+        float *state = case_state(&c);
+        const crs_batch batch = case_batch(&c, state);
+        listener l = {.sums = sums, .seen = seen, .all = crs_model_sums(model) - CRS_SUM_TRAILER};
+        const crs_watch watch = {on_ready, on_progress, &l};
+        crs_model_train(model, workspace, &batch, sums, &watch);
+        CU_ASSERT_EQUAL(l.complete, l.all);
+        CU_ASSERT_EQUAL(memcmp(seen, sums, l.all * sizeof *sums), 0);
+        CU_ASSERT(l.told >= shape->layers + 1 && l.early >= shape->layers);
+        CU_ASSERT_EQUAL(l.progress, shape->layers * c.steps);
+        crs_free(&sums);
+        crs_free(&seen);
+        crs_free(&state);
+        crs_workspace_free(&workspace);
+        crs_model_free(&model);
+    }
+    case_free(&c);
+}
+
+static void test_watch(void) {
+    for_each_shape(check_watch);
+}
+
 typedef struct warm {
     nn_case c;
     crs_model *model;
@@ -690,13 +743,25 @@ static void test_quiet(void) {
 }
 
 int main(int argc, char **argv) {
-    static const harness_test tests[] = {
-        HARNESS_TEST(test_cells),         HARNESS_TEST(test_refused_shapes), HARNESS_TEST(test_out_of_memory),
-        HARNESS_TEST(test_round_trip),    HARNESS_TEST(test_padding),        HARNESS_TEST(test_initial),
-        HARNESS_TEST(test_initial_same),  HARNESS_TEST(test_norm),           HARNESS_TEST(test_refused_range),
-        HARNESS_TEST(test_refused_loss),  HARNESS_TEST(test_refused_nan),    HARNESS_TEST(test_refused_forgotten),
-        HARNESS_TEST(test_contributions), HARNESS_TEST(test_evaluate),       HARNESS_TEST(test_step),
-        HARNESS_TEST(test_no_allocation), HARNESS_TEST(test_quiet),          HARNESS_END};
+    static const harness_test tests[] = {HARNESS_TEST(test_cells),
+                                         HARNESS_TEST(test_refused_shapes),
+                                         HARNESS_TEST(test_out_of_memory),
+                                         HARNESS_TEST(test_round_trip),
+                                         HARNESS_TEST(test_padding),
+                                         HARNESS_TEST(test_initial),
+                                         HARNESS_TEST(test_initial_same),
+                                         HARNESS_TEST(test_norm),
+                                         HARNESS_TEST(test_refused_range),
+                                         HARNESS_TEST(test_refused_loss),
+                                         HARNESS_TEST(test_refused_nan),
+                                         HARNESS_TEST(test_refused_forgotten),
+                                         HARNESS_TEST(test_contributions),
+                                         HARNESS_TEST(test_evaluate),
+                                         HARNESS_TEST(test_step),
+                                         HARNESS_TEST(test_no_allocation),
+                                         HARNESS_TEST(test_watch),
+                                         HARNESS_TEST(test_quiet),
+                                         HARNESS_END};
     harness_add("nn", tests);
     return harness_run(argc, argv);
 }

@@ -3,10 +3,11 @@
 #ifndef CAROUSEL_BATCH_H
 #define CAROUSEL_BATCH_H
 
+#include <stddef.h>
 #include <stdint.h>
 
-/* One number or vector a (time, row) pair, time by time: pair n = t * rows + row. Another kind of input or target is
- * another pointer here. */
+/* One number or vector a (time, row) pair, time by time (crs_pair). Another kind of input or target is another pointer
+ * here. */
 typedef struct crs_series {
     const uint32_t
         *tokens; /* [steps][rows], each below the model's input_size or outputs (checked by whoever fills it) */
@@ -24,5 +25,11 @@ typedef struct crs_batch {
     float dropout; /* between layers and before the output; 0 for none */
     uint64_t seed, step; /* key the dropout masks */
 } crs_batch;
+
+/* Where the pair (time, row) stands among those of a batch. The one place that knows that every row runs to the end:
+ * rows of unlike lengths, by falling length, would ask a list of the pairs before each time. */
+static inline ptrdiff_t crs_pair(const crs_batch *batch, int time, int row) {
+    return (ptrdiff_t)time * batch->rows + row;
+}
 
 #endif

@@ -28,7 +28,7 @@ static void step(const crs_pass *pass, const crs_layer *layer, int group, int t,
     const crs_gates *g = &layer->gates;
     const crs_room *room = crs_room_of(pass->workspace, &layer->part);
     const ptrdiff_t hidden = g->padded, unit = crs_unit_first(g, group), one = pass->batch->rows * hidden;
-    const ptrdiff_t n = (ptrdiff_t)t * pass->batch->rows + first_row, at = n * hidden + unit;
+    const ptrdiff_t n = crs_pair(pass->batch, t, first_row), at = n * hidden + unit;
     crs_cell_step s = {.rows = rows, .blocks = crs_units(g, group) / CRS_BLOCK, .row = hidden};
     s.gates = room->gates + crs_gates_offset(g, pass->n, group, n);
     s.gates_row = g->row;
@@ -57,7 +57,7 @@ static void backward_inputs(const crs_pass *pass, const crs_worker *worker, cons
         if (worker->all_rows)
             transposed_product(pass, layer, false, group, 0, pass->n, dx, zeros, 0);
         for (int t = 0; t < pass->batch->steps && !worker->all_rows; t++) {
-            const ptrdiff_t n = (ptrdiff_t)t * pass->batch->rows + worker->first_row;
+            const ptrdiff_t n = crs_pair(pass->batch, t, worker->first_row);
             transposed_product(pass, layer, false, group, n, rows, dx + n * g->padded, zeros, 0);
         }
     }
@@ -68,7 +68,7 @@ static void backward_inputs(const crs_pass *pass, const crs_worker *worker, cons
 static void backward_time(const crs_pass *pass, const crs_worker *worker, const crs_layer *layer, int t, float *dx) {
     const crs_gates *g = &layer->gates;
     const int rows = worker->end_row - worker->first_row, member = worker->member, size = worker->team_size;
-    const ptrdiff_t n = (ptrdiff_t)t * pass->batch->rows + worker->first_row;
+    const ptrdiff_t n = crs_pair(pass->batch, t, worker->first_row);
     float *dy = crs_room_of(pass->workspace, &layer->part)->dy;
     for (int group = crs_share(g->groups, member, size); group < crs_share(g->groups, member + 1, size); group++)
         step(pass, layer, group, t, worker->first_row, rows);

@@ -34,7 +34,7 @@ void crs_dropout_forward(const crs_pass *pass, const crs_worker *worker, const c
     const float scale = 1.0f / (1.0f - b->dropout);
     for (int t = worker->member; t < b->steps; t += worker->team_size)
         for (int r = worker->first_row; r < worker->end_row; r++) {
-            const ptrdiff_t n = (ptrdiff_t)t * b->rows + r;
+            const ptrdiff_t n = crs_pair(b, t, r);
             const float *h = room->h + (n + b->rows) * hidden;
             for (int block = 0; block < blocks; block++) {
                 const uint16_t kept = draw_block(b, (uint64_t)b->row_id[r], (uint64_t)layer->layer << 32 | (unsigned)t,
@@ -53,7 +53,7 @@ void crs_dropout_backward(const crs_pass *pass, const crs_worker *worker, const 
     const float scale = 1.0f / (1.0f - b->dropout);
     for (int t = worker->member; t < b->steps; t += worker->team_size)
         for (int r = worker->first_row; r < worker->end_row; r++) {
-            const ptrdiff_t n = (ptrdiff_t)t * b->rows + r;
+            const ptrdiff_t n = crs_pair(b, t, r);
             for (int block = 0; block < blocks; block++) {
                 float *x = room->dy + n * hidden + block * CRS_BLOCK;
                 apply(x, x, room->kept[n * blocks + block], scale);

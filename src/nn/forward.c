@@ -76,7 +76,7 @@ static void recurrent_product(const crs_pass *pass, const crs_layer *layer, int 
 static void step(const crs_pass *pass, const crs_layer *layer, int group, int t, int first_row, int rows) {
     const crs_gates *g = &layer->gates;
     const crs_room *room = crs_room_of(pass->workspace, &layer->part);
-    const ptrdiff_t n = (ptrdiff_t)t * pass->batch->rows + first_row;
+    const ptrdiff_t n = crs_pair(pass->batch, t, first_row);
     const ptrdiff_t before = n * g->padded + crs_unit_first(g, group),
                     after = before + (ptrdiff_t)pass->batch->rows * g->padded;
     crs_prefetch_units(g, room->h + after, rows, crs_units(g, group));
@@ -108,7 +108,7 @@ void crs_layer_forward(const crs_pass *pass, const crs_worker *worker, const crs
             if (worker->all_rows)
                 input_product(pass, layer, group, 0, pass->n);
             for (int t = 0; t < steps && !worker->all_rows; t++)
-                input_product(pass, layer, group, (ptrdiff_t)t * pass->batch->rows + worker->first_row, rows);
+                input_product(pass, layer, group, crs_pair(pass->batch, t, worker->first_row), rows);
         }
     }
     crs_worker_phase(worker, CRS_PHASE_RECURRENT);

@@ -163,7 +163,7 @@ static void add_peephole(const crs_pass *pass, const crs_piece *p, const crs_lay
     for (int gate = 0; gate < 3; gate++) {
         float total[CRS_BLOCK] __attribute__((aligned(64))) = {0};
         for (int t = p->first_time; t < p->end_time; t++) {
-            const ptrdiff_t n = (ptrdiff_t)(t + (gate == 2)) * pass->batch->rows + p->first_row;
+            const ptrdiff_t n = crs_pair(pass->batch, t + (gate == 2), p->first_row);
             kernels->dot_rows(panel + ((ptrdiff_t)block_of[gate] * p->n + (t - p->first_time) * rows) * CRS_BLOCK,
                               CRS_BLOCK, c + n * hidden + unit, hidden, rows, total);
         }

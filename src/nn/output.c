@@ -69,7 +69,7 @@ typedef struct chunk {
 static chunk chunk_of(const crs_batch *b, int first_time, int end_time, int first_row, int end_row) {
     chunk c = {first_time, end_time, first_row, end_row - first_row, 0, end_row - first_row == b->rows, 0, {0}};
     c.pairs = c.rows * (end_time - first_time);
-    c.first = (ptrdiff_t)first_time * b->rows + first_row;
+    c.first = crs_pair(b, first_time, first_row);
     return c;
 }
 
@@ -84,8 +84,7 @@ static stretch stretch_at(const chunk *c, const crs_batch *b, int at, int end) {
     if (c->whole)
         return (stretch){c->first + at, at, end - at};
     const int time = at / c->rows, row = at % c->rows, left = c->rows - row;
-    return (stretch){(ptrdiff_t)(c->first_time + time) * b->rows + c->first_row + row, at,
-                     end - at < left ? end - at : left};
+    return (stretch){crs_pair(b, c->first_time + time, c->first_row + row), at, end - at < left ? end - at : left};
 }
 
 /* Rows of what is below, as neighbours: those of the pairs at .. end - 1. */

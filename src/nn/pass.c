@@ -87,7 +87,7 @@ static void run(crs_pass *pass) {
     CRS_ASSERT(!pass->dropout || pass->workspace->uses & CRS_DROPOUT);
     if (b->rows == 0)
         return;
-    pass->n = b->steps * b->rows;
+    pass->n = (int)crs_pair(b, b->steps, 0);
     crs_parallel(m->threads, work, pass);
     crs_phase_begin(CRS_PHASE_READ);
     for (int l = 0; l < m->spec.layers; l++)

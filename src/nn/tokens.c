@@ -106,7 +106,7 @@ static void assign_slots(const crs_pass *pass) {
         int slots = 0, *slot = w->slot + p.start;
         for (int t = p.first_time; t < p.end_time; t++)
             for (int r = p.first_row; r < p.end_row; r++) {
-                const uint32_t token = pass->batch->input.tokens[(ptrdiff_t)t * pass->batch->rows + r];
+                const uint32_t token = pass->batch->input.tokens[crs_pair(pass->batch, t, r)];
                 if (w->slot_of[token] < 0) {
                     w->slot_of[token] = slots;
                     token_of[slots++] = token;
@@ -130,7 +130,7 @@ static void forward(const crs_pass *pass, const crs_worker *worker, const crs_pa
         return;
     for (int t = worker->member; t < b->steps; t += worker->team_size)
         for (int r = worker->first_row; r < worker->end_row; r++) {
-            const ptrdiff_t n = (ptrdiff_t)t * b->rows + r;
+            const ptrdiff_t n = crs_pair(b, t, r);
             memcpy(crs_room_of(pass->workspace, part)->y + n * row,
                    pass->model->parameters + x->embedding + b->input.tokens[n] * row, (size_t)row * sizeof(float));
         }
@@ -171,7 +171,7 @@ static void add_embedding(const crs_pass *pass, const crs_worker *worker, const 
     const int *slot = w->slot + p->start;
     memset(scatter, 0, (size_t)slots * (size_t)count * sizeof *scatter);
     for (int t = p->first_time; t < p->end_time; t++, slot += p->end_row - p->first_row)
-        kernels->scatter_rows(dy + ((ptrdiff_t)t * pass->batch->rows + p->first_row) * length + first, length,
+        kernels->scatter_rows(dy + crs_pair(pass->batch, t, p->first_row) * length + first, length,
                               p->end_row - p->first_row, count, slot, scatter, count);
     for (int i = 0; i < slots; i++)
         kernels->add_fixed(scatter + (ptrdiff_t)i * count, (size_t)count,
