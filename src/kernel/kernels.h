@@ -72,11 +72,6 @@ typedef struct crs_outer {
     int64_t *refused;
 } crs_outer;
 
-/* `part` of `parts` even shares of n things: where it begins. */
-static inline int crs_share(int n, int part, int parts) {
-    return (int)((int64_t)n * part / parts);
-}
-
 /* One group of hidden units (16; rnn: blocks * 16) at one time for rows. Row r of an array is at r * its row length. */
 typedef struct crs_cell_step {
     int rows, blocks;      /* blocks: rnn alone */
