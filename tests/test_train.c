@@ -819,8 +819,9 @@ static void test_metrics_tell_of_a_full_disk(void) {
     metrics = (crs_metrics){.file = fopen("/dev/full", "w"), .path = crs_copy_text("metrics.jsonl")};
     if (metrics.file) {
         const crs_metrics_line line = {.step = 1};
-        crs_metrics_write(&metrics, &line, &error);
-        CU_ASSERT_EQUAL(crs_metrics_flush(&metrics, &error), CRS_CREATE);
+        /* whichever of the two is the first to flush what stdio kept */
+        CU_ASSERT(crs_metrics_write(&metrics, &line, &error) == CRS_CREATE ||
+                  crs_metrics_flush(&metrics, &error) == CRS_CREATE);
     }
     crs_metrics_close(&metrics);
 }

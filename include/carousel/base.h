@@ -115,8 +115,8 @@ char *crs_copy_text(const char *text);
 char *crs_format_text(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Room for one more in a list of count elements of this size, all by crs_list_grow: list is the address of the pointer
- * to the first (NULL: none yet), which may move. It grows at each power of two, so that nobody has to keep how much room
- * there is. False where memory is out: the list stays as it was. */
+ * to the first (NULL: none yet), which may move. It grows at each power of two, so that nobody has to keep how much
+ * room there is. False where memory is out: the list stays as it was. */
 bool crs_list_grow(void *list, size_t count, size_t size);
 
 int64_t crs_memory_blocks(void);               /* blocks allocated and not freed; 0 at exit */

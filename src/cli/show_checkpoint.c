@@ -106,8 +106,8 @@ static void print_model(const crs_checkpoint *c) {
     else
         snprintf(words, sizeof words, "one-hot input");
     crs_show_line("model", "%s, %lld layer%s of %lld unit%s, %s, %u %ss", text_of(c, "cell"), (long long)layers,
-                  crs_plural(layers, "", "s"), (long long)hidden, crs_plural(hidden, "", "s"), words, c->vocabulary.count,
-                  unit_of(c));
+                  crs_plural(layers, "", "s"), (long long)hidden, crs_plural(hidden, "", "s"), words,
+                  c->vocabulary.count, unit_of(c));
     crs_format_count(parameters_of(c), count);
     crs_show_words(parameters_of(c), words);
     crs_show_line("parameters", *words ? "%s, %s" : "%s", count, words);
@@ -124,7 +124,8 @@ static void print_training(const crs_checkpoint *c) {
     crs_format_count(seen, tokens);
     crs_show_words(seen, words);
     crs_show_line("trained", *words ? "%s step%s, %s epoch%s, %s token%s (%s)" : "%s step%s, %s epoch%s, %s token%s",
-                  steps, crs_plural(step, "", "s"), epochs, crs_plural(epoch, "", "s"), tokens, crs_plural(seen, "", "s"), words);
+                  steps, crs_plural(step, "", "s"), epochs, crs_plural(epoch, "", "s"), tokens,
+                  crs_plural(seen, "", "s"), words);
     if (isfinite(loss))
         crs_show_line("validation", "best loss %.4f nats = %.4f bits a %s (perplexity %.3f)", loss, loss / M_LN2,
                       unit_of(c), exp(loss));

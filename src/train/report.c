@@ -144,8 +144,7 @@ void crs_report_end(const crs_training *t) {
     if (t->refused_row > 0)
         crs_warn("the last steps were refused: gradients out of range or not finite; a lower --rate or %s may help",
                  lower_clip(t, clip));
-    crs_note("files: %s/last.h5%s, step-*.h5, metrics.jsonl", t->config->output,
-             has_best(t) ? ", best.h5" : "");
+    crs_note("files: %s/last.h5%s, step-*.h5, metrics.jsonl", t->config->output, has_best(t) ? ", best.h5" : "");
     say_next(t);
 }
 
