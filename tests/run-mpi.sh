@@ -3,13 +3,14 @@
 # over all of them. Failures, crashes, hangs (TEST_TIMEOUT seconds) and missing counts are failures; 77 says that all
 # was skipped.
 # ONE_RANK names programs whose ranks would all do the same, TWO_RANKS those that share one list of cases out over their
-# ranks: each is run once, at 1 and at 2 ranks.
+# ranks: each is run once, at 1 and at 2 ranks; FEW_RANKS those that are run at 1 and 2 ranks alone.
 #
 #   tests/run-mpi.sh PROGRAM [ARGUMENT]...
 . "$(dirname "$0")/lib.sh"
 
 numbers=${TEST_RANKS:-1 2 3 4}
 case " ${ONE_RANK:-} " in *" ${1##*/} "*) numbers=1 ;; esac
+case " ${FEW_RANKS:-} " in *" ${1##*/} "*) numbers=${TEST_RANKS:-1 2} ;; esac
 case " ${TWO_RANKS:-} " in *" ${1##*/} "*) numbers=2 ;; esac
 for n in $numbers; do
     echo "== $* at $n ranks"

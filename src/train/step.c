@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "train/step.h"
 
@@ -100,6 +101,8 @@ static const uint32_t *columns_of(const crs_engine *e, const crs_pass_plan *pass
 /* Adds what this rank's rows have to say to the sums. */
 static crs_status contribute(crs_engine *e, int64_t step, crs_error *error) {
     const crs_engine_setup *s = &e->setup;
+    if (crs_fault("slow-step"))
+        usleep(700000);
     const int64_t offset = step % s->windows * s->window;
     if (crs_reader_window(e->reader, offset, s->window, e->inputs, e->targets, error) != CRS_OK)
         return error->status;

@@ -1,22 +1,38 @@
 /* Files in memory, and what any parser owes its caller. */
-#define _GNU_SOURCE
 #include "config.h"
 
 #include "fuzz.h"
 
+#include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
-const char *fuzz_file(const uint8_t *data, size_t size) {
-    static char path[64];
-    static int file = -1;
+static char path[4096];
+
+static void remove_file(void) {
+    unlink(path);
+}
+
+/* A name that stays: HDF5 asks where a link leads, so that one of /proc to a file without a name won't do. */
+static int create_file(void) {
+    const char *base = getenv("TMPDIR");
+    snprintf(path, sizeof path, "/dev/shm/carousel-fuzz-XXXXXX");
+    int file = mkostemp(path, O_CLOEXEC);
     if (file < 0) {
-        file = memfd_create("fuzz", MFD_CLOEXEC);
-        CRS_ASSERT(file >= 0);
-        snprintf(path, sizeof path, "/proc/self/fd/%d", file);
+        snprintf(path, sizeof path, "%s/carousel-fuzz-XXXXXX", base && *base ? base : "/tmp");
+        file = mkostemp(path, O_CLOEXEC);
     }
+    CRS_ASSERT(file >= 0);
+    atexit(remove_file);
+    return file;
+}
+
+const char *fuzz_file(const uint8_t *data, size_t size) {
+    static int file = -1;
+    if (file < 0)
+        file = create_file();
     CRS_ASSERT(ftruncate(file, (off_t)size) == 0);
     CRS_ASSERT(pwrite(file, data, size, 0) == (ssize_t)size);
     return path;

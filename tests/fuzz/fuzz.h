@@ -12,7 +12,7 @@
 /* One input; returns 0. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* The input as a file in memory, the same path each time (one of /proc). */
+/* The input as a file in memory, the same path each time. */
 const char *fuzz_file(const uint8_t *data, size_t size);
 
 /* What a parser leaves behind: an error of one line exactly where it failed, and (blocks: those before it began) no
