@@ -42,10 +42,10 @@ static void draw_parameters(nn_case *c) {
 }
 
 static uint32_t draw_token(const nn_case *c, uint64_t stream, uint64_t index) {
-    return (uint32_t)((case_draw(c->seed, stream, index) + 1) / 2 * c->shape.vocabulary);
+    return (uint32_t)((case_draw(c->seed, stream, index) + 1) / 2 * c->shape.input_size);
 }
 
-void case_create(nn_case *c, const crs_shape *shape, int rows, int steps, int lane_rows, float dropout, uint64_t seed) {
+void case_create(nn_case *c, const crs_spec *shape, int rows, int steps, int lane_rows, float dropout, uint64_t seed) {
     memset(c, 0, sizeof *c);
     c->shape = *shape;
     c->rows = rows;
@@ -69,6 +69,9 @@ void case_create(nn_case *c, const crs_shape *shape, int rows, int steps, int la
     c->lane_starts = need((size_t)c->lanes + 1, sizeof *c->lane_starts);
     for (int l = 0; l <= c->lanes; l++)
         c->lane_starts[l] = l * rows / c->lanes;
+    c->row_id = need((size_t)rows, sizeof *c->row_id);
+    for (int r = 0; r < rows; r++)
+        c->row_id[r] = r;
 }
 
 void case_free(nn_case *c) {
@@ -77,6 +80,7 @@ void case_free(nn_case *c) {
     free(c->targets);
     free(c->state);
     free(c->lane_starts);
+    free(c->row_id);
     memset(c, 0, sizeof *c);
 }
 
@@ -112,8 +116,8 @@ crs_workspace *case_workspace(const nn_case *c, const crs_model *model) {
 crs_batch case_batch(const nn_case *c, float *state) {
     return (crs_batch){.steps = c->steps,
                        .rows = c->rows,
-                       .inputs = c->inputs,
-                       .targets = c->targets,
+                       .input.tokens = c->inputs,
+                       .target.tokens = c->targets,
                        .state = state,
                        .lanes = c->lanes,
                        .lane_starts = c->lane_starts,
@@ -121,7 +125,7 @@ crs_batch case_batch(const nn_case *c, float *state) {
                        .dropout = c->dropout,
                        .seed = c->seed,
                        .step = 3,
-                       .first_row = 0};
+                       .row_id = c->row_id};
 }
 
 size_t case_state_size(const nn_case *c) {
@@ -139,7 +143,7 @@ float *case_state(const nn_case *c) {
 const char *case_name(const nn_case *c) {
     static char name[160];
     snprintf(name, sizeof name, "%s V%d E%d H%d L%d, %d rows (lanes of %d), %d steps, dropout %g",
-             crs_cell_name(c->shape.cell), c->shape.vocabulary, c->shape.embed, c->shape.hidden, c->shape.layers,
+             crs_cell_name(c->shape.cell), c->shape.input_size, c->shape.embed, c->shape.hidden, c->shape.layers,
              c->rows, c->lane_rows, c->steps, (double)c->dropout);
     return name;
 }

@@ -5,7 +5,7 @@
 #include "reference.h"
 
 typedef struct nn_case {
-    crs_shape shape;
+    crs_spec shape;
     int rows, steps, lanes, lane_rows;
     float dropout;
     uint64_t seed;  /* of all that is drawn, and of the masks */
@@ -13,13 +13,14 @@ typedef struct nn_case {
     uint32_t *inputs, *targets;
     float *state;     /* at the start; left as it is by all below */
     int *lane_starts; /* [lanes + 1] */
+    int64_t *row_id;  /* [rows]: 0, 1, ... */
 } nn_case;
 
 /* A number in [-1, 1), a function of its arguments. */
 double case_draw(uint64_t seed, uint64_t stream, uint64_t index);
 
 /* Lanes of lane_rows, spread as evenly as can be. Owned by the caller: case_free. */
-void case_create(nn_case *c, const crs_shape *shape, int rows, int steps, int lane_rows, float dropout, uint64_t seed);
+void case_create(nn_case *c, const crs_spec *shape, int rows, int steps, int lane_rows, float dropout, uint64_t seed);
 void case_free(nn_case *c);
 /* A model with the case's parameters; a failed creation ends the program. */
 crs_model *case_model(const nn_case *c, const crs_kernels *kernels, int threads);

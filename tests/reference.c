@@ -65,20 +65,20 @@ static void add_layer_tensor(ref_model *model, int layer, const char *name, int 
     add_tensor(model, full, rank, rows, columns);
 }
 
-static int input_width(const crs_shape *shape, int layer) {
+static int input_width(const crs_spec *shape, int layer) {
     if (layer > 0)
         return shape->hidden;
-    return shape->embed > 0 ? shape->embed : shape->vocabulary;
+    return shape->embed > 0 ? shape->embed : shape->input_size;
 }
 
-ref_model *ref_create(const crs_shape *shape) {
+ref_model *ref_create(const crs_spec *shape) {
     ref_model *model = need(1, sizeof *model);
     model->shape = *shape;
     model->gates = shape->cell == CRS_RNN ? 1 : shape->cell == CRS_GRU ? 3 : 4;
     model->parts = shape->cell == CRS_LSTM || shape->cell == CRS_PEEPHOLE ? 2 : 1;
     model->tensor = need(3 + 5 * (size_t)shape->layers, sizeof *model->tensor);
     if (shape->embed > 0)
-        add_tensor(model, "embedding/weight", 2, shape->vocabulary, shape->embed);
+        add_tensor(model, "embedding/weight", 2, shape->input_size, shape->embed);
     int64_t wide = (int64_t)model->gates * shape->hidden;
     for (int l = 0; l < shape->layers; l++) {
         add_layer_tensor(model, l, "weight_ih", 2, wide, input_width(shape, l));
@@ -89,8 +89,8 @@ ref_model *ref_create(const crs_shape *shape) {
         if (shape->cell == CRS_PEEPHOLE)
             add_layer_tensor(model, l, "peephole", 2, 3, shape->hidden);
     }
-    add_tensor(model, "output/weight", 2, shape->vocabulary, shape->hidden);
-    add_tensor(model, "output/bias", 1, shape->vocabulary, 1);
+    add_tensor(model, "output/weight", 2, shape->input_size, shape->hidden);
+    add_tensor(model, "output/bias", 1, shape->input_size, 1);
     return model;
 }
 
@@ -161,7 +161,7 @@ static trace *trace_create(const ref_model *model, const ref_batch *batch) {
         layer->peep = find_in_layer(model, l, "peephole");
     }
     tr->top = doubles(steps, hidden);
-    tr->share = doubles(steps, (size_t)model->shape.vocabulary);
+    tr->share = doubles(steps, (size_t)model->shape.input_size);
     return tr;
 }
 
@@ -288,7 +288,7 @@ static void forward_input(trace *tr, int t) {
 static double forward_output(trace *tr, int t) {
     const ref_model *model = tr->model;
     const ref_tensor *weight = ref_find(model, "output/weight"), *bias = ref_find(model, "output/bias");
-    int vocabulary = model->shape.vocabulary;
+    int vocabulary = model->shape.input_size;
     uint32_t target = tr->batch->targets[t * tr->batch->rows + tr->row];
     double *share = tr->share + (size_t)t * (size_t)vocabulary;
     double highest = -INFINITY, sum = 0;
@@ -422,7 +422,7 @@ static void backward_layer(trace *tr, int l, int t, const double *dy, double *dx
 
 static void backward_step(trace *tr, int t) {
     const ref_model *model = tr->model;
-    int vocabulary = model->shape.vocabulary, hidden = model->shape.hidden;
+    int vocabulary = model->shape.input_size, hidden = model->shape.hidden;
     size_t at = (size_t)t * (size_t)tr->batch->rows + (size_t)tr->row;
     double *d = tr->share + (size_t)t * (size_t)vocabulary;
     d[tr->batch->targets[at]] -= 1;

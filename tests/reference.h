@@ -16,7 +16,7 @@ typedef struct ref_tensor {
 } ref_tensor;
 
 typedef struct ref_model {
-    crs_shape shape;
+    crs_spec shape;
     int gates; /* of a cell: 4, 4, 3, 1 */
     int parts; /* of the state: h, c or h */
     int tensors;
@@ -24,7 +24,7 @@ typedef struct ref_model {
 } ref_model;
 
 /* Ends the program when out of memory. Owned by the caller. */
-ref_model *ref_create(const crs_shape *shape);
+ref_model *ref_create(const crs_spec *shape);
 void ref_free(ref_model **model);
 /* The tensor of that name, or NULL. */
 ref_tensor *ref_find(const ref_model *model, const char *name);

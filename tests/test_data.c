@@ -563,7 +563,7 @@ static void test_reader_reads_little(void) {
     CU_ASSERT_EQUAL(pack(usual(out, in)), CRS_OK);
     CU_ASSERT_EQUAL_FATAL(crs_dataset_open(&dataset, out, &said), CRS_OK);
     int64_t stride = (dataset.length[CRS_TRAIN] - 1) / 13, before = crs_memory_bytes(CRS_MEMORY_DATA);
-    CU_ASSERT_EQUAL_FATAL(crs_reader_create(&reader, &dataset, CRS_TRAIN, stride, 0, 13, &said), CRS_OK);
+    CU_ASSERT_EQUAL_FATAL(crs_reader_create(&reader, &dataset, CRS_TRAIN, stride, 0, 13, 1, &said), CRS_OK);
     int64_t made = crs_memory_allocations();
     for (int epoch = 0; epoch < 2; epoch++)
         for (int64_t offset = 0; offset + 50 <= stride; offset += 50)
@@ -581,7 +581,7 @@ static void test_reader_reads_little(void) {
     CU_ASSERT(crs_reader_reads(reader) >= 13 * (stride / 1000) && crs_reader_reads(reader) <= 13 * (stride / 1000 + 2));
     crs_reader_free(&reader);
     /* However many rows, the room stays within bounds. */
-    CU_ASSERT_EQUAL_FATAL(crs_reader_create(&reader, &dataset, CRS_TRAIN, 1, 0, 100000, &said), CRS_OK);
+    CU_ASSERT_EQUAL_FATAL(crs_reader_create(&reader, &dataset, CRS_TRAIN, 1, 0, 100000, 1, &said), CRS_OK);
     CU_ASSERT(crs_memory_bytes(CRS_MEMORY_DATA) - before < 17 << 20);
     crs_reader_free(&reader);
     crs_dataset_close(&dataset);
@@ -599,7 +599,7 @@ static void test_reader_at_the_end(void) {
     memcpy(r.pack.split, (double[]){1, 0, 0}, sizeof r.pack.split);
     CU_ASSERT_EQUAL(pack(r), CRS_OK);
     CU_ASSERT_EQUAL_FATAL(crs_dataset_open(&dataset, out, &said), CRS_OK);
-    CU_ASSERT_EQUAL_FATAL(crs_reader_create(&reader, &dataset, CRS_TRAIN, 8, 0, 2, &said), CRS_OK);
+    CU_ASSERT_EQUAL_FATAL(crs_reader_create(&reader, &dataset, CRS_TRAIN, 8, 0, 2, 1, &said), CRS_OK);
     CU_ASSERT_EQUAL(crs_reader_window(reader, 1, 3, inputs, targets, &said), CRS_OK);
     CU_ASSERT(memcmp(inputs, (uint32_t[]){1, 9, 2, 10, 3, 11}, sizeof inputs) == 0);
     CU_ASSERT(memcmp(targets, (uint32_t[]){2, 10, 3, 11, 4, 12}, sizeof targets) == 0);
@@ -618,7 +618,7 @@ static void test_reader_memory_out(void) {
     for (int64_t n = 1; n <= 3; n++) {
         crs_memory_fail_at(n);
         CU_ASSERT(
-            refuses(&said, crs_reader_create(&reader, &dataset, CRS_TRAIN, 4, 0, 5, &said), CRS_INTERNAL, "memory"));
+            refuses(&said, crs_reader_create(&reader, &dataset, CRS_TRAIN, 4, 0, 5, 1, &said), CRS_INTERNAL, "memory"));
         crs_memory_fail_at(0);
         CU_ASSERT_EQUAL(crs_memory_blocks(), blocks);
     }

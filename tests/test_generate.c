@@ -160,7 +160,7 @@ static const uint32_t letters[] = {'\n', ' ', 'a', 'b', 'c', 0xe4, 0x20ac, 0x1f3
 enum { LETTERS = sizeof letters / sizeof *letters };
 
 static crs_model *model_of(crs_cell cell, int vocabulary, crs_isa isa) {
-    const crs_shape shape = {cell, vocabulary, 5, 19, 2};
+    const crs_spec shape = crs_spec_text(cell, vocabulary, 5, 19, 2);
     crs_model *model = NULL;
     crs_error error;
     if (crs_model_create(&model, &shape, crs_kernels_of(isa), 1, &error))
@@ -235,6 +235,11 @@ static void test_form(void) {
     crs_model_free(&model);
 }
 
+static void step(crs_model *model, crs_workspace *workspace, const uint32_t *token, float *state, float *logits) {
+    const crs_batch batch = {.steps = 1, .rows = 1, .input.tokens = token, .state = state};
+    crs_model_step(model, workspace, &batch, logits);
+}
+
 /* The text, token by token, of the steps of the model and the draws of the contract. */
 static void by_hand(crs_model *model, const uint32_t *prime, int primes, const crs_sampling *g, page *p) {
     crs_workspace *workspace = NULL;
@@ -245,7 +250,7 @@ static void by_hand(crs_model *model, const uint32_t *prime, int primes, const c
     *p = (page){0};
     CRS_ASSERT(state && crs_workspace_create(&workspace, model, 1, 1, CRS_FORWARD, &error) == CRS_OK);
     for (int i = 0; i < primes; i++)
-        crs_model_step(model, workspace, 1, &prime[i], state, logits);
+        step(model, workspace, &prime[i], state, logits);
     for (int64_t i = 0; i < g->length; i++) {
         uint64_t draw[4];
         char bytes[4];
@@ -253,7 +258,7 @@ static void by_hand(crs_model *model, const uint32_t *prime, int primes, const c
         const uint32_t token =
             crs_choose(logits, LETTERS, g->temperature, g->top_k, g->top_p, crs_unit_double(draw[0]), scratch);
         write_page(p, bytes, (size_t)crs_utf8_encode(letters[token], bytes), &error);
-        crs_model_step(model, workspace, 1, &token, state, logits);
+        step(model, workspace, &token, state, logits);
     }
     write_page(p, "\n", 1, &error);
     crs_workspace_free(&workspace);

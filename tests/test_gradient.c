@@ -38,7 +38,7 @@ static ref_batch reference_batch(const nn_case *c, const crs_batch *batch, const
                        .dropout = (double)batch->dropout,
                        .seed = batch->seed,
                        .step = batch->step,
-                       .first_row = batch->first_row};
+                       .first_row = batch->row_id[0]};
 }
 
 /* ---- the reference against its own differences --------------------------------------------------------*/
@@ -74,7 +74,7 @@ static double difference_error(const ref_model *ref, const ref_batch *batch, ref
     return norm > 0 ? sqrt(off / norm) : sqrt(off);
 }
 
-static void check_differences(const crs_shape *shape, int rows, int steps, float dropout, uint64_t seed) {
+static void check_differences(const crs_spec *shape, int rows, int steps, float dropout, uint64_t seed) {
     nn_case c;
     case_create(&c, shape, rows, steps, 2, dropout, seed);
     double *state = widen(c.state, case_state_size(&c));
@@ -100,8 +100,8 @@ static void differences_of_cell(crs_cell cell) {
                 /* The largest are left to one layer, the rest have them all in turn. */
                 int layers = hidden * row_counts[r] * step_counts[t] > 2000 ? 1 : 1 + turn % 3;
                 int embeds[] = {0, 5, hidden};
-                crs_shape shape = {cell, vocabularies[(turn + turn / 3) % 3], embeds[(turn + turn / 9) % 3], hidden,
-                                   layers};
+                crs_spec shape = crs_spec_text(cell, vocabularies[(turn + turn / 3) % 3], embeds[(turn + turn / 9) % 3],
+                                               hidden, layers);
                 if (my_turn())
                     check_differences(&shape, row_counts[r], step_counts[t], turn % 2 == 0 ? 0 : 0.4f,
                                       71 + (uint64_t)turn);
@@ -197,7 +197,7 @@ static void check_isa(const nn_case *c, crs_isa isa, int threads, double loss, c
     int64_t *sums = crs_alloc(n, sizeof *sums, CRS_MEMORY_GRADIENTS);
     float *state = case_state(c);
     crs_batch batch = case_batch(c, state);
-    crs_model_train(model, workspace, &batch, sums);
+    crs_model_train(model, workspace, &batch, sums, NULL);
 
     const int64_t *trailer = sums + n - CRS_SUM_TRAILER;
     double error = fabs((double)trailer[CRS_SUM_LOSS] * CRS_SUM_STEP - loss) / loss;
@@ -218,7 +218,7 @@ static void check_isa(const nn_case *c, crs_isa isa, int threads, double loss, c
 static void check_each_isa(const nn_case *c, double loss, const double *final) {
     for (int isa = 0; isa < CRS_ISA_COUNT; isa++) {
         /* The baseline takes a hundred times as long. */
-        bool small = c->shape.hidden * c->rows * c->steps <= 400 && c->shape.vocabulary <= 90;
+        bool small = c->shape.hidden * c->rows * c->steps <= 400 && c->shape.input_size <= 90;
         if (crs_isa_here((crs_isa)isa) && (isa != CRS_ISA_BASELINE || small))
             check_isa(c, (crs_isa)isa, 1 + (int)(c->seed % 2), loss, final);
     }
@@ -233,7 +233,7 @@ static bool well_conditioned(const ref_model *ref) {
     return true;
 }
 
-static void check_case(const crs_shape *shape, int rows, int steps, int lane_rows, float dropout, uint64_t seed) {
+static void check_case(const crs_spec *shape, int rows, int steps, int lane_rows, float dropout, uint64_t seed) {
     bool done = false;
     for (uint64_t draw = 0; draw < 20 && !done; draw++) {
         nn_case c;
@@ -262,7 +262,7 @@ static void gradients_of_size(crs_cell cell, int h, int r, int t) {
         int vocabulary = vocabularies[(h + 2 * r + 3 * t + e + (int)cell) % VOCABULARIES];
         int layers = 1 + (h + r + t + 2 * (e > 0)) % 3;
         float dropout = (h + r + t / 2 + e + (int)cell) % 2 == 0 ? 0 : 0.3f;
-        crs_shape shape = {cell, vocabulary, embeds[e], hidden_sizes[h], layers};
+        crs_spec shape = crs_spec_text(cell, vocabulary, embeds[e], hidden_sizes[h], layers);
         if (my_turn())
             check_case(&shape, row_counts[r], step_counts[t], 1 + turn % 4, dropout,
                        1000 * (uint64_t)cell + (uint64_t)turn);
@@ -297,7 +297,7 @@ static void test_gradient_inputs(void) {
     for (int cell = 0; cell < CRS_CELLS; cell++)
         for (int v = 0; v < VOCABULARIES; v++)
             for (int e = 0; e < 4; e++) {
-                crs_shape shape = {(crs_cell)cell, vocabularies[v], embeds[e], hidden, 1 + (v + e) % 2};
+                crs_spec shape = crs_spec_text((crs_cell)cell, vocabularies[v], embeds[e], hidden, 1 + (v + e) % 2);
                 if (my_turn())
                     check_case(&shape, 5, 4, 2, (cell + v + e) % 2 == 0 ? 0 : 0.5f, 300 + (uint64_t)(v * 4 + e));
             }
@@ -306,7 +306,7 @@ static void test_gradient_inputs(void) {
 /* Windows and lanes as large as in use: several blocks of the sums in a lane. */
 static void test_gradient_long(void) {
     for (int cell = 0; cell < CRS_CELLS; cell++) {
-        crs_shape shape = {(crs_cell)cell, 65, 20, 24, 2};
+        crs_spec shape = crs_spec_text((crs_cell)cell, 65, 20, 24, 2);
         if (my_turn())
             check_case(&shape, 8, 200, 4, 0.2f, 500);
         if (my_turn())
@@ -330,7 +330,7 @@ static float threshold_of_unit(uint64_t seed, uint64_t step, int rows, int hidde
 static void test_gradient_threshold(void) {
     const int rows = 13, hidden = 100;
     const uint64_t seed = 700;
-    crs_shape shape = {CRS_LSTM, 20, 5, hidden, 1};
+    crs_spec shape = crs_spec_text(CRS_LSTM, 20, 5, hidden, 1);
     float dropout = threshold_of_unit(seed, 3, rows, hidden);
     CU_ASSERT(dropout > 0);
     ref_batch at = {.dropout = (double)dropout, .seed = seed, .step = 3}, above = at;
@@ -347,7 +347,11 @@ static void test_gradient_threshold(void) {
 static void test_gradient_wide(void) {
     for (int cell = 0; cell < CRS_CELLS; cell++)
         for (int turn = 0; turn < 3; turn++) {
-            crs_shape shape = {(crs_cell)cell, 25, turn == 0 ? 20 : turn == 1 ? 40 : 0, 330, turn == 0 ? 2 : 1};
+            crs_spec shape = crs_spec_text((crs_cell)cell, 25,
+                                           turn == 0   ? 20
+                                           : turn == 1 ? 40
+                                                       : 0,
+                                           330, turn == 0 ? 2 : 1);
             if (my_turn())
                 check_case(&shape, turn == 2 ? 26 : 4, 3, 2, turn == 1 ? 0.2f : 0, 600);
         }

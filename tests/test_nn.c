@@ -18,7 +18,7 @@ static const crs_kernels *best(void) {
     return crs_kernels_of(crs_isa_best());
 }
 
-static crs_model *model_of(const crs_shape *shape, const crs_kernels *kernels, int threads) {
+static crs_model *model_of(const crs_spec *shape, const crs_kernels *kernels, int threads) {
     crs_model *model = NULL;
     crs_error error;
     if (crs_model_create(&model, shape, kernels, threads, &error) != CRS_OK)
@@ -51,13 +51,14 @@ static size_t tensor_size(const crs_model *model, int k) {
 }
 
 /* Every cell at odd sizes, up to groups of units and of columns that come out uneven. */
-static void for_each_shape(void (*check)(const crs_shape *shape)) {
+static void for_each_shape(void (*check)(const crs_spec *shape)) {
     static const int hidden[] = {1, 7, 33, 16, 70, 100}, vocabulary[] = {2, 300, 65, 1, 90, 5};
     for (int cell = 0; cell < CRS_CELLS; cell++)
         for (int h = 0; h < 6; h++)
             for (int e = 0; e < 3; e++) {
                 int embed[] = {0, 5, hidden[h]};
-                crs_shape shape = {(crs_cell)cell, vocabulary[(h + e) % 6], embed[e], hidden[h], 1 + (h + e) % 3};
+                crs_spec shape =
+                    crs_spec_text((crs_cell)cell, vocabulary[(h + e) % 6], embed[e], hidden[h], 1 + (h + e) % 3);
                 check(&shape);
             }
 }
@@ -72,9 +73,9 @@ static void test_cells(void) {
         CU_ASSERT_EQUAL(crs_cell_gates((crs_cell)cell), gates[cell]);
         CU_ASSERT_EQUAL(crs_cell_parts((crs_cell)cell), parts[cell]);
     }
-    crs_shape shape = {CRS_PEEPHOLE, 11, 3, 5, 2};
+    crs_spec shape = crs_spec_text(CRS_PEEPHOLE, 11, 3, 5, 2);
     crs_model *model = model_of(&shape, best(), 1);
-    CU_ASSERT_EQUAL(memcmp(crs_model_shape(model), &shape, sizeof shape), 0);
+    CU_ASSERT_EQUAL(memcmp(crs_model_spec(model), &shape, sizeof shape), 0);
     CU_ASSERT_EQUAL(crs_model_state(model), 2 * 2 * 5);
     crs_model_free(&model);
     CU_ASSERT_PTR_NULL(model);
@@ -82,7 +83,7 @@ static void test_cells(void) {
 }
 
 static void expect_refused(int vocabulary, int embed, int hidden, int layers, const char *word) {
-    crs_shape shape = {CRS_LSTM, vocabulary, embed, hidden, layers};
+    crs_spec shape = crs_spec_text(CRS_LSTM, vocabulary, embed, hidden, layers);
     crs_model *model = NULL;
     crs_error error = {0};
     CU_ASSERT_EQUAL(crs_model_create(&model, &shape, best(), 1, &error), CRS_CONFIG);
@@ -106,7 +107,7 @@ static void test_refused_shapes(void) {
 
 /* Every allocation fails in turn: a status, a message, nothing kept; without a failure it works. */
 static void test_out_of_memory(void) {
-    crs_shape shape = {CRS_PEEPHOLE, 11, 3, 5, 2};
+    crs_spec shape = crs_spec_text(CRS_PEEPHOLE, 11, 3, 5, 2);
     crs_error error = {0};
     crs_status status = CRS_INTERNAL;
     int64_t blocks = crs_memory_blocks();
@@ -159,7 +160,7 @@ static size_t fill_tensors(const crs_model *model, float *arena) {
 }
 
 /* What was put in comes out, and every element has a place of its own. */
-static void check_round_trip(const crs_shape *shape) {
+static void check_round_trip(const crs_spec *shape) {
     crs_model *model = model_of(shape, best(), 1);
     size_t n = crs_model_arena(model), filled = 0, wrong = 0;
     float *arena = floats(n);
@@ -186,7 +187,7 @@ static void test_round_trip(void) {
 }
 
 /* Padding of the parameters, the gradient and the moments is zero, and stays so through a step. */
-static void check_padding(const crs_shape *shape) {
+static void check_padding(const crs_spec *shape) {
     nn_case c;
     case_create(&c, shape, 5, 4, 2, 0, 3);
     crs_model *model = case_model(&c, best(), 1);
@@ -201,7 +202,7 @@ static void check_padding(const crs_shape *shape) {
     CU_ASSERT_EQUAL(crs_optim_create(&optim, &settings, n, &error), CRS_OK);
     for (int step = 0; step < 2; step++) {
         crs_batch batch = case_batch(&c, state);
-        crs_model_train(model, workspace, &batch, sums);
+        crs_model_train(model, workspace, &batch, sums, NULL);
         crs_model_gradient(model, sums, gradient);
         crs_optim_update(&optim, best(), crs_model_parameters(model), gradient, 1, 0.01, 1);
         crs_model_refresh(model);
@@ -214,7 +215,7 @@ static void check_padding(const crs_shape *shape) {
                      optim.moment[1][k] != 0;
     }
     CU_ASSERT_EQUAL(wrong, 0);
-    CU_ASSERT(moved > 0 || shape->vocabulary == 1);
+    CU_ASSERT(moved > 0 || shape->input_size == 1);
     crs_optim_free(&optim);
     crs_workspace_free(&workspace);
     crs_free(&sums);
@@ -232,7 +233,7 @@ static void test_padding(void) {
 /* ---- initial values, norm -----------------------------------------------------------------------------*/
 
 /* The bound that values are drawn within; 0: not drawn. */
-static double drawn_within(const crs_shape *shape, const char *name) {
+static double drawn_within(const crs_spec *shape, const char *name) {
     bool lstm = shape->cell == CRS_LSTM || shape->cell == CRS_PEEPHOLE;
     if (strcmp(name, "embedding/weight") == 0)
         return sqrt(3);
@@ -248,7 +249,7 @@ static float drawn_value(uint64_t seed, int tensor, size_t element, double bound
     return (float)((2 * crs_unit_double(out[element % 4]) - 1) * bound);
 }
 
-static void check_initial_tensor(const crs_model *model, const crs_shape *shape, const float *arena, int k) {
+static void check_initial_tensor(const crs_model *model, const crs_spec *shape, const float *arena, int k) {
     size_t size = tensor_size(model, k), wrong = 0, hidden = (size_t)shape->hidden;
     double bound = drawn_within(shape, crs_model_tensor(model, k)->name), squares = 0;
     float *values = floats(size);
@@ -266,7 +267,7 @@ static void check_initial_tensor(const crs_model *model, const crs_shape *shape,
     crs_free(&values);
 }
 
-static void check_initial(const crs_shape *shape) {
+static void check_initial(const crs_spec *shape) {
     crs_model *model = model_of(shape, best(), 1);
     crs_model_initialize(model, 9, 1.5f);
     for (int k = 0; k < crs_model_tensors(model); k++)
@@ -280,7 +281,7 @@ static void test_initial(void) {
 
 /* The same values for all threads and instruction sets; others for another seed. */
 static void test_initial_same(void) {
-    crs_shape shape = {CRS_PEEPHOLE, 65, 20, 33, 2};
+    crs_spec shape = crs_spec_text(CRS_PEEPHOLE, 65, 20, 33, 2);
     crs_model *model = model_of(&shape, best(), 1);
     size_t bytes = crs_model_arena(model) * sizeof(float);
     crs_model_initialize(model, 9, 1);
@@ -298,7 +299,7 @@ static void test_initial_same(void) {
     crs_model_free(&model);
 }
 
-static void check_norm(const crs_shape *shape) {
+static void check_norm(const crs_spec *shape) {
     nn_case c;
     case_create(&c, shape, 1, 1, 1, 0, 6);
     crs_model *model = case_model(&c, best(), 1), *other = case_model(&c, crs_kernels_of(CRS_ISA_BASELINE), 3);
@@ -341,7 +342,7 @@ static void set_tensor(crs_model *model, int tensor, float a, float b) {
 
 /* Tensors: embedding, weight_ih, weight_hh, bias_ih, output/weight, output/bias. */
 static probe *probe_create(crs_isa isa, int embed, int rows, int steps) {
-    crs_shape shape = {CRS_RNN, 2, embed, 1, 1};
+    crs_spec shape = crs_spec_text(CRS_RNN, 2, embed, 1, 1);
     probe *p = crs_alloc(1, sizeof *p, CRS_MEMORY_OTHER);
     CRS_ASSERT(p != NULL && rows <= 64 && rows * steps <= 4096);
     p->model = model_of(&shape, crs_kernels_of(isa), 1);
@@ -362,13 +363,14 @@ static void probe_train(probe *p, int rows, int steps, int lane_rows) {
     int starts[65], lanes = (rows + lane_rows - 1) / lane_rows;
     for (int l = 0; l <= lanes; l++)
         starts[l] = l * rows / lanes;
-    crs_batch batch = {.steps = steps, .rows = rows, .inputs = p->tokens, .targets = p->tokens, .state = p->state};
+    crs_batch batch = {
+        .steps = steps, .rows = rows, .input.tokens = p->tokens, .target.tokens = p->tokens, .state = p->state};
     batch.lanes = lanes;
     batch.lane_starts = starts;
     batch.lane_rows = lane_rows;
     memset(p->sums, 0, crs_model_sums(p->model) * sizeof *p->sums);
     memset(p->state, 0, sizeof p->state);
-    crs_model_train(p->model, p->workspace, &batch, p->sums);
+    crs_model_train(p->model, p->workspace, &batch, p->sums, NULL);
 }
 
 /* Up to 2^19, and no further. Both ways into the first layer: gathered embeddings (E = 1), and the table (E = 2). */
@@ -430,7 +432,7 @@ static void test_refused_loss(void) {
 /* A value that is not finite in any tensor is noticed, without a trap, and counted alike by every instruction set
  * and any threads. first_tensor: the first that is tried, below 0 from the end. */
 static void check_not_finite(crs_cell cell, int first_tensor, float bad) {
-    crs_shape shape = {cell, 9, 4, 18, 2};
+    crs_spec shape = crs_spec_text(cell, 9, 4, 18, 2);
     nn_case c;
     case_create(&c, &shape, 5, 6, 2, 0, 8);
     for (int k = first_tensor < 0 ? c.ref->tensors + first_tensor : first_tensor; k < c.ref->tensors; k++) {
@@ -447,7 +449,7 @@ static void check_not_finite(crs_cell cell, int first_tensor, float bad) {
             int64_t *sums = sums_of(model), *trailer = sums + crs_model_sums(model) - CRS_SUM_TRAILER;
             float *state = case_state(&c);
             crs_batch batch = case_batch(&c, state);
-            crs_model_train(model, workspace, &batch, sums);
+            crs_model_train(model, workspace, &batch, sums, NULL);
             first = first < 0 ? trailer[CRS_SUM_REFUSED] : first;
             if (trailer[CRS_SUM_REFUSED] == 0)
                 fprintf(stderr, "%s, %s = %g: nothing refused\n", case_name(&c), c.ref->tensor[k].name, (double)bad);
@@ -476,7 +478,7 @@ static void test_refused_nan(void) {
 /* A refused step leaves nothing behind in a workspace: the next one with good values has the bits of a first one. */
 static void test_refused_forgotten(void) {
     for (int cell = 0; cell < CRS_CELLS; cell++) {
-        crs_shape shape = {(crs_cell)cell, 9, cell % 2 == 0 ? 4 : 12, 18, 2};
+        crs_spec shape = crs_spec_text((crs_cell)cell, 9, cell % 2 == 0 ? 4 : 12, 18, 2);
         nn_case c;
         case_create(&c, &shape, 5, 6, 2, 0.2f, 8);
         crs_model *model = case_model(&c, best(), 1), *spoilt = case_model(&c, best(), 1);
@@ -484,17 +486,17 @@ static void test_refused_forgotten(void) {
         int64_t *first = sums_of(model), *second = sums_of(model);
         float *state = case_state(&c);
         crs_batch batch = case_batch(&c, state);
-        crs_model_train(model, workspace, &batch, first);
+        crs_model_train(model, workspace, &batch, first, NULL);
         size_t bytes = crs_model_arena(model) * sizeof(float);
         memset(crs_model_parameters(spoilt), 0xff, bytes); /* NaN, in the padding too */
         crs_model_refresh(spoilt);
         memcpy(state, c.state, case_state_size(&c) * sizeof *state);
-        crs_model_train(spoilt, used, &batch, second);
+        crs_model_train(spoilt, used, &batch, second, NULL);
         memcpy(crs_model_parameters(spoilt), crs_model_parameters(model), bytes);
         crs_model_refresh(spoilt);
         memcpy(state, c.state, case_state_size(&c) * sizeof *state);
         memset(second, 0, crs_model_sums(model) * sizeof *second);
-        crs_model_train(spoilt, used, &batch, second);
+        crs_model_train(spoilt, used, &batch, second, NULL);
         CU_ASSERT_EQUAL(memcmp(first, second, crs_model_sums(model) * sizeof *first), 0);
         crs_free(&state);
         crs_free(&first);
@@ -510,7 +512,7 @@ static void test_refused_forgotten(void) {
 /* ---- evaluation, generation ---------------------------------------------------------------------------*/
 
 /* Evaluation gives training's loss and state, bit for bit, where there is no dropout; and knows of none itself. */
-static void check_evaluate(const crs_shape *shape) {
+static void check_evaluate(const crs_spec *shape) {
     nn_case c;
     case_create(&c, shape, 5, 7, 2, 0, 12);
     crs_model *model = case_model(&c, best(), 1);
@@ -518,7 +520,7 @@ static void check_evaluate(const crs_shape *shape) {
     int64_t *sums = sums_of(model), trailer[CRS_SUM_TRAILER] = {0};
     float *trained = case_state(&c), *evaluated = case_state(&c);
     crs_batch batch = case_batch(&c, trained);
-    crs_model_train(model, workspace, &batch, sums);
+    crs_model_train(model, workspace, &batch, sums, NULL);
     batch.state = evaluated;
     batch.dropout = 0.5f;
     batch.lanes = 0;
@@ -527,7 +529,7 @@ static void check_evaluate(const crs_shape *shape) {
     CU_ASSERT_EQUAL(memcmp(trailer, sums + crs_model_sums(model) - CRS_SUM_TRAILER, sizeof trailer), 0);
     CU_ASSERT_EQUAL(memcmp(trained, evaluated, case_state_size(&c) * sizeof *trained), 0);
     CU_ASSERT_EQUAL(trailer[CRS_SUM_TARGETS], 35);
-    CU_ASSERT_EQUAL(trailer[CRS_SUM_LOSS] == 0, shape->vocabulary == 1);
+    CU_ASSERT_EQUAL(trailer[CRS_SUM_LOSS] == 0, shape->input_size == 1);
     batch.rows = 0;
     crs_model_evaluate(model, forward, &batch, trailer);
     CU_ASSERT_EQUAL(trailer[CRS_SUM_TARGETS], 35);
@@ -554,20 +556,21 @@ static double loss_of(const float *logits, int vocabulary, uint32_t target) {
 }
 
 /* Token by token: the same state, bit for bit, and logits that give the same loss. */
-static void check_step(const crs_shape *shape) {
+static void check_step(const crs_spec *shape) {
     nn_case c;
     case_create(&c, shape, 3, 6, 1, 0, 14);
     crs_model *model = case_model(&c, best(), 1);
     crs_workspace *workspace = workspace_of(model, 3, 6, CRS_FORWARD), *one = workspace_of(model, 4, 1, CRS_FORWARD);
-    float *state = case_state(&c), *stepped = case_state(&c), *logits = floats(3 * (size_t)shape->vocabulary);
+    float *state = case_state(&c), *stepped = case_state(&c), *logits = floats(3 * (size_t)shape->input_size);
     int64_t trailer[CRS_SUM_TRAILER] = {0};
     crs_batch batch = case_batch(&c, state);
     crs_model_evaluate(model, workspace, &batch, trailer);
     double loss = 0;
     for (int t = 0; t < c.steps; t++) {
-        crs_model_step(model, one, 3, c.inputs + t * 3, stepped, logits);
+        crs_batch now = {.steps = 1, .rows = 3, .input.tokens = c.inputs + t * 3, .state = stepped};
+        crs_model_step(model, one, &now, logits);
         for (int r = 0; r < 3; r++)
-            loss += loss_of(logits + r * shape->vocabulary, shape->vocabulary, c.targets[t * 3 + r]);
+            loss += loss_of(logits + r * shape->input_size, shape->input_size, c.targets[t * 3 + r]);
     }
     CU_ASSERT_EQUAL(memcmp(state, stepped, case_state_size(&c) * sizeof *state), 0);
     CU_ASSERT_DOUBLE_EQUAL(loss, (double)trailer[CRS_SUM_LOSS] * CRS_SUM_STEP, 1e-5 * (loss + 1e-3));
@@ -587,23 +590,24 @@ static void test_step(void) {
 /* ---- memory -------------------------------------------------------------------------------------------*/
 
 /* A warm step, all of it, allocates nothing. */
-static void check_no_allocation(const crs_shape *shape) {
+static void check_no_allocation(const crs_spec *shape) {
     nn_case c;
     case_create(&c, shape, 5, 7, 2, 0.2f, 15);
     crs_model *model = case_model(&c, best(), 2);
     crs_workspace *workspace = case_workspace(&c, model);
     int64_t *sums = sums_of(model);
     float *gradient = floats(crs_model_arena(model)), *state = case_state(&c),
-          *logits = floats(5 * (size_t)shape->vocabulary);
+          *logits = floats(5 * (size_t)shape->input_size);
     int64_t before = 0;
     for (int step = 0; step < 2; step++) {
         crs_batch batch = case_batch(&c, state);
-        crs_model_train(model, workspace, &batch, sums);
+        crs_model_train(model, workspace, &batch, sums, NULL);
         crs_model_gradient(model, sums, gradient);
         CU_ASSERT(crs_model_norm(model, gradient) >= 0);
         crs_model_refresh(model);
         crs_model_evaluate(model, workspace, &batch, sums + crs_model_sums(model) - CRS_SUM_TRAILER);
-        crs_model_step(model, workspace, 5, c.inputs, state, logits);
+        crs_batch now = {.steps = 1, .rows = 5, .input.tokens = c.inputs, .state = state};
+        crs_model_step(model, workspace, &now, logits);
         if (step == 0)
             before = crs_memory_allocations();
     }
@@ -619,6 +623,59 @@ static void check_no_allocation(const crs_shape *shape) {
 
 static void test_no_allocation(void) {
     for_each_shape(check_no_allocation);
+}
+
+/* ---- what a pass tells on its way back ---- */
+
+typedef struct listener {
+    const int64_t *sums;
+    int64_t *seen; /* what was said to be complete, as it stood then */
+    size_t complete;
+    int told, early, progress; /* early: how often some, but not all, was complete */
+    size_t all;
+} listener;
+
+static void on_ready(void *context, size_t complete) {
+    listener *l = context;
+    CU_ASSERT(complete >= l->complete && complete <= l->all);
+    memcpy(l->seen + l->complete, l->sums + l->complete, (complete - l->complete) * sizeof *l->seen);
+    l->complete = complete;
+    l->told++;
+    l->early += complete > 0 && complete < l->all;
+}
+
+static void on_progress(void *context) {
+    ((listener *)context)->progress++;
+}
+
+/* Sums are complete in the order in which they stand, part by part, long before the pass ends. */
+static void check_watch(const crs_spec *shape) {
+    nn_case c;
+    case_create(&c, shape, 26, 5, 2, 0.2f, 19);
+    for (int threads = 1; threads <= 3; threads++) {
+        crs_model *model = case_model(&c, best(), threads);
+        crs_workspace *workspace = case_workspace(&c, model);
+        int64_t *sums = sums_of(model), *seen = sums_of(model);
+        float *state = case_state(&c);
+        const crs_batch batch = case_batch(&c, state);
+        listener l = {.sums = sums, .seen = seen, .all = crs_model_sums(model) - CRS_SUM_TRAILER};
+        const crs_watch watch = {on_ready, on_progress, &l};
+        crs_model_train(model, workspace, &batch, sums, &watch);
+        CU_ASSERT_EQUAL(l.complete, l.all);
+        CU_ASSERT_EQUAL(memcmp(seen, sums, l.all * sizeof *sums), 0);
+        CU_ASSERT(l.told >= shape->layers + 1 && l.early >= shape->layers);
+        CU_ASSERT_EQUAL(l.progress, shape->layers * c.steps);
+        crs_free(&sums);
+        crs_free(&seen);
+        crs_free(&state);
+        crs_workspace_free(&workspace);
+        crs_model_free(&model);
+    }
+    case_free(&c);
+}
+
+static void test_watch(void) {
+    for_each_shape(check_watch);
 }
 
 typedef struct warm {
@@ -637,7 +694,7 @@ static void one_step(void *context) {
     crs_batch batch = case_batch(&w->c, w->state);
     crs_phase_begin(CRS_PHASE_READ);
     memset(w->sums, 0, crs_model_sums(w->model) * sizeof *w->sums);
-    crs_model_train(w->model, w->workspace, &batch, w->sums);
+    crs_model_train(w->model, w->workspace, &batch, w->sums, NULL);
     crs_model_gradient(w->model, w->sums, w->gradient);
     const double norm = crs_model_norm(w->model, w->gradient);
     crs_optim_update(&w->optim, best(), crs_model_parameters(w->model), w->gradient, crs_clip_scale(norm, 1), 1e-3, 1);
@@ -650,7 +707,7 @@ static void one_step(void *context) {
 }
 
 /* Neither calls of the kernel nor locks: from a window of tokens to new parameters. */
-static void check_quiet(const crs_shape *shape) {
+static void check_quiet(const crs_spec *shape) {
     const crs_optimizer_settings settings = {CRS_ADAM, -1, -1, -1, -1, 0};
     warm w = {0};
     count counted;
@@ -686,13 +743,25 @@ static void test_quiet(void) {
 }
 
 int main(int argc, char **argv) {
-    static const harness_test tests[] = {
-        HARNESS_TEST(test_cells),         HARNESS_TEST(test_refused_shapes), HARNESS_TEST(test_out_of_memory),
-        HARNESS_TEST(test_round_trip),    HARNESS_TEST(test_padding),        HARNESS_TEST(test_initial),
-        HARNESS_TEST(test_initial_same),  HARNESS_TEST(test_norm),           HARNESS_TEST(test_refused_range),
-        HARNESS_TEST(test_refused_loss),  HARNESS_TEST(test_refused_nan),    HARNESS_TEST(test_refused_forgotten),
-        HARNESS_TEST(test_contributions), HARNESS_TEST(test_evaluate),       HARNESS_TEST(test_step),
-        HARNESS_TEST(test_no_allocation), HARNESS_TEST(test_quiet),          HARNESS_END};
+    static const harness_test tests[] = {HARNESS_TEST(test_cells),
+                                         HARNESS_TEST(test_refused_shapes),
+                                         HARNESS_TEST(test_out_of_memory),
+                                         HARNESS_TEST(test_round_trip),
+                                         HARNESS_TEST(test_padding),
+                                         HARNESS_TEST(test_initial),
+                                         HARNESS_TEST(test_initial_same),
+                                         HARNESS_TEST(test_norm),
+                                         HARNESS_TEST(test_refused_range),
+                                         HARNESS_TEST(test_refused_loss),
+                                         HARNESS_TEST(test_refused_nan),
+                                         HARNESS_TEST(test_refused_forgotten),
+                                         HARNESS_TEST(test_contributions),
+                                         HARNESS_TEST(test_evaluate),
+                                         HARNESS_TEST(test_step),
+                                         HARNESS_TEST(test_no_allocation),
+                                         HARNESS_TEST(test_watch),
+                                         HARNESS_TEST(test_quiet),
+                                         HARNESS_END};
     harness_add("nn", tests);
     return harness_run(argc, argv);
 }

@@ -5,6 +5,7 @@
 #define CAROUSEL_DATA_H
 
 #include "carousel/base.h"
+#include "carousel/batch.h"
 
 typedef enum crs_split { CRS_TRAIN, CRS_VALIDATION, CRS_TEST, CRS_SPLITS } crs_split;
 const char *crs_split_name(crs_split split); /* "train", ... */
@@ -33,16 +34,35 @@ crs_status crs_dataset_verify(const crs_dataset *dataset, crs_split split, crs_e
 crs_status crs_dataset_read(const crs_dataset *dataset, crs_split split, int64_t offset, int64_t count,
                             uint32_t *tokens, crs_error *error);
 
-/* Rows first_row .. first_row + rows - 1 of a split cut into streams: row b reads the tokens from b * stride on.
- * Reads ahead in pieces, so that most calls of crs_reader_window touch no file. */
-typedef struct crs_reader crs_reader;
-crs_status crs_reader_create(crs_reader **reader, const crs_dataset *dataset, crs_split split, int64_t stride,
-                             int64_t first_row, int rows, crs_error *error); /* borrows dataset */
-void crs_reader_free(crs_reader **reader);
-/* inputs[t][row] = tokens[(first_row + row) * stride + offset + t], targets one further; [steps][rows], the caller's
- * memory. offset + steps <= stride. */
-crs_status crs_reader_window(crs_reader *reader, int64_t offset, int steps, uint32_t *inputs, uint32_t *targets,
-                             crs_error *error);
+/* ---- feeds: which row reads what at which step, and the buffers that batches point into ----
+ *
+ * Another kind of data (sequences of different lengths) is another kind of feed: whoever trains or evaluates only opens
+ * one and asks it for batches. */
+
+/* Neighbouring rows that go through the network together. */
+typedef struct crs_feed_pass {
+    int64_t first_row; /* of the global batch */
+    int rows;
+} crs_feed_pass;
+
+typedef struct crs_feed_plan {
+    crs_split split;
+    int64_t stride; /* streams: row b reads the tokens from b * stride on */
+    int window;     /* steps of a batch; those of neighbouring steps are consecutive */
+    bool rest;      /* an epoch ends with what is left of the stride, a shorter window */
+    int passes;
+    const crs_feed_pass *pass; /* [passes]: the rows of this rank; copied */
+} crs_feed_plan;
+
+typedef struct crs_feed crs_feed;
+/* Borrows dataset. CRS_INTERNAL: out of memory. */
+crs_status crs_feed_open(crs_feed **feed, const crs_dataset *dataset, const crs_feed_plan *plan, crs_error *error);
+void crs_feed_close(crs_feed **feed);
+int64_t crs_feed_steps(const crs_feed *feed); /* of an epoch; states are zero before the first */
+/* Fills steps, rows, input, target and row_id of a batch for a pass of a step (from 0, of any epoch); the rest stays as it
+ * is. What it points to is the feed's, until the next call. Reads ahead, so that most calls touch no file; the errors are
+ * those of crs_dataset_read. */
+crs_status crs_feed_read(crs_feed *feed, int64_t step, int pass, crs_batch *batch, crs_error *error);
 
 typedef struct crs_pack {
     const char *output; /* DATA.h5; written under a temporary name, flushed, renamed */

@@ -12,34 +12,16 @@
 #ifndef CAROUSEL_NN_H
 #define CAROUSEL_NN_H
 
-#include "carousel/kernel.h"
-
-typedef struct crs_shape {
-    crs_cell cell;
-    int vocabulary; /* V */
-    int embed;      /* E; 0: one-hot input */
-    int hidden;     /* H */
-    int layers;     /* L */
-} crs_shape;
-
-const char *crs_cell_name(crs_cell cell);
-int crs_cell_gates(crs_cell cell); /* 4, 4, 3, 1 */
-
-/* A parameter tensor as files have it: name below /model ("layers/0/weight_ih"), row-major dims as in interface of
- * files, gates in the order i f g o (gru: r z n). */
-typedef struct crs_tensor {
-    char name[40];
-    int rank;        /* 1 or 2 */
-    int64_t dims[2]; /* dims[1] = 1 where rank is 1 */
-} crs_tensor;
+#include "carousel/batch.h"
+#include "carousel/spec.h"
 
 typedef struct crs_model crs_model;
 
 /* Refuses (CRS_CONFIG) sizes below 1 (embed: below 0) or whose memory would overflow. Parameters are zero. */
-crs_status crs_model_create(crs_model **model, const crs_shape *shape, const crs_kernels *kernels, int threads,
+crs_status crs_model_create(crs_model **model, const crs_spec *spec, const crs_kernels *kernels, int threads,
                             crs_error *error);
 void crs_model_free(crs_model **model);
-const crs_shape *crs_model_shape(const crs_model *model);
+const crs_spec *crs_model_spec(const crs_model *model);
 
 /* Uniform in +-k/sqrt(H), k = 4 for input weights, 2 for output weights, 1 for recurrent weights, peepholes and biases;
  * embedding: uniform in +-sqrt(3), variance 1. Drawn by tensor and index (CRS_DRAW_PARAMETER). lstm, peephole: biases 0
@@ -52,7 +34,6 @@ size_t crs_model_arena(const crs_model *model);
 float *crs_model_parameters(crs_model *model);
 int crs_model_tensors(const crs_model *model);
 const crs_tensor *crs_model_tensor(const crs_model *model, int tensor);
-int64_t crs_tensor_size(const crs_tensor *tensor);
 /* Arena order to file order and back; values[crs_tensor_size]. */
 void crs_model_export(const crs_model *model, const float *arena, int tensor, float *values);
 void crs_model_import(const crs_model *model, float *arena, int tensor, const float *values);
@@ -66,7 +47,6 @@ double crs_model_norm(const crs_model *model, const float *arena);
 
 /* The carried state of one row: [layers][parts][H] floats, parts = h, c (lstm, peephole) or h. */
 size_t crs_model_state(const crs_model *model); /* floats a row */
-int crs_cell_parts(crs_cell cell);              /* 2, 2, 1, 1 */
 
 /* Activations of at most rows x steps. A workspace for training needs about steps * rows * H * (gates + 3) floats a
  * layer. */
@@ -77,22 +57,9 @@ crs_status crs_workspace_create(crs_workspace **workspace, const crs_model *mode
                                 crs_error *error);
 void crs_workspace_free(crs_workspace **workspace);
 
-typedef struct crs_batch {
-    int steps, rows;         /* within the workspace's; rows may be 0 */
-    const uint32_t *inputs;  /* [steps][rows], each below V (checked by the caller) */
-    const uint32_t *targets; /* [steps][rows] */
-    float *state;            /* [rows][crs_model_state], read at the start, written at the end */
-    /* the rest for training alone */
-    int lanes;              /* neighbouring groups of rows, each summed by itself */
-    const int *lane_starts; /* [lanes + 1], rows of this batch */
-    int lane_rows; /* the nominal rows a lane, from the configuration: it shapes the sums; no lane has less than half */
-    float dropout; /* between layers and before the output; 0 for none */
-    uint64_t seed, step; /* key the dropout masks ... */
-    int64_t first_row;   /* ... with the global row of row 0 */
-} crs_batch;
-
 /* Exact sums: 64-bit fixed point with step 2^-32, so that adding them in any order gives the same bits. One flat array
- * of crs_model_sums() int64: the gradient of the summed loss (not yet divided by the number of targets), then: */
+ * of crs_model_sums() int64: the gradient of the summed loss (not yet divided by the number of targets), in the order in
+ * which a pass completes it, from the output down; then: */
 enum { CRS_SUM_LOSS, CRS_SUM_TARGETS, CRS_SUM_REFUSED, CRS_SUM_TRAILER };
 /* loss: nats in steps of 2^-32; targets: how many; refused: contributions that were out of range or not finite. The
  * trailer stands at sums[crs_model_sums() - CRS_SUM_TRAILER]. */
@@ -101,13 +68,23 @@ size_t crs_model_sums(const crs_model *model);
 /* How many contributions one step can make to one element; more than 4,095 are to be refused. */
 int64_t crs_contributions(int lanes, int lane_rows, int window);
 
-/* Forward, loss, backward through time; adds to sums (which the caller has zeroed before the first batch of a step). */
-void crs_model_train(crs_model *model, crs_workspace *workspace, const crs_batch *batch, int64_t *sums);
+/* What a pass tells on the way back, to whoever sends sums while it goes on. Called by thread 0 of the model's own, the
+ * caller's thread; either may be NULL. ready: sums[0 .. complete) will not change any more in this pass; complete never
+ * falls. progress: every time step. */
+typedef struct crs_watch {
+    void (*ready)(void *context, size_t complete);
+    void (*progress)(void *context);
+    void *context;
+} crs_watch;
+
+/* Forward, loss, backward through time; adds to sums (which the caller has zeroed before the first batch of a step).
+ * watch may be NULL. */
+void crs_model_train(crs_model *model, crs_workspace *workspace, const crs_batch *batch, int64_t *sums,
+                     const crs_watch *watch);
 /* Forward and loss; adds to trailer[CRS_SUM_TRAILER]. No dropout. */
 void crs_model_evaluate(crs_model *model, crs_workspace *workspace, const crs_batch *batch, int64_t *trailer);
-/* One step without targets, for generation: inputs[rows]; logits[rows][V] are written, in the caller's memory. */
-void crs_model_step(crs_model *model, crs_workspace *workspace, int rows, const uint32_t *inputs, float *state,
-                    float *logits);
+/* One step without targets, for generation: outputs[rows][outputs] (logits) are written, in the caller's memory. */
+void crs_model_step(crs_model *model, crs_workspace *workspace, const crs_batch *batch, float *outputs);
 
 /* From the total of all ranks' sums to the gradient of the mean loss, in arena order. */
 void crs_model_gradient(crs_model *model, const int64_t *sums, float *gradient);

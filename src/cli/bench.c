@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/bench.h"
+#include "train/plan.h"
 
 /* Those of train that choose a model and who works, first; then bench's own. */
 enum {
@@ -108,13 +109,10 @@ static void choose_cases(const crs_bench_team *team, request *r) {
 }
 
 static crs_bench_case case_of(const crs_config *config, int64_t vocabulary) {
-    crs_bench_case c = {.config = config, .batch = (int)config->batch, .window = (int)config->window};
-    c.shape = (crs_shape){.cell = config->cell,
-                          .vocabulary = (int)vocabulary,
-                          .embed = (int)(config->embed < 0 ? config->hidden : config->embed),
-                          .hidden = (int)config->hidden,
-                          .layers = (int)config->layers};
-    return c;
+    return (crs_bench_case){.config = config,
+                            .shape = crs_plan_spec(config, vocabulary),
+                            .batch = (int)config->batch,
+                            .window = (int)config->window};
 }
 
 /* Steps first: they know whether the sizes can be had. */

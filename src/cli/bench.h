@@ -9,7 +9,7 @@
 
 typedef struct crs_bench_case {
     const crs_config *config; /* model, batch, window, lane, dropout, optimizer; borrowed */
-    crs_shape shape;
+    crs_spec shape;
     int batch, window; /* rows over all ranks */
 } crs_bench_case;
 
@@ -51,11 +51,9 @@ crs_status crs_bench_machine_measure(const crs_bench_team *team, crs_bench_machi
 
 /* Operations of matrix products (a multiply-add is two) in each phase of a step, for so many rows at one rank: those
  * really done. With a token table, layer 0 has no product over the rows, but products over the vocabulary. */
-void crs_bench_operations(const crs_shape *shape, int rows, int window, double operations[CRS_PHASES]);
+void crs_bench_operations(const crs_spec *shape, int rows, int window, double operations[CRS_PHASES]);
 /* Those of a whole step of all ranks. */
-double crs_bench_operations_of_all(const crs_shape *shape, int batch, int window, int ranks);
-/* Whether layer 0 takes its input product from a table. */
-bool crs_bench_has_table(const crs_shape *shape);
+double crs_bench_operations_of_all(const crs_spec *shape, int batch, int window, int ranks);
 
 /* ---- bench_kernels.c ---- */
 

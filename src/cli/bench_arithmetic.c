@@ -5,14 +5,10 @@
 
 #include "cli/bench.h"
 
-bool crs_bench_has_table(const crs_shape *s) {
-    return s->embed == 0 || s->vocabulary <= s->embed;
-}
-
-void crs_bench_operations(const crs_shape *s, int rows, int window, double operations[CRS_PHASES]) {
-    const double n = (double)rows * window, before = (double)rows * (window - 1), h = s->hidden, v = s->vocabulary;
+void crs_bench_operations(const crs_spec *s, int rows, int window, double operations[CRS_PHASES]) {
+    const double n = (double)rows * window, before = (double)rows * (window - 1), h = s->hidden, v = s->outputs;
     const double gates = crs_cell_gates(s->cell) * h, e = s->embed, upper = s->layers - 1;
-    const bool table = crs_bench_has_table(s);
+    const bool table = crs_spec_has_table(s);
     const double inputs = upper * h + (table ? 0 : e); /* of all layers' dense input products */
     for (int i = 0; i < CRS_PHASES; i++)
         operations[i] = 0;
@@ -28,7 +24,7 @@ void crs_bench_operations(const crs_shape *s, int rows, int window, double opera
     }
 }
 
-double crs_bench_operations_of_all(const crs_shape *s, int batch, int window, int ranks) {
+double crs_bench_operations_of_all(const crs_spec *s, int batch, int window, int ranks) {
     double operations[CRS_PHASES], total = 0;
     crs_bench_operations(s, batch, window, operations);
     for (int i = 0; i < CRS_PHASES; i++)

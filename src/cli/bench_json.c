@@ -57,11 +57,11 @@ static json_t *rows_json(const crs_bench_list *kernels) {
 
 static json_t *result_json(const crs_bench_result *r) {
     const crs_bench_step *s = &r->step;
-    const crs_shape *shape = &r->of.shape;
+    const crs_spec *shape = &r->of.shape;
     const double rate = s->operations_of_all / s->seconds;
     json_t *object = json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:f, s:I}", "cell", crs_cell_name(shape->cell),
                                "hidden", shape->hidden, "layers", shape->layers, "embed", shape->embed, "vocabulary",
-                               shape->vocabulary, "batch", r->of.batch, "window", r->of.window, "dropout",
+                               shape->outputs, "batch", r->of.batch, "window", r->of.window, "dropout",
                                r->of.config->dropout, "parameters", (json_int_t)s->parameters);
     json_t *step = json_pack("{s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "steps", s->steps, "seconds", s->seconds,
                              "float_seconds", s->float_seconds, "exact_cost", s->seconds / s->float_seconds - 1,

@@ -13,7 +13,7 @@ static const double burst = 0.01;
 /* What the kernels work on: one layer. */
 typedef struct site {
     const crs_kernels *kernels;
-    const crs_shape *shape;
+    const crs_spec *shape;
     crs_optimizer optimizer;
     int rows, times, n;   /* n = rows * times */
     int piece, stretches; /* of the weight gradient: pairs summed as floats, and how many of those follow */
@@ -222,10 +222,9 @@ static double activation_logistic(site *s) {
 }
 
 static double softmax(site *s) {
-    const int padded = crs_pad(s->shape->vocabulary);
+    const int padded = crs_pad(s->shape->outputs);
     for (int i = 0; i < s->n; i++)
-        s->kernels->softmax(s->logits + (ptrdiff_t)i * padded, s->shape->vocabulary,
-                            (uint32_t)(i % s->shape->vocabulary));
+        s->kernels->softmax(s->logits + (ptrdiff_t)i * padded, s->shape->outputs, (uint32_t)(i % s->shape->outputs));
     return 8.0 * s->n * padded;
 }
 
@@ -375,7 +374,7 @@ static crs_status allocate(site *s, crs_error *error) {
     s->weight = room(s->weights + 3 * hidden, 1e-3f);
     s->packed = room(run * hidden, 1e-3f);
     s->panel = room(run * CRS_GROUP, 1e-3f);
-    s->logits = room(n * (size_t)crs_pad(s->shape->vocabulary), 1e-3f);
+    s->logits = room(n * (size_t)crs_pad(s->shape->outputs), 1e-3f);
     s->arena = room(floats, 1e-3f);
     s->float_sums = room(s->weights, 0);
     s->sums = crs_alloc(s->weights > s->parameters ? s->weights : s->parameters, sizeof *s->sums, CRS_MEMORY_OTHER);
@@ -415,8 +414,7 @@ static site site_of(const crs_bench_team *team, const crs_bench_case *c) {
     s.piece = pairs < PIECE ? (int)pairs : PIECE;
     s.stretches = pairs / s.piece < RUN ? (int)(pairs / s.piece) : RUN;
     s.weights = (size_t)first_of(&s, s.groups) * (size_t)s.hidden.padded;
-    const double parameters = crs_plan_parameters(c->config, c->shape.vocabulary);
-    s.parameters = ((size_t)parameters + CRS_BLOCK) / CRS_BLOCK * CRS_BLOCK;
+    s.parameters = ((size_t)crs_spec_parameters(&c->shape) + CRS_BLOCK) / CRS_BLOCK * CRS_BLOCK;
     return s;
 }
 

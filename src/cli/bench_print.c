@@ -32,14 +32,14 @@ void crs_bench_print_machine(const crs_bench_team *team, const crs_bench_machine
 /* ---- a model ---- */
 
 static void print_model(const crs_bench_result *r) {
-    const crs_shape *s = &r->of.shape;
+    const crs_spec *s = &r->of.shape;
     char dropout[40] = "", embed[40] = "one-hot input";
     if (r->of.config->dropout > 0)
         snprintf(dropout, sizeof dropout, " --dropout=%g", r->of.config->dropout);
     if (s->embed > 0)
         snprintf(embed, sizeof embed, "embedding of %d", s->embed);
     printf("\nmodel    %s, %d %s of %d, %s, %d tokens, %" PRId64 " parameters; --batch=%d --window=%d%s\n",
-           crs_cell_name(s->cell), s->layers, s->layers > 1 ? "layers" : "layer", s->hidden, embed, s->vocabulary,
+           crs_cell_name(s->cell), s->layers, s->layers > 1 ? "layers" : "layer", s->hidden, embed, s->outputs,
            r->step.parameters, r->of.batch, r->of.window, dropout);
 }
 

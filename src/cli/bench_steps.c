@@ -53,7 +53,7 @@ static bool write_text(const char *path, int64_t count, int vocabulary) {
 static crs_status make_data(bench *b, crs_error *error) {
     const char *folder = getenv("TMPDIR");
     char text[4200], data[4200];
-    const int64_t tokens = (int64_t)b->of->batch * b->of->window * WINDOWS + 1, v = b->of->shape.vocabulary;
+    const int64_t tokens = (int64_t)b->of->batch * b->of->window * WINDOWS + 1, v = b->of->shape.outputs;
     folder = folder && *folder ? folder : "/tmp";
     snprintf(text, sizeof text, "%.4000s/carousel-bench-%ld-%d.txt", folder, (long)getpid(), crs_rank());
     snprintf(data, sizeof data, "%.4000s/carousel-bench-%ld-%d.h5", folder, (long)getpid(), crs_rank());
@@ -211,7 +211,7 @@ crs_status crs_bench_steps(const crs_bench_team *team, const crs_bench_case *c, 
     bench b = {.team = team, .of = c};
     const double memory = memory_of_rank(team->comm);
     const int64_t least = crs_comm_min(team->comm, memory < 0x1p62 ? (int64_t)memory : INT64_C(1) << 62);
-    crs_plan_ranks(&b.plan, c->config, c->shape.vocabulary, crs_comm_rank(team->comm), crs_comm_size(team->comm),
+    crs_plan_ranks(&b.plan, c->config, c->shape.outputs, crs_comm_rank(team->comm), crs_comm_size(team->comm),
                    (double)least, error);
     if (error->status == CRS_OK)
         create(&b, error);

@@ -6,7 +6,7 @@
 #include "data/dataset.h"
 #include "data/tokens.h"
 
-/* All buffers together, and the most and the least tokens a row: reads of a megabyte gain nothing, reads of a few bytes
+/* The buffers of all readers together, and the most and the least tokens a row: reads of a megabyte gain nothing, reads of a few bytes
  * cost a lot. */
 enum { BUDGET = 16 << 20, MOST_BYTES = 256 << 10, LEAST = 1024 };
 
@@ -54,8 +54,9 @@ crs_status crs_reader_create_within(crs_reader **reader, const crs_dataset *data
 }
 
 crs_status crs_reader_create(crs_reader **reader, const crs_dataset *dataset, crs_split split, int64_t stride,
-                             int64_t first_row, int rows, crs_error *error) {
-    return crs_reader_create_within(reader, dataset, split, stride, first_row, rows, BUDGET, LEAST, error);
+                             int64_t first_row, int rows, int readers, crs_error *error) {
+    return crs_reader_create_within(reader, dataset, split, stride, first_row, rows, BUDGET / (size_t)readers, LEAST,
+                                    error);
 }
 
 void crs_reader_free(crs_reader **reader) {

@@ -115,6 +115,12 @@ static crs_status print_rest(sampler *s, crs_error *error) {
     return s->pending_count > 0 ? print_code_point(s, REPLACEMENT, &count, error) : CRS_OK;
 }
 
+/* The model reads a token: its state goes on, and logits say what could follow. */
+static void read_token(sampler *s, const uint32_t *token, float *state) {
+    const crs_batch batch = {.steps = 1, .rows = 1, .input.tokens = token, .state = state};
+    crs_model_step(s->model, s->workspace, &batch, s->logits);
+}
+
 /* ---- one text ---- */
 
 /* The next token after this one. */
@@ -122,7 +128,7 @@ static crs_status draw(sampler *s, int64_t text, uint64_t position, uint32_t *to
     const crs_sampling *g = s->sampling;
     const uint32_t kinds = s->vocabulary->count;
     uint64_t bits[4];
-    crs_model_step(s->model, s->workspace, 1, token, s->state, s->logits);
+    read_token(s, token, s->state);
     for (uint32_t i = 0; i < kinds; i++)
         if (!isfinite(s->logits[i]))
             return crs_fail(error, CRS_DATA,
@@ -152,14 +158,14 @@ static crs_status write_text(sampler *s, int64_t text, crs_error *error) {
 /* All of the prime but its last token, once for all texts. */
 static void begin(sampler *s) {
     for (size_t i = 0; i + 1 < s->primes; i++)
-        crs_model_step(s->model, s->workspace, 1, &s->prime[i], s->begun, s->logits);
+        read_token(s, &s->prime[i], s->begun);
 }
 
 crs_status crs_sample(crs_model *model, const crs_vocabulary *vocabulary, const crs_sampling *sampling, crs_sink sink,
                       void *context, crs_error *error) {
     sampler s = {.model = model, .vocabulary = vocabulary, .sampling = sampling, .sink = sink, .context = context};
     const size_t state = crs_model_state(model);
-    CRS_ASSERT((int64_t)vocabulary->count == crs_model_shape(model)->vocabulary);
+    CRS_ASSERT((int64_t)vocabulary->count == crs_model_spec(model)->input_size);
     *error = (crs_error){0};
     s.candidates = crs_alloc(vocabulary->count, sizeof *s.candidates, CRS_MEMORY_OTHER);
     s.logits = crs_alloc(vocabulary->count, sizeof *s.logits, CRS_MEMORY_OTHER);

@@ -33,7 +33,7 @@ void CRS_ISA(crs_pack_columns)(const crs_pack_columns *p) {
         pack_tiles(p, tile, p->end_tile - tile < PACK_TILES ? p->end_tile - tile : PACK_TILES);
 }
 
-/* The rows stand apart, so that they must be asked for: this many times before they are copied. */
+/* The rows stand apart, so that the processor does not foresee them: prefetched this many times ahead. */
 enum { AHEAD = 3 };
 
 void CRS_ISA(crs_gather)(const crs_rows *from, int columns, float *to) {

@@ -10,6 +10,35 @@ CRS_INLINE const float *start_of(const crs_product *p, int row, int column) {
     return p->start + (p->index ? (ptrdiff_t)p->index[row] * p->start_row : 0) + column;
 }
 
+/* ---- what is prefetched while a tile computes; product.ahead and .near say what is worth it ---- */
+
+/* In time: what this tile writes, and what the next one starts from. */
+CRS_INLINE void prefetch_edges(const int rows, const int blocks, const crs_product *p, int first, int column,
+                               const float *c) {
+    for (int r = 0; p->start && !p->near && r < rows; r++)
+        for (int j = 0; j < blocks; j++)
+            __builtin_prefetch(c + r * p->c_row + j * CRS_BLOCK, 1);
+    for (int r = 0; (p->index || !(p->start || p->near)) && r < rows; r++) {
+        const int next = first + rows + r;
+        const float *from = start_of(p, next < p->rows ? next : p->rows - 1, column);
+        for (int j = 0; j < blocks; j++)
+            __builtin_prefetch(from + j * CRS_BLOCK, 1);
+    }
+}
+
+/* Where the lines begin that are prefetched one a turn of k: those of c, or of a further on. */
+CRS_INLINE const float *prefetch_from(const int rows, const crs_product *p, const float *c, const float *a,
+                                      ptrdiff_t a_row) {
+    return p->near ? c : a + (p->ahead ? p->ahead : rows * a_row);
+}
+
+/* Floats from one to the next: so that up to eight rows of a come, where they stand close. */
+CRS_INLINE ptrdiff_t prefetch_stride(const crs_product *p) {
+    return p->near ? CRS_BLOCK / 4 : CRS_BLOCK / 2;
+}
+
+/* ---- a tile ---- */
+
 /* Accumulators of rows x blocks stay in registers over all of k. */
 CRS_INLINE void tile(const int rows, const int blocks, const crs_product *p, int first, int column) {
     vf acc[12][4 * PARTS];
@@ -20,23 +49,13 @@ CRS_INLINE void tile(const int rows, const int blocks, const crs_product *p, int
         for (int j = 0; j < blocks * PARTS; j++)
             acc[r][j] = load(from + j * VL);
     }
-    /* Asked for in time: what this tile writes, and what the next one starts from. */
-    for (int r = 0; p->start && !p->near && r < rows; r++)
-        for (int j = 0; j < blocks; j++)
-            __builtin_prefetch(c + r * p->c_row + j * CRS_BLOCK, 1);
-    for (int r = 0; (p->index || !(p->start || p->near)) && r < rows; r++) {
-        const int next = first + rows + r;
-        const float *from = start_of(p, next < p->rows ? next : p->rows - 1, column);
-        for (int j = 0; j < blocks; j++)
-            __builtin_prefetch(from + j * CRS_BLOCK, 1);
-    }
+    prefetch_edges(rows, blocks, p, first, column, c);
     /* One loop over all chains and segments: nested loops would park the accumulators at each turn. */
     const crs_chain *chain = p->chain, *last = p->chain + p->chains;
     const float *panel = chain->panel + column, *a = chain->a + first * chain->a_row, *end = a + chain->segment;
     ptrdiff_t a_row = chain->a_row, panel_row = chain->panel_row;
-    const float *ahead = p->near ? c : a + (p->ahead ? p->ahead : rows * a_row);
-    const ptrdiff_t stride =
-        p->near ? CRS_BLOCK / 4 : CRS_BLOCK / 2; /* up to eight rows of a, where they stand close */
+    const float *ahead = prefetch_from(rows, p, c, a, a_row);
+    const ptrdiff_t stride = prefetch_stride(p);
     for (int segment = 0;;) {
         vf w[4 * PARTS];
         __builtin_prefetch(ahead);
@@ -66,7 +85,7 @@ CRS_INLINE void tile(const int rows, const int blocks, const crs_product *p, int
             }
             end = a + chain->segment;
             if (!p->near)
-                ahead = a + (p->ahead ? p->ahead : rows * a_row);
+                ahead = prefetch_from(rows, p, c, a, a_row);
         }
     }
 #pragma GCC unroll 16

@@ -27,8 +27,8 @@ typedef struct crs_product {
     const float *start;    /* NULL: go on from what stands in c; otherwise start[index[row] * start_row ...] */
     const uint32_t *index; /* [rows]; NULL: the same start for every row */
     ptrdiff_t start_row;
-    ptrdiff_t ahead; /* what is asked for while computing: a from this many floats on; 0: the next rows of a */
-    bool near;       /* a is in a near cache, and rows of c are one run: c is asked for instead */
+    ptrdiff_t ahead; /* what is prefetched while computing: a from this many floats on; 0: the next rows of a */
+    bool near;       /* a is in a near cache, and rows of c are one run: c is prefetched instead */
     int chains;
     crs_chain chain[2];
 } crs_product;

@@ -6,7 +6,7 @@
  */
 #include "config.h"
 
-#include "model.h"
+#include "nn/model.h"
 
 static uint16_t draw_block(const crs_batch *b, uint64_t row, uint64_t place, uint64_t block, uint64_t threshold) {
     uint16_t kept = 0;
@@ -26,41 +26,38 @@ static void apply(float *to, const float *from, uint16_t kept, float scale) {
         to[i] = kept >> i & 1 ? from[i] * scale : 0.0f;
 }
 
-void crs_dropout_forward(const crs_pass *pass, const crs_worker *worker, int layer) {
+void crs_dropout_forward(const crs_pass *pass, const crs_worker *worker, const crs_layer *layer) {
     const crs_batch *b = pass->batch;
-    const crs_workspace *w = pass->workspace;
-    const int hidden = pass->model->hidden_padded, blocks = hidden / CRS_BLOCK;
+    const crs_room *room = crs_room_of(pass->workspace, &layer->part);
+    const int hidden = layer->gates.padded, blocks = hidden / CRS_BLOCK;
     const uint64_t threshold = (uint64_t)((double)b->dropout * 0x1p32);
     const float scale = 1.0f / (1.0f - b->dropout);
     for (int t = worker->member; t < b->steps; t += worker->team_size)
         for (int r = worker->first_row; r < worker->end_row; r++) {
-            const ptrdiff_t n = (ptrdiff_t)t * b->rows + r;
-            const float *h = w->h[layer] + (n + b->rows) * hidden;
+            const ptrdiff_t n = crs_pair(b, t, r);
+            const float *h = room->h + (n + b->rows) * hidden;
             for (int block = 0; block < blocks; block++) {
-                const uint16_t kept = draw_block(b, (uint64_t)(b->first_row + r), (uint64_t)layer << 32 | (unsigned)t,
+                const uint16_t kept = draw_block(b, (uint64_t)b->row_id[r], (uint64_t)layer->layer << 32 | (unsigned)t,
                                                  (unsigned)block, threshold);
-                w->kept[layer][n * blocks + block] = kept;
-                apply(w->dropped[layer] + n * hidden + block * CRS_BLOCK, h + block * CRS_BLOCK, kept, scale);
+                room->kept[n * blocks + block] = kept;
+                apply(room->dropped + n * hidden + block * CRS_BLOCK, h + block * CRS_BLOCK, kept, scale);
             }
         }
-    if (worker->team_size > 1) {
-#pragma omp barrier
-    }
+    crs_team_wait(worker);
 }
 
-void crs_dropout_backward(const crs_pass *pass, const crs_worker *worker, int layer, float *dh) {
+void crs_dropout_backward(const crs_pass *pass, const crs_worker *worker, const crs_layer *layer) {
     const crs_batch *b = pass->batch;
-    const int hidden = pass->model->hidden_padded, blocks = hidden / CRS_BLOCK;
+    const crs_room *room = crs_room_of(pass->workspace, &layer->part);
+    const int hidden = layer->gates.padded, blocks = hidden / CRS_BLOCK;
     const float scale = 1.0f / (1.0f - b->dropout);
     for (int t = worker->member; t < b->steps; t += worker->team_size)
         for (int r = worker->first_row; r < worker->end_row; r++) {
-            const ptrdiff_t n = (ptrdiff_t)t * b->rows + r;
+            const ptrdiff_t n = crs_pair(b, t, r);
             for (int block = 0; block < blocks; block++) {
-                float *x = dh + n * hidden + block * CRS_BLOCK;
-                apply(x, x, pass->workspace->kept[layer][n * blocks + block], scale);
+                float *x = room->dy + n * hidden + block * CRS_BLOCK;
+                apply(x, x, room->kept[n * blocks + block], scale);
             }
         }
-    if (worker->team_size > 1) {
-#pragma omp barrier
-    }
+    crs_team_wait(worker);
 }

@@ -1,92 +1,157 @@
 /* What a model and a workspace are made of. Private to the room nn.
  *
- * Units, inputs and columns are padded to blocks of 16 (suffix `_padded`); padding of parameters, states and gradients
- * is zero. The gates of N rows stand as [group][N or N + 1][64] (lstm, gru: a group is 16 units), or as
- * [N][hidden_padded] (rnn). Panels, sums and biases follow the same groups; a bias is a panel with K = 1. */
+ * A model is a stack of parts, each of which reads what the one below gives: the input, the recurrent layers, the
+ * output. Units, inputs and columns are padded to blocks of 16 (suffix `_padded`); padding of parameters, states and
+ * gradients is zero. Gates stand as gates.h says; panels, sums and biases follow the same groups; a bias is a panel with
+ * K = 1. */
 #ifndef CRS_MODEL_H
 #define CRS_MODEL_H
 
 #include "carousel/nn.h"
 #include "kernel/kernels.h"
+#include "nn/gates.h"
 
-/* Columns in groups of at most 4 blocks, as even as can be. */
-typedef struct crs_groups {
-    int columns, padded, groups;
-} crs_groups;
+typedef struct crs_part crs_part;
+typedef struct crs_pass crs_pass;
+typedef struct crs_worker crs_worker;
 
-static inline int crs_pad(int n) {
-    return (n + CRS_BLOCK - 1) / CRS_BLOCK * CRS_BLOCK;
-}
+/* ---- parts ---- */
 
-static inline crs_groups crs_groups_of(int columns) {
-    const int blocks = crs_pad(columns) / CRS_BLOCK;
-    return (crs_groups){columns, blocks * CRS_BLOCK, (blocks + CRS_GROUP_BLOCKS - 1) / CRS_GROUP_BLOCKS};
-}
+/* Neighbouring parameters whose sums, where they are summed as they stand, have the same layout. */
+typedef struct crs_slice {
+    size_t arena, count; /* floats of an arena from here on */
+    bool summed;
+    size_t sum; /* where their sums begin */
+} crs_slice;
 
-/* The first column of a group; of group number `groups`: the end. */
-static inline int crs_group_first(const crs_groups *g, int group) {
-    return (int)((int64_t)group * (g->padded / CRS_BLOCK) / g->groups) * CRS_BLOCK;
-}
+enum { CRS_SLICES = 2 };
 
-static inline int crs_group_columns(const crs_groups *g, int group) {
-    return crs_group_first(g, group + 1) - crs_group_first(g, group);
-}
+/* What a kind of part does. refresh, forward and backward are called by every thread. */
+typedef struct crs_part_kind {
+    /* Takes its slices of the arena, places its tensors in the order of the file, makes room for what it derives from
+     * the parameters. */
+    bool (*declare)(crs_model *, crs_part *);
+    /* Takes its room in a workspace: y, dy, and what it keeps for the way back. */
+    bool (*reserve)(crs_workspace *, const crs_part *);
+    /* Derives anew from the parameters. Barriers within. */
+    void (*refresh)(crs_model *, const crs_part *);
+    void (*forward)(const crs_pass *, const crs_worker *, const crs_part *);
+    /* From its dy to the dy of the part below; then the gradients of its weights, added to the sums. */
+    void (*backward)(const crs_pass *, const crs_worker *, const crs_part *);
+    /* Parameters that are not summed as they stand: from their sums to their gradient. NULL: none. By one thread. */
+    void (*gradient)(const crs_model *, const crs_part *, const int64_t *sums, double factor, float *gradient);
+    void (*release)(crs_part *); /* what it derived */
+} crs_part_kind;
 
-/* Where the gates of a cell stand; the same for all layers. */
-typedef struct crs_gates {
-    int groups;
-    bool flat;                /* rnn: [N][row] */
-    ptrdiff_t row;            /* floats from one row to the next */
-    int x_slot, h_slot;       /* columns where the input's and the hidden state's products begin in a group */
-    int x_columns, h_columns; /* of a group (rnn: of the whole row) */
-} crs_gates;
+struct crs_part {
+    const crs_part_kind *kind;
+    int number;            /* 0: the input; layer l: l + 1; layers + 1: the output */
+    const crs_part *below; /* NULL for the input */
+    int width, padded;     /* columns that it gives */
+    crs_groups groups;     /* of them, as products make their gradient */
+    int slices;
+    crs_slice slice[CRS_SLICES];
+    size_t sums_end; /* where those of the next part to be complete begin */
+};
 
+/* Tokens: embeddings, gathered; or, where there is a table, the first layer's input product of each token. */
+typedef struct crs_tokens {
+    crs_part part;
+    int tokens; /* V */
+    size_t embedding;
+    /* the table: gates of V rows, of the layer that reads it; NULL without */
+    const struct crs_layer *reader;
+    float *table;
+    float *table_gradient;
+    float *embedding_columns; /* [E][V padded]: the embedding transposed, for the gradient of W_ih */
+    size_t sum_table;
+} crs_tokens;
+
+/* The sums of the parameters in slice[0] (of the state before) and slice[1] (of the input) are complete together. */
 typedef struct crs_layer {
+    crs_part part;
+    int layer;
+    crs_gates gates;
     int inputs, inputs_padded;
-    bool from_tokens; /* layer 0: the input product is a row of a table */
-    crs_groups input_groups;
+    const crs_tokens *table; /* the input's product is a row of this table; NULL: a product with what is below */
+    bool joined;             /* the input's product runs beside the recurrent one, step by step: small panels */
     size_t weight_ih, weight_hh, bias_ih, bias_hh, peephole; /* offsets in an arena */
-    size_t sum_ih, sum_hh, sum_bias_ih, sum_bias_hh,
-        sum_peephole;     /* offsets in the sums; unused where from_tokens but _hh, _peephole */
     float *start;         /* gates of one row: what the products start from, the biases */
     float *transposed_ih; /* panels of W^T, [input group][gate columns][group columns]; NULL where nothing needs it */
     float *transposed_hh; /* as above over hidden groups */
 } crs_layer;
 
-/* element (j, k) of a tensor stands at base[j] + k * stride in an arena */
+typedef struct crs_head crs_head;
+
+typedef struct crs_output {
+    crs_part part;
+    const crs_head *head;
+    int inputs;
+    size_t weight, bias; /* offsets in an arena */
+    float *transposed;   /* [group below][outputs padded][group columns] */
+} crs_output;
+
+extern const crs_part_kind crs_tokens_kind, crs_layer_kind, crs_output_kind;
+
+/* ---- the model ---- */
+
+/* element (j, k) of a tensor stands at base + k * stride of row j in an arena */
 typedef struct crs_place {
-    size_t *base; /* [rows], owned */
-    int stride;
+    size_t base;
+    ptrdiff_t stride;
 } crs_place;
 
 struct crs_model {
-    crs_shape shape;
+    crs_spec spec;
     const crs_kernels *kernels;
     int threads;
-    int hidden_padded;
-    crs_groups hidden_groups, vocabulary_groups;
-    crs_gates gates;
-    crs_layer *layers; /* [shape.layers] */
+    crs_tokens input;
+    crs_layer *layers; /* [spec.layers] */
+    crs_output output;
+    int parts;
+    crs_part **part; /* [parts], from the input up */
     size_t arena, sums;
-    size_t embedding, output_weight, output_bias; /* offsets in an arena */
-    size_t sum_embedding, sum_table, sum_output_weight, sum_output_bias;
     float *parameters;
-    float *table;             /* gates of V rows: one for each token, where layer 0 is from_tokens */
-    float *table_gradient;    /* as the table; made by crs_model_gradient */
-    float *embedding_columns; /* [E][V padded]: the embedding transposed, for the gradient of W_ih */
-    float *transposed_output; /* [hidden group][V padded][group columns] */
-    int tensors;
-    crs_tensor *tensor; /* [tensors] */
-    crs_place *place;   /* [tensors] */
+    int tensors, placed; /* placed: while the parts are declared */
+    crs_tensor *tensor;  /* [tensors] */
+    crs_place **place;   /* [tensors][rows] */
 };
 
+/* ---- layout.c ---- */
+
+/* Begins a slice of the arena, takes a piece of it (padded to whole blocks). */
+crs_slice *crs_slice_begin(crs_model *model, crs_part *part, bool summed);
+size_t crs_slice_take(crs_model *model, crs_slice *slice, size_t count);
+/* The sums of the parameters that stand from `at` on. */
+static inline size_t crs_sum_of(const crs_slice *slice, size_t at) {
+    return slice->sum + (at - slice->arena);
+}
+/* The places of the next tensor of the list, which has this name, to be filled: [rows]. NULL: out of memory. */
+crs_place *crs_place_next(crs_model *model, const char *name);
+/* Places it as rows of `row` floats; as columns of groups, [group][K][columns of the group], the tensor's rows being the
+ * columns. */
+bool crs_place_rows(crs_model *model, const char *name, size_t at, int row);
+bool crs_place_columns(crs_model *model, const char *name, size_t at, const crs_groups *groups);
+
+/* The sums of all parts, from the output down: the order in which the way back completes them. */
+void crs_lay_out_sums(crs_model *model);
+
+/* Panels [K][columns] of one group to panels [column group over K][all columns][group], from column `first` on. */
+void crs_transpose_panel(const crs_kernels *kernels, const float *panel, int k_count, int columns, ptrdiff_t first,
+                         ptrdiff_t all_columns, const crs_groups *groups, float *out);
+
+/* A run of sums with the layout of a slice of an arena. */
+void crs_convert(const crs_model *model, const int64_t *sums, size_t count, double factor, float *out);
+
+/* ---- passes ---- */
+
 /* What each thread is for: teams share the rows out; the team_size members of a team share the units out. */
-typedef struct crs_worker {
+struct crs_worker {
     int thread, threads;
     int member, team_size;
     int first_row, end_row;
     bool all_rows; /* the team has all rows, so that rows of neighbouring times are one run */
-} crs_worker;
+};
 
 /* Named by the first thread for all. */
 static inline void crs_worker_phase(const crs_worker *worker, crs_phase phase) {
@@ -94,129 +159,111 @@ static inline void crs_worker_phase(const crs_worker *worker, crs_phase phase) {
         crs_phase_begin(phase);
 }
 
-struct crs_workspace {
-    const crs_model *model;
-    int rows, steps;
-    int uses;
-    float **gates;   /* [layers]: gates of steps * rows */
-    float **h, **c;  /* [layers]: [steps + 1][rows][hidden_padded]; c NULL where the cell has none */
-    float *inputs;   /* [steps][rows][E padded]: gathered embeddings, where layer 0 is not from_tokens */
-    float **dropped; /* [layers]: [steps][rows][hidden_padded], h after dropout; NULL without */
-    uint16_t **kept; /* [layers]: [steps][rows][hidden_padded / 16], a bit a unit */
-    float *logits;   /* [steps][rows][V padded] */
-    float *dh[2];    /* [steps][rows][widest]: gradients of this layer's h and of the one below */
-    float *dc;       /* [rows][hidden_padded] */
-    int64_t *losses; /* [threads][CRS_SUM_TRAILER], a cache line each */
-    /* the weight gradient's pieces: a lane's rows over some time */
-    int piece;            /* most (time, row) pairs of one */
-    int packed;           /* most packed rows of all */
-    int panel_pairs;      /* most of those that a thread gathers at a time, but for one long piece */
-    float *columns[2];    /* packed columns of all pieces; of the state of layer l: [l & 1] */
-    float **panel;        /* [threads]: of each piece of a run [block][n][16], a group's gradients */
-    float **scatter;      /* [threads]: [piece][64 or E padded] */
-    int *slot_of;         /* [V]: -1, or the slot of a token in this piece */
-    int *slot;            /* [steps * rows], by piece */
-    uint32_t *slot_token; /* [steps * rows], by piece */
-    int *slots;           /* [steps * rows]: how many, by piece */
-};
+/* Waits for the other members of the team (and so for all threads). */
+static inline void crs_team_wait(const crs_worker *worker) {
+    if (worker->team_size > 1) {
+#pragma omp barrier
+    }
+}
 
 /* A pass over a batch, as all threads see it. */
-typedef struct crs_pass {
+struct crs_pass {
     crs_model *model;
     crs_workspace *workspace;
     const crs_batch *batch;
     int64_t *sums;
-    bool with_loss, backward;
-    int n;       /* batch->steps * batch->rows */
-    bool joined; /* the input product runs beside the recurrent one, step by step: small panels */
-} crs_pass;
+    float *outputs; /* [rows][outputs]: where those of one step are wanted; NULL: the head's loss is */
+    bool backward;
+    bool dropout; /* what layers give is dropped out */
+    int n;        /* batch->steps * batch->rows */
+    const crs_watch *watch;
+};
+
+/* Every few time steps of the way back. */
+static inline void crs_pass_progress(const crs_pass *pass, const crs_worker *worker) {
+    if (worker->thread == 0 && pass->watch && pass->watch->progress)
+        pass->watch->progress(pass->watch->context);
+}
+
+/* What one part has in a workspace; pairs are (time, row) pairs. */
+typedef struct crs_room {
+    float *y;      /* [pairs][padded]: what it gives; layers: see h and dropped */
+    float *dy;     /* [pairs][padded]: the gradient of that, made by the part above */
+    float *packed; /* columns of what it gives, of all pieces; shared with the part after next */
+    float *gates;  /* layers: gates of all pairs */
+    float *h, *c; /* layers: [steps + 1][rows][padded], from the time before the first on; c NULL where there is none */
+    float *dropped;  /* layers: [pairs][padded], h after dropout; NULL without */
+    uint16_t *kept;  /* layers: [pairs][padded / 16], a bit a unit */
+    float *outputs;  /* the output: [chunk][padded], outputs and then their gradients */
+    float *gathered; /* the output: [chunk][padded below], where a chunk's rows are not neighbours */
+} crs_room;
+
+struct crs_workspace {
+    const crs_model *model;
+    int rows, steps, uses;
+    crs_room *room;  /* [parts] */
+    int chunk;       /* the most pairs that the output works on at a time */
+    float *dc;       /* [rows][widest] */
+    int64_t *losses; /* [threads][CRS_LOSS_STRIDE], a cache line each */
+    /* the weight gradient's pieces: a lane's rows over some time */
+    int widest;           /* columns that a part below the output gives */
+    int piece;            /* most pairs of one */
+    int packed;           /* most packed rows of all */
+    int panel_pairs;      /* most of those that a thread gathers at a time, but for one long piece */
+    float **panel;        /* [threads]: of each piece of a run [block][n][16], a group's gradients */
+    float **scatter;      /* [threads]: [piece][64 or E padded] */
+    int *slot_of;         /* [V]: -1, or the slot of a token in this piece */
+    int *slot;            /* [pairs], by piece */
+    uint32_t *slot_token; /* [pairs], by piece */
+    int *slots;           /* [pairs]: how many, by piece */
+    int blocks;           /* allocated so far */
+    void *block[];        /* [most] */
+};
 
 enum { CRS_LOSS_STRIDE = 8 };
 
-/* Offset of a group's columns in a row of gates of one group ([64]) or, flat, in the row. */
-static inline int crs_gate_first(const crs_model *m, int group) {
-    return m->gates.flat ? crs_group_first(&m->hidden_groups, group) : 0;
+static inline crs_room *crs_room_of(const crs_workspace *workspace, const crs_part *part) {
+    return &workspace->room[part->number];
+}
+static inline int64_t *crs_losses_of(const crs_pass *pass, const crs_worker *worker) {
+    return pass->workspace->losses + worker->thread * CRS_LOSS_STRIDE;
 }
 
-/* Rows that a group of the gates of `rows` rows takes: an odd number, so that neighbouring groups don't fall on the
- * same lines of a cache. */
-static inline ptrdiff_t crs_group_rows(int rows) {
-    return rows | 1;
+/* What a part gives to the one above: pair n at + n * padded. */
+static inline const float *crs_given(const crs_pass *pass, const crs_part *part) {
+    const crs_room *room = crs_room_of(pass->workspace, part);
+    if (!room->h)
+        return room->y;
+    return pass->dropout ? room->dropped : room->h + (ptrdiff_t)pass->batch->rows * part->padded;
 }
 
-/* Floats of the gates of so many rows. */
-static inline size_t crs_gates_size(const crs_model *m, int rows) {
-    if (m->gates.flat)
-        return (size_t)rows * (size_t)m->gates.row;
-    return (size_t)m->gates.groups * (size_t)crs_group_rows(rows) * CRS_GROUP;
-}
+/* rows * columns floats of a workspace, which frees them. */
+bool crs_reserve(crs_workspace *workspace, float **to, size_t rows, size_t columns);
+/* count elements of any size. NULL: out of memory. */
+void *crs_reserve_block(crs_workspace *workspace, size_t count, size_t size);
+/* Room for the gradient of what a part gives, and for its columns as the weight gradient packs them. */
+bool crs_reserve_backward(crs_workspace *workspace, const crs_part *part);
 
-/* The gates of N rows: those of `group`, row n. */
-static inline float *crs_gates_at(const crs_model *m, float *gates, int rows, int group, ptrdiff_t n) {
-    if (m->gates.flat)
-        return gates + n * m->gates.row + crs_group_first(&m->hidden_groups, group);
-    return gates + (group * crs_group_rows(rows) + n) * CRS_GROUP;
-}
-
-/* The columns of a group that the input's (hidden state's) product fills, and where they begin in a panel of K = 1. */
-static inline int crs_x_columns(const crs_model *m, int group) {
-    return m->gates.flat ? crs_group_columns(&m->hidden_groups, group) : m->gates.x_columns;
-}
-static inline int crs_h_columns(const crs_model *m, int group) {
-    return m->gates.flat ? crs_group_columns(&m->hidden_groups, group) : m->gates.h_columns;
-}
-static inline ptrdiff_t crs_x_first(const crs_model *m, int group) {
-    return m->gates.flat ? crs_group_first(&m->hidden_groups, group) : (ptrdiff_t)group * m->gates.x_columns;
-}
-static inline ptrdiff_t crs_h_first(const crs_model *m, int group) {
-    return m->gates.flat ? crs_group_first(&m->hidden_groups, group) : (ptrdiff_t)group * m->gates.h_columns;
-}
-/* Columns of all groups' input (hidden) products: the rows of a transposed panel. */
-static inline int crs_x_all(const crs_model *m) {
-    return (int)crs_x_first(m, m->gates.groups);
-}
-static inline int crs_h_all(const crs_model *m) {
-    return (int)crs_h_first(m, m->gates.groups);
-}
-/* The first unit of a group and its units. */
-static inline int crs_unit_first(const crs_model *m, int group) {
-    return m->gates.flat ? crs_group_first(&m->hidden_groups, group) : group * CRS_BLOCK;
-}
-static inline int crs_units(const crs_model *m, int group) {
-    return m->gates.flat ? crs_group_columns(&m->hidden_groups, group) : CRS_BLOCK;
-}
-static inline bool crs_has_c(crs_cell cell) {
-    return cell == CRS_LSTM || cell == CRS_PEEPHOLE;
-}
-
-/* The chain over all groups' gate gradients of row n on (64-wide groups of gates of `rows` rows): a of a transposed
- * product. */
-crs_chain crs_chain_of_gates(const crs_model *m, const float *gates, int rows, ptrdiff_t n, bool hidden);
-
-/* The input of a layer as rows: x(t, row) = base + (t * rows + row) * *length. */
-const float *crs_layer_input(const crs_pass *pass, int layer, int *length);
-
-/* A group's units of `rows` rows of h or c, asked for. Always inlined: gcc drops calls that do no more than this. */
-static inline __attribute__((always_inline)) void crs_fetch_units(const crs_model *m, const float *at, int rows,
-                                                                  int units) {
+/* A group's units of `rows` rows of h or c, prefetched for writing. Always inlined: gcc drops calls that do no more than
+ * this. */
+static inline __attribute__((always_inline)) void crs_prefetch_units(const crs_gates *g, const float *at, int rows,
+                                                                     int units) {
     for (int r = 0; r < rows; r++)
         for (int u = 0; u < units; u += CRS_BLOCK)
-            __builtin_prefetch(at + r * m->hidden_padded + u, 1);
+            __builtin_prefetch(at + r * g->padded + u, 1);
 }
 
-/* Called by every thread of a parallel region. */
-void crs_forward(const crs_pass *pass, const crs_worker *worker);
-void crs_logits(const crs_pass *pass, const crs_worker *worker);
-void crs_loss(const crs_pass *pass, const crs_worker *worker);
-void crs_backward(const crs_pass *pass, const crs_worker *worker);
-/* The weight gradient of one layer (layers: of the output), added to the sums. Every thread; barriers within. */
-void crs_weight_gradient(const crs_pass *pass, const crs_worker *worker, int layer);
-void crs_dropout_forward(const crs_pass *pass, const crs_worker *worker, int layer);
-void crs_dropout_backward(const crs_pass *pass, const crs_worker *worker, int layer, float *dh);
+/* Called by every thread of a team. */
+void crs_layer_forward(const crs_pass *pass, const crs_worker *worker, const crs_part *part);
+void crs_layer_backward(const crs_pass *pass, const crs_worker *worker, const crs_part *part);
+void crs_dropout_forward(const crs_pass *pass, const crs_worker *worker, const crs_layer *layer);
+void crs_dropout_backward(const crs_pass *pass, const crs_worker *worker, const crs_layer *layer);
 
-/* Steps in one piece of the weight gradient, so that a piece has about 256 (time, row) pairs. */
+/* A piece of the weight gradient has about so many pairs ... */
+enum { CRS_PIECE_PAIRS = 256 };
+/* ... and so this many steps. */
 static inline int crs_piece_steps(int lane_rows) {
-    return lane_rows >= 256 ? 1 : (256 + lane_rows - 1) / lane_rows;
+    return lane_rows >= CRS_PIECE_PAIRS ? 1 : (CRS_PIECE_PAIRS + lane_rows - 1) / lane_rows;
 }
 
 #endif

@@ -3,13 +3,10 @@
 
 #include <string.h>
 
-#include "model.h"
+#include "nn/model.h"
 
 /* Fewer rows than this a team leave the tiles of the recurrent product thin: then units are shared out instead. */
 enum { TEAM_ROWS = 12 };
-
-/* Small layers run the input product beside the recurrent one, while both panels stay in the second-level cache. */
-enum { JOINED_BYTES = 768 << 10 };
 
 static crs_worker worker_of(const crs_pass *pass, int thread, int threads) {
     const int rows = pass->batch->rows;
@@ -25,59 +22,60 @@ static crs_worker worker_of(const crs_pass *pass, int thread, int threads) {
     return w;
 }
 
-static bool joined(const crs_model *m) {
-    const int64_t inputs = m->shape.layers > 1 ? m->shape.hidden : m->layers[0].inputs;
-    return (inputs + m->shape.hidden) * crs_h_all(m) * (int64_t)sizeof(float) <= JOINED_BYTES;
-}
-
 /* One part (h or c) of a row of a layer in the carried state. */
-static float *state_part(const crs_model *m, float *state, int row, int layer, int part) {
-    const int parts = crs_cell_parts(m->shape.cell);
-    return state + (size_t)row * crs_model_state(m) + (size_t)(layer * parts + part) * (size_t)m->shape.hidden;
+static float *state_part(const crs_pass *pass, int row, const crs_layer *layer, int part) {
+    const crs_spec *s = &pass->model->spec;
+    return pass->batch->state + (size_t)row * crs_spec_state(s) +
+           (size_t)(layer->layer * crs_cell_parts(s->cell) + part) * (size_t)s->hidden;
 }
 
-static void read_state(const crs_pass *pass, const crs_worker *worker) {
-    const crs_model *m = pass->model;
-    const int parts = crs_cell_parts(m->shape.cell), rows = worker->end_row - worker->first_row;
+static void read_state(const crs_pass *pass, const crs_worker *worker, const crs_layer *layer) {
+    const crs_room *room = crs_room_of(pass->workspace, &layer->part);
+    const int rows = worker->end_row - worker->first_row;
     const int first = worker->first_row + crs_share(rows, worker->member, worker->team_size);
     const int end = worker->first_row + crs_share(rows, worker->member + 1, worker->team_size);
-    const size_t hidden = (size_t)m->shape.hidden, padded = (size_t)m->hidden_padded;
+    const size_t hidden = (size_t)layer->gates.hidden, padded = (size_t)layer->gates.padded;
     for (int row = first; row < end; row++)
-        for (int l = 0; l < m->shape.layers; l++)
-            for (int part = 0; part < parts; part++) {
-                float *to = (part ? pass->workspace->c[l] : pass->workspace->h[l]) + (size_t)row * padded;
-                memcpy(to, state_part(m, pass->batch->state, row, l, part), hidden * sizeof *to);
-                memset(to + hidden, 0, (padded - hidden) * sizeof *to);
-            }
+        for (int part = 0; part < crs_cell_parts(layer->gates.cell); part++) {
+            float *to = (part ? room->c : room->h) + (size_t)row * padded;
+            memcpy(to, state_part(pass, row, layer, part), hidden * sizeof *to);
+            memset(to + hidden, 0, (padded - hidden) * sizeof *to);
+        }
 }
 
-static void write_state(const crs_pass *pass) {
-    const crs_model *m = pass->model;
-    const int parts = crs_cell_parts(m->shape.cell);
+static void write_state(const crs_pass *pass, const crs_layer *layer) {
+    const crs_room *room = crs_room_of(pass->workspace, &layer->part);
+    const size_t hidden = (size_t)layer->gates.hidden;
     for (int row = 0; row < pass->batch->rows; row++)
-        for (int l = 0; l < m->shape.layers; l++)
-            for (int part = 0; part < parts; part++) {
-                const float *from = part ? pass->workspace->c[l] : pass->workspace->h[l];
-                memcpy(state_part(m, pass->batch->state, row, l, part),
-                       from + (ptrdiff_t)(pass->n + row) * m->hidden_padded, (size_t)m->shape.hidden * sizeof *from);
-            }
+        for (int part = 0; part < crs_cell_parts(layer->gates.cell); part++) {
+            const float *from = part ? room->c : room->h;
+            memcpy(state_part(pass, row, layer, part), from + (ptrdiff_t)(pass->n + row) * layer->gates.padded,
+                   hidden * sizeof *from);
+        }
+}
+
+/* Tells that the sums up to the end of this part's are complete. */
+static void tell(const crs_pass *pass, const crs_worker *worker, const crs_part *part) {
+    if (!pass->watch || !pass->watch->ready)
+        return;
+#pragma omp barrier
+    if (worker->thread == 0)
+        pass->watch->ready(pass->watch->context, part->sums_end);
 }
 
 static void work(void *context, int thread, int threads) {
     const crs_pass *pass = context;
+    const crs_model *m = pass->model;
     const crs_worker worker = worker_of(pass, thread, threads);
-    read_state(pass, &worker);
-    if (worker.team_size > 1) {
-#pragma omp barrier
+    for (int l = 0; l < m->spec.layers; l++)
+        read_state(pass, &worker, &m->layers[l]);
+    crs_team_wait(&worker);
+    for (int p = 0; p < m->parts; p++)
+        m->part[p]->kind->forward(pass, &worker, m->part[p]);
+    for (int p = m->parts - 1; p >= 0 && pass->backward; p--) {
+        m->part[p]->kind->backward(pass, &worker, m->part[p]);
+        tell(pass, &worker, m->part[p]);
     }
-    crs_forward(pass, &worker);
-    crs_worker_phase(&worker, CRS_PHASE_OUTPUT);
-    crs_logits(pass, &worker);
-    crs_worker_phase(&worker, CRS_PHASE_LOSS);
-    if (pass->with_loss)
-        crs_loss(pass, &worker);
-    if (pass->backward)
-        crs_backward(pass, &worker);
 }
 
 static void run(crs_pass *pass) {
@@ -85,14 +83,15 @@ static void run(crs_pass *pass) {
     const crs_batch *b = pass->batch;
     CRS_ASSERT(b->steps >= 1 && b->steps <= pass->workspace->steps && b->rows <= pass->workspace->rows);
     CRS_ASSERT(pass->workspace->model == m && (!pass->backward || pass->workspace->uses & CRS_TRAINING));
-    CRS_ASSERT(!pass->backward || b->dropout == 0 || pass->workspace->uses & CRS_DROPOUT);
+    pass->dropout = pass->backward && b->dropout > 0;
+    CRS_ASSERT(!pass->dropout || pass->workspace->uses & CRS_DROPOUT);
     if (b->rows == 0)
         return;
-    pass->n = b->steps * b->rows;
-    pass->joined = joined(m);
+    pass->n = (int)crs_pair(b, b->steps, 0);
     crs_parallel(m->threads, work, pass);
     crs_phase_begin(CRS_PHASE_READ);
-    write_state(pass);
+    for (int l = 0; l < m->spec.layers; l++)
+        write_state(pass, &m->layers[l]);
 }
 
 static void gather_losses(const crs_pass *pass, int64_t *trailer) {
@@ -104,28 +103,24 @@ static void gather_losses(const crs_pass *pass, int64_t *trailer) {
         }
 }
 
-void crs_model_train(crs_model *model, crs_workspace *workspace, const crs_batch *batch, int64_t *sums) {
+void crs_model_train(crs_model *model, crs_workspace *workspace, const crs_batch *batch, int64_t *sums,
+                     const crs_watch *watch) {
     crs_pass pass = {
-        .model = model, .workspace = workspace, .batch = batch, .sums = sums, .with_loss = true, .backward = true};
+        .model = model, .workspace = workspace, .batch = batch, .sums = sums, .backward = true, .watch = watch};
     run(&pass);
     gather_losses(&pass, sums + model->sums - CRS_SUM_TRAILER);
 }
 
 void crs_model_evaluate(crs_model *model, crs_workspace *workspace, const crs_batch *batch, int64_t *trailer) {
-    crs_pass pass = {.model = model, .workspace = workspace, .batch = batch, .with_loss = true};
+    crs_pass pass = {.model = model, .workspace = workspace, .batch = batch};
     run(&pass);
     gather_losses(&pass, trailer);
 }
 
-void crs_model_step(crs_model *model, crs_workspace *workspace, int rows, const uint32_t *inputs, float *state,
-                    float *logits) {
-    const crs_batch batch = {.steps = 1, .rows = rows, .inputs = inputs, .state = state};
-    crs_pass pass = {.model = model, .workspace = workspace, .batch = &batch};
+void crs_model_step(crs_model *model, crs_workspace *workspace, const crs_batch *batch, float *outputs) {
+    CRS_ASSERT(batch->steps == 1);
+    crs_pass pass = {.model = model, .workspace = workspace, .batch = batch, .outputs = outputs};
     run(&pass);
-    for (int row = 0; row < rows; row++)
-        memcpy(logits + (ptrdiff_t)row * model->shape.vocabulary,
-               workspace->logits + (ptrdiff_t)row * model->vocabulary_groups.padded,
-               (size_t)model->shape.vocabulary * sizeof *logits);
 }
 
 int64_t crs_contributions(int lanes, int lane_rows, int window) {

@@ -5,16 +5,19 @@
 #ifndef CRS_PIECES_H
 #define CRS_PIECES_H
 
-#include "model.h"
+#include "nn/model.h"
 
 typedef struct crs_piece {
+    int number;
     int first_row, end_row, first_time, end_time;
     int n;      /* (time, row) pairs */
     int start;  /* pairs of the pieces before */
     int packed; /* packed rows of the pieces before: each has those of one time more than n */
 } crs_piece;
 
+/* Lane by lane, each lane's pieces in the order of time: piece number i is of lane i / pieces a lane. */
 int crs_pieces(const crs_pass *pass);
+int crs_pieces_of_lane(const crs_pass *pass);
 crs_piece crs_piece_at(const crs_pass *pass, int number);
 
 /* One operand: columns of h or of a layer's input, packed as [piece][tile][n + rows of the lane][width of the tile].
@@ -25,14 +28,13 @@ typedef struct crs_columns {
     ptrdiff_t length;
     int k, tiles;
     bool state; /* there is one time more, the first being the one before the window */
-    bool later; /* those a time later are meant */
+    bool later; /* of each time, the state at its end is meant */
     float *packed;
 } crs_columns;
 
-crs_columns crs_columns_of(const float *x, ptrdiff_t length, int k, float *packed);
-static inline float *crs_packed_at(const crs_columns *c, const crs_piece *p) {
-    return c->packed + (ptrdiff_t)p->packed * c->k;
-}
+/* The columns of what a part gives; of the state that a layer begins each step from. */
+crs_columns crs_columns_given(const crs_pass *pass, const crs_part *part);
+crs_columns crs_columns_of_state(const crs_pass *pass, const crs_layer *layer);
 /* Every thread packs its share of the tiles of every piece. */
 void crs_pack(const crs_pass *pass, const crs_worker *worker, const crs_columns *c);
 
@@ -44,8 +46,28 @@ typedef struct crs_run {
     float *panel[CRS_RUN_PIECES]; /* [blocks][n][16] each, of this thread */
 } crs_run;
 
-/* The run from a piece on, and the columns of each row of `from`, `row` floats apart: count, a multiple of 16. */
-void crs_gather_run(const crs_pass *pass, const crs_worker *worker, int first, const float *from, ptrdiff_t row,
+/* Rows of gradients: that of time t, row r at base + ((t - first_time) * rows + r - first_row) * row. */
+typedef struct crs_gradients {
+    const float *base;
+    ptrdiff_t row;
+    int first_time, first_row, rows;
+} crs_gradients;
+
+/* The pieces first, first + stride, ... before end. */
+typedef struct crs_piece_range {
+    int first, end, stride;
+} crs_piece_range;
+
+/* Gathers `count` columns (a multiple of 16) of as many pieces as make a run; range->first moves behind them. */
+void crs_gather_run(const crs_pass *pass, const crs_worker *worker, crs_piece_range *range, const crs_gradients *from,
                     int count, crs_run *run);
+
+/* sums[k][count] += the outer products of the tiles first .. end - 1 of c, and `count` columns of a run's panels from
+ * column `slot` on. */
+void crs_add_outer(const crs_pass *pass, const crs_run *run, const crs_columns *c, int first, int end, int slot,
+                   int count, int64_t *sums, int64_t *refused);
+/* sums[count] += the column sums of a piece's panel from b on. */
+void crs_add_column_sums(const crs_pass *pass, const crs_piece *p, const float *b, int count, int64_t *sums,
+                         int64_t *refused);
 
 #endif

@@ -1,93 +1,84 @@
 /* Activations, allocated once for the largest batch. */
 #include "config.h"
 
-#include "model.h"
+#include "nn/model.h"
 
-/* A group's columns of so many (time, row) pairs, 256 KiB, stay in the second-level cache. */
+/* A group's columns of so many pairs, 256 KiB, stay in the second-level cache. */
 enum { PANEL_PAIRS = 1024 };
+/* Blocks of a workspace: those of a part, and those of all. */
+enum { PART_BLOCKS = 8, OTHER_BLOCKS = 16 };
 
-static bool allocate_floats(float **to, size_t rows, size_t columns) {
+static size_t most_blocks(const crs_model *m) {
+    return (size_t)m->parts * PART_BLOCKS + 2 * (size_t)m->threads + OTHER_BLOCKS;
+}
+
+void *crs_reserve_block(crs_workspace *w, size_t count, size_t size) {
+    CRS_ASSERT((size_t)w->blocks < most_blocks(w->model));
+    return w->block[w->blocks++] = crs_alloc(count, size, CRS_MEMORY_ACTIVATIONS);
+}
+
+bool crs_reserve(crs_workspace *w, float **to, size_t rows, size_t columns) {
     if (columns && rows > SIZE_MAX / 64 / columns)
         return false;
-    *to = crs_alloc(rows * columns, sizeof(float), CRS_MEMORY_ACTIVATIONS);
+    *to = crs_reserve_block(w, rows * columns, sizeof(float));
     return *to != NULL;
 }
 
-static bool allocate_layers(crs_workspace *w) {
+/* A part's columns are read by the one above and, of a layer's state, by itself: then they are done with. */
+bool crs_reserve_backward(crs_workspace *w, const crs_part *part) {
+    crs_room *room = crs_room_of(w, part);
+    if (part->number >= 2)
+        room->packed = w->room[part->number - 2].packed;
+    return crs_reserve(w, &room->dy, (size_t)w->rows * (size_t)w->steps, (size_t)part->padded) &&
+           (room->packed || crs_reserve(w, &room->packed, (size_t)w->packed, (size_t)w->widest));
+}
+
+/* What the weight gradients of all parts share. */
+static bool reserve_pieces(crs_workspace *w) {
     const crs_model *m = w->model;
-    const size_t layers = (size_t)m->shape.layers, n = (size_t)w->rows * (size_t)w->steps,
-                 hidden = (size_t)m->hidden_padded;
-    const size_t gates = crs_gates_size(m, w->rows * w->steps);
-    w->gates = crs_alloc(layers, sizeof *w->gates, CRS_MEMORY_OTHER);
-    w->h = crs_alloc(layers, sizeof *w->h, CRS_MEMORY_OTHER);
-    w->c = crs_alloc(layers, sizeof *w->c, CRS_MEMORY_OTHER);
-    w->dropped = crs_alloc(layers, sizeof *w->dropped, CRS_MEMORY_OTHER);
-    w->kept = crs_alloc(layers, sizeof *w->kept, CRS_MEMORY_OTHER);
-    bool good = w->gates && w->h && w->c && w->dropped && w->kept;
-    for (size_t l = 0; good && l < layers; l++) {
-        good = allocate_floats(&w->gates[l], 1, gates) && allocate_floats(&w->h[l], n + (size_t)w->rows, hidden);
-        if (good && crs_has_c(m->shape.cell))
-            good = allocate_floats(&w->c[l], n + (size_t)w->rows, hidden);
-        if (good && (w->uses & CRS_DROPOUT)) {
-            w->kept[l] = crs_alloc(n, hidden / CRS_BLOCK * sizeof **w->kept, CRS_MEMORY_ACTIVATIONS);
-            good = w->kept[l] && allocate_floats(&w->dropped[l], n, hidden);
-        }
-    }
+    const int n = w->rows * w->steps, embed = m->input.part.padded;
+    /* A piece packs one time more than it has. A lane has at least half of the rows that pieces are made for. */
+    const int pieces = n / (CRS_PIECE_PAIRS / 2) + 1 < w->steps ? n / (CRS_PIECE_PAIRS / 2) + 1 : w->steps;
+    w->packed = w->rows * (w->steps + pieces);
+    w->piece = CRS_PIECE_PAIRS + w->rows < n ? CRS_PIECE_PAIRS + w->rows : n;
+    w->panel_pairs = PANEL_PAIRS < n ? PANEL_PAIRS : n;
+    w->panel = crs_reserve_block(w, (size_t)m->threads, sizeof *w->panel);
+    w->scatter = crs_reserve_block(w, (size_t)m->threads, sizeof *w->scatter);
+    const size_t panel = (size_t)(w->piece > w->panel_pairs ? w->piece : w->panel_pairs);
+    const size_t scatter = (size_t)(!m->input.reader && embed > CRS_GROUP ? embed : CRS_GROUP);
+    for (int p = 0; p < m->parts - 1; p++)
+        w->widest = m->part[p]->padded > w->widest ? m->part[p]->padded : w->widest;
+    bool good = w->panel && w->scatter && crs_reserve(w, &w->dc, (size_t)w->rows, (size_t)w->widest);
+    for (int i = 0; good && i < m->threads; i++)
+        good =
+            crs_reserve(w, &w->panel[i], panel, CRS_GROUP) && crs_reserve(w, &w->scatter[i], (size_t)w->piece, scatter);
     return good;
 }
 
-/* What the backward pass and the weight gradient need. */
-static bool allocate_training(crs_workspace *w) {
+static bool reserve(crs_workspace *w) {
     const crs_model *m = w->model;
-    const int e_padded = crs_pad(m->shape.embed), n = w->rows * w->steps;
-    const int inputs = m->layers[0].from_tokens ? 0 : e_padded;
-    const size_t widest = (size_t)(m->hidden_padded > inputs ? m->hidden_padded : inputs);
-    /* A piece packs one time more than it has. A lane has at least half of the rows that pieces are made for. */
-    const int pieces = n / 128 + 1 < w->steps ? n / 128 + 1 : w->steps;
-    w->packed = w->rows * (w->steps + pieces);
-    const size_t row = widest > CRS_GROUP ? widest : CRS_GROUP;
-    w->piece = 256 + w->rows < n ? 256 + w->rows : n;
-    w->panel_pairs = PANEL_PAIRS < n ? PANEL_PAIRS : n;
-    w->panel = crs_alloc((size_t)m->threads, sizeof *w->panel, CRS_MEMORY_OTHER);
-    w->scatter = crs_alloc((size_t)m->threads, sizeof *w->scatter, CRS_MEMORY_OTHER);
-    w->slot_of = crs_alloc((size_t)m->shape.vocabulary, sizeof *w->slot_of, CRS_MEMORY_ACTIVATIONS);
-    w->slot = crs_alloc((size_t)n, sizeof *w->slot, CRS_MEMORY_ACTIVATIONS);
-    w->slot_token = crs_alloc((size_t)n, sizeof *w->slot_token, CRS_MEMORY_ACTIVATIONS);
-    w->slots = crs_alloc((size_t)n, sizeof *w->slots, CRS_MEMORY_ACTIVATIONS);
-    bool good = w->panel && w->scatter && w->slot_of && w->slot && w->slot_token && w->slots;
-    good = good && allocate_floats(&w->dh[0], (size_t)n, widest) && allocate_floats(&w->dh[1], (size_t)n, widest) &&
-           allocate_floats(&w->dc, (size_t)w->rows, (size_t)m->hidden_padded) &&
-           allocate_floats(&w->columns[0], (size_t)w->packed, widest) &&
-           allocate_floats(&w->columns[1], (size_t)w->packed, widest);
-    for (int i = 0; good && i < m->threads; i++)
-        good =
-            allocate_floats(&w->panel[i], (size_t)(w->piece > w->panel_pairs ? w->piece : w->panel_pairs), CRS_GROUP) &&
-            allocate_floats(&w->scatter[i], (size_t)w->piece, row);
-    for (int v = 0; good && v < m->shape.vocabulary; v++)
-        w->slot_of[v] = -1;
+    if ((int64_t)w->rows * w->steps >= INT32_MAX / 2)
+        return false;
+    w->room = crs_reserve_block(w, (size_t)m->parts, sizeof *w->room);
+    w->losses = crs_reserve_block(w, (size_t)m->threads, CRS_LOSS_STRIDE * sizeof *w->losses);
+    bool good = w->room && w->losses && (!(w->uses & CRS_TRAINING) || reserve_pieces(w));
+    for (int p = 0; good && p < m->parts; p++)
+        good = m->part[p]->kind->reserve(w, m->part[p]);
     return good;
 }
 
 crs_status crs_workspace_create(crs_workspace **workspace, const crs_model *model, int rows, int steps, int uses,
                                 crs_error *error) {
     *workspace = NULL;
-    crs_workspace *w = crs_alloc_or_fail(1, sizeof *w, CRS_MEMORY_OTHER, "a workspace", error);
+    crs_workspace *w =
+        crs_alloc_or_fail(1, sizeof *w + most_blocks(model) * sizeof *w->block, CRS_MEMORY_OTHER, "a workspace", error);
     if (!w)
         return error->status;
     w->model = model;
     w->rows = rows > 0 ? rows : 1;
     w->steps = steps > 0 ? steps : 1;
     w->uses = uses;
-    bool good = (int64_t)w->rows * w->steps < INT32_MAX / 2 && allocate_layers(w);
-    const size_t n = (size_t)w->rows * (size_t)w->steps;
-    good = good && allocate_floats(&w->logits, n, (size_t)model->vocabulary_groups.padded);
-    if (good && !model->layers[0].from_tokens)
-        good = allocate_floats(&w->inputs, n, (size_t)crs_pad(model->shape.embed));
-    w->losses = crs_alloc((size_t)model->threads, CRS_LOSS_STRIDE * sizeof *w->losses, CRS_MEMORY_OTHER);
-    good = good && w->losses;
-    if (good && (uses & CRS_TRAINING))
-        good = allocate_training(w);
-    if (!good) {
+    if (!reserve(w)) {
         crs_workspace_free(&w);
         return crs_fail(
             error, CRS_INTERNAL,
@@ -102,42 +93,7 @@ void crs_workspace_free(crs_workspace **workspace) {
     crs_workspace *w = *workspace;
     if (!w)
         return;
-    for (int l = 0; l < w->model->shape.layers; l++) {
-        if (w->gates)
-            crs_free(&w->gates[l]);
-        if (w->h)
-            crs_free(&w->h[l]);
-        if (w->c)
-            crs_free(&w->c[l]);
-        if (w->dropped)
-            crs_free(&w->dropped[l]);
-        if (w->kept)
-            crs_free(&w->kept[l]);
-    }
-    for (int i = 0; i < w->model->threads; i++) {
-        if (w->panel)
-            crs_free(&w->panel[i]);
-        if (w->scatter)
-            crs_free(&w->scatter[i]);
-    }
-    crs_free(&w->gates);
-    crs_free(&w->h);
-    crs_free(&w->c);
-    crs_free(&w->dropped);
-    crs_free(&w->kept);
-    crs_free(&w->inputs);
-    crs_free(&w->logits);
-    crs_free(&w->dh[0]);
-    crs_free(&w->dh[1]);
-    crs_free(&w->dc);
-    crs_free(&w->losses);
-    crs_free(&w->columns[0]);
-    crs_free(&w->columns[1]);
-    crs_free(&w->panel);
-    crs_free(&w->scatter);
-    crs_free(&w->slot_of);
-    crs_free(&w->slot);
-    crs_free(&w->slot_token);
-    crs_free(&w->slots);
+    for (int i = 0; i < w->blocks; i++)
+        crs_free(&w->block[i]);
     crs_free(workspace);
 }

@@ -18,8 +18,7 @@ typedef struct crs_evaluator {
     const crs_dataset *dataset;
     crs_split split;
     int64_t stride;
-    uint32_t *inputs, *targets; /* [STEPS][ROWS] */
-    float *state;               /* [ROWS][crs_model_state] */
+    float *state; /* [ROWS][crs_model_state] */
 } crs_evaluator;
 
 void crs_total_fold(crs_total *total, int64_t trailer[CRS_SUM_TRAILER]) {
@@ -39,33 +38,31 @@ double crs_total_nats(const crs_total *total) {
 
 static crs_status allocate(crs_evaluator *e, int rows, crs_error *error) {
     const int64_t steps = e->stride < STEPS ? e->stride : STEPS;
-    e->inputs = crs_alloc(STEPS * ROWS, sizeof *e->inputs, CRS_MEMORY_DATA);
-    e->targets = crs_alloc(STEPS * ROWS, sizeof *e->targets, CRS_MEMORY_DATA);
     e->state = crs_alloc_or_fail(ROWS * crs_model_state(e->model), sizeof *e->state, CRS_MEMORY_ACTIVATIONS,
                                  "the state of an evaluation", error);
-    if (!e->inputs || !e->targets || !e->state)
-        return crs_fail(error, CRS_INTERNAL, "out of memory for an evaluation");
+    if (!e->state)
+        return error->status;
     return crs_workspace_create(&e->workspace, e->model, rows, (int)steps, CRS_FORWARD, error);
 }
 
 /* Streams first_row .. first_row + rows - 1 from a zero state to their ends. */
 static crs_status evaluate_rows(crs_evaluator *e, int64_t first_row, int rows, crs_total *total, crs_error *error) {
-    crs_reader *reader;
-    if (crs_reader_create(&reader, e->dataset, e->split, e->stride, first_row, rows, error) != CRS_OK)
+    const crs_feed_pass pass = {first_row, rows};
+    const crs_feed_plan plan = {
+        .split = e->split, .stride = e->stride, .window = STEPS, .rest = true, .passes = 1, .pass = &pass};
+    crs_feed *feed;
+    if (crs_feed_open(&feed, e->dataset, &plan, error))
         return error->status;
     memset(e->state, 0, (size_t)rows * crs_model_state(e->model) * sizeof *e->state);
     int64_t trailer[CRS_SUM_TRAILER] = {0};
-    for (int64_t offset = 0; offset < e->stride && error->status == CRS_OK; offset += STEPS) {
-        const int64_t left = e->stride - offset;
-        const int steps = (int)(left < STEPS ? left : STEPS);
-        if (crs_reader_window(reader, offset, steps, e->inputs, e->targets, error) != CRS_OK)
+    for (int64_t step = 0; step < crs_feed_steps(feed) && error->status == CRS_OK; step++) {
+        crs_batch batch = {.state = e->state};
+        if (crs_feed_read(feed, step, 0, &batch, error))
             break;
-        const crs_batch batch = {
-            .steps = steps, .rows = rows, .inputs = e->inputs, .targets = e->targets, .state = e->state};
         crs_model_evaluate(e->model, e->workspace, &batch, trailer);
         crs_total_fold(total, trailer);
     }
-    crs_reader_free(&reader);
+    crs_feed_close(&feed);
     return error->status;
 }
 
@@ -77,8 +74,6 @@ static crs_status evaluate_own(crs_evaluator *e, int64_t first, int64_t end, crs
         for (int64_t row = first; row < end && error->status == CRS_OK; row += ROWS)
             evaluate_rows(e, row, (int)(end - row < ROWS ? end - row : ROWS), total, error);
     crs_workspace_free(&e->workspace);
-    crs_free(&e->inputs);
-    crs_free(&e->targets);
     crs_free(&e->state);
     return error->status;
 }
@@ -94,9 +89,9 @@ static crs_status check_split(const crs_model *model, const crs_dataset *dataset
                         "--streams=%" PRId64 ": the %s split of %s has %" PRId64 " tokens, so 1 to %" PRId64
                         " would do",
                         streams, crs_split_name(split), dataset->path, tokens, tokens - 1);
-    if ((int64_t)dataset->vocabulary.count != crs_model_shape(model)->vocabulary)
+    if ((int64_t)dataset->vocabulary.count != crs_model_spec(model)->input_size)
         return crs_fail(error, CRS_DATA, "%s: its vocabulary has %" PRIu32 " tokens, and that of the model %d",
-                        dataset->path, dataset->vocabulary.count, crs_model_shape(model)->vocabulary);
+                        dataset->path, dataset->vocabulary.count, crs_model_spec(model)->input_size);
     return CRS_OK;
 }
 

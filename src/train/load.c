@@ -6,7 +6,7 @@
 
 #include "train/share.h"
 
-crs_status crs_shape_of(const crs_checkpoint *checkpoint, const char *path, crs_shape *shape, crs_error *error) {
+crs_status crs_spec_of(const crs_checkpoint *checkpoint, const char *path, crs_spec *spec, crs_error *error) {
     const int64_t most = INT32_MAX;
     int cell = 0;
     while (cell < CRS_CELLS && strcmp(crs_cell_name((crs_cell)cell), checkpoint->cell) != 0)
@@ -17,11 +17,8 @@ crs_status crs_shape_of(const crs_checkpoint *checkpoint, const char *path, crs_
         checkpoint->embed < 0 || checkpoint->embed > most)
         return crs_fail(error, CRS_DATA, "%s: no model has %" PRId64 " layers of %" PRId64 " units, embedding %" PRId64,
                         path, checkpoint->layers, checkpoint->hidden, checkpoint->embed);
-    *shape = (crs_shape){.cell = (crs_cell)cell,
-                         .vocabulary = (int)checkpoint->vocabulary.count,
-                         .embed = (int)checkpoint->embed,
-                         .hidden = (int)checkpoint->hidden,
-                         .layers = (int)checkpoint->layers};
+    *spec = crs_spec_text((crs_cell)cell, (int)checkpoint->vocabulary.count, (int)checkpoint->embed,
+                          (int)checkpoint->hidden, (int)checkpoint->layers);
     return CRS_OK;
 }
 
@@ -61,9 +58,9 @@ crs_status crs_arena_capture(const crs_model *model, const float *arena, crs_che
 /* Takes the vocabulary out of the checkpoint. */
 static crs_status model_of(crs_checkpoint *checkpoint, const char *path, const crs_kernels *kernels, int threads,
                            crs_model **model, crs_vocabulary *vocabulary, crs_error *error) {
-    crs_shape shape;
-    if (crs_shape_of(checkpoint, path, &shape, error) != CRS_OK ||
-        crs_model_create(model, &shape, kernels, threads, error) != CRS_OK)
+    crs_spec spec;
+    if (crs_spec_of(checkpoint, path, &spec, error) != CRS_OK ||
+        crs_model_create(model, &spec, kernels, threads, error) != CRS_OK)
         return error->status;
     if (crs_arena_restore(*model, crs_model_parameters(*model), checkpoint, "/model", path, error) != CRS_OK) {
         crs_model_free(model);

@@ -70,40 +70,32 @@ crs_status crs_plan_length(crs_plan *plan, crs_settings *settings, int64_t token
     return CRS_OK;
 }
 
-static double embed_of(const crs_config *config) {
-    return (double)(config->embed < 0 ? config->hidden : config->embed);
+crs_spec crs_plan_spec(const crs_config *config, int64_t vocabulary) {
+    return crs_spec_text(config->cell, (int)vocabulary, (int)(config->embed < 0 ? config->hidden : config->embed),
+                         (int)config->hidden, (int)config->layers);
 }
 
-double crs_plan_parameters(const crs_config *config, int64_t vocabulary) {
-    const double v = (double)vocabulary, e = embed_of(config), h = (double)config->hidden, l = (double)config->layers;
-    const double gates = crs_cell_gates(config->cell) * h, first = e > 0 ? e : v;
-    const double biases = gates * (config->cell == CRS_GRU ? 2 : 1) + (config->cell == CRS_PEEPHOLE ? 3 * h : 0);
-    return v * e + gates * (first + h) + (l - 1) * gates * 2 * h + l * biases + v * (h + 1);
-}
-
-double crs_plan_memory(const crs_config *config, int64_t vocabulary, double rows, double pass_rows) {
+double crs_plan_memory(const crs_config *config, const crs_spec *spec, double rows, double pass_rows) {
     /* The parameters, packed copies, moments, gradient, sums, what travels, and a copy in a checkpoint. */
     enum { PARAMETER_BYTES = 48, STATE_COPIES = 3 };
-    const double h = (double)config->hidden, l = (double)config->layers, window = (double)config->window;
-    const double state = l * h * crs_cell_parts(config->cell);
-    const double row = l * h * (crs_cell_gates(config->cell) + (config->dropout > 0 ? 4 : 2)) + 2 * h +
-                       embed_of(config) + (double)vocabulary;
-    const double table = (double)vocabulary * h * crs_cell_gates(config->cell);
-    return PARAMETER_BYTES * crs_plan_parameters(config, vocabulary) + 12 * table +
-           4 * (STATE_COPIES * rows * state + pass_rows * window * row) + 16 * rows * window;
+    const double h = spec->hidden, gates = crs_cell_gates(spec->cell) * h, window = (double)config->window;
+    const double row = spec->layers * (gates + h * (config->dropout > 0 ? 4 : 2)) + 2 * h + spec->embed + spec->outputs;
+    const double table = crs_spec_has_table(spec) ? spec->input_size * gates : 0;
+    return PARAMETER_BYTES * crs_spec_parameters(spec) + 12 * table +
+           4 * (STATE_COPIES * rows * (double)crs_spec_state(spec) + pass_rows * window * row) + 16 * rows * window;
 }
 
 /* Whether the machine could hold it. The option named is the one that weighs most. */
-static crs_status check_memory(const crs_config *config, int64_t vocabulary, int ranks, double memory,
+static crs_status check_memory(const crs_config *config, const crs_spec *spec, int ranks, double memory,
                                crs_error *error) {
     const double rows = ceil((double)config->batch / ranks);
     const double lane_rows = config->lane > 0 ? (double)config->lane : 1;
     const double pass_rows = fmin(fmax(lane_rows, crs_plan_pass_rows(config, 1)), rows);
-    const double wanted = crs_plan_memory(config, vocabulary, rows, pass_rows);
+    const double wanted = crs_plan_memory(config, spec, rows, pass_rows);
     const double giga = 1e9;
     if (wanted <= memory)
         return CRS_OK;
-    if (crs_plan_memory(config, vocabulary, 0, 0) <= memory / 2)
+    if (crs_plan_memory(config, spec, 0, 0) <= memory / 2)
         return crs_fail(
             error, CRS_CONFIG,
             "--window=%" PRId64 " with --batch=%" PRId64 " and --hidden=%" PRId64
@@ -117,8 +109,7 @@ static crs_status check_memory(const crs_config *config, int64_t vocabulary, int
                     "a model of --hidden=%" PRId64 ", --layers=%" PRId64
                     "%s has %.3g parameters and needs about %.0f GB a rank, and "
                     "this machine has %.1f GB for each; a smaller model would do",
-                    config->hidden, config->layers, embed, crs_plan_parameters(config, vocabulary), wanted / giga,
-                    memory / giga);
+                    config->hidden, config->layers, embed, crs_spec_parameters(spec), wanted / giga, memory / giga);
 }
 
 static crs_status check_contributions(const crs_plan *plan, const crs_config *config, int rank, int ranks,
@@ -149,13 +140,9 @@ crs_status crs_plan_ranks(crs_plan *plan, const crs_config *config, int64_t voca
     const int64_t most = INT_MAX / 4;
     if (config->batch > most || config->window > most || config->lane > most)
         return crs_fail(error, CRS_CONFIG, "--batch, --window and --lane can be %" PRId64 " at most", most);
-    if (check_memory(config, vocabulary, ranks, memory, error) != CRS_OK)
+    plan->spec = crs_plan_spec(config, vocabulary);
+    if (check_memory(config, &plan->spec, ranks, memory, error) != CRS_OK)
         return error->status;
-    plan->shape = (crs_shape){.cell = config->cell,
-                              .vocabulary = (int)vocabulary,
-                              .embed = (int)embed_of(config),
-                              .hidden = (int)config->hidden,
-                              .layers = (int)config->layers};
     if (crs_lanes_plan(&plan->lanes, (int)config->batch, (int)config->window, (int)config->lane, rank, ranks, error) !=
         CRS_OK)
         return error->status;

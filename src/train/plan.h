@@ -9,7 +9,7 @@ typedef struct crs_plan {
     int64_t windows; /* steps an epoch */
     int64_t total;   /* the step at which the run ends */
     bool fitted;     /* batch and window were made smaller, to fit a short text */
-    crs_shape shape;
+    crs_spec spec;
     crs_lanes lanes;
 } crs_plan;
 
@@ -30,8 +30,8 @@ crs_schedule_plan crs_plan_schedule(const crs_plan *plan, const crs_config *conf
 int crs_plan_pass_rows(const crs_config *config, int threads);
 
 /* An estimate of the bytes that a rank needs. */
-double crs_plan_memory(const crs_config *config, int64_t vocabulary, double rows, double pass_rows);
-/* Parameters of the model of this configuration. */
-double crs_plan_parameters(const crs_config *config, int64_t vocabulary);
+double crs_plan_memory(const crs_config *config, const crs_spec *spec, double rows, double pass_rows);
+/* The model of this configuration. */
+crs_spec crs_plan_spec(const crs_config *config, int64_t vocabulary);
 
 #endif

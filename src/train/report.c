@@ -15,7 +15,7 @@ static bool worth_telling(const crs_training *t, double last) {
 }
 
 static void say_model(const crs_training *t) {
-    const crs_shape *s = &t->plan.shape;
+    const crs_spec *s = &t->plan.spec;
     char input[48] = "one-hot input", count[32];
     int64_t parameters = 0;
     for (int i = 0; i < crs_model_tensors(t->model); i++)

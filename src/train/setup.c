@@ -60,19 +60,19 @@ static crs_status take_number(crs_settings *settings, const char *name, int64_t 
 static crs_status take_shape(crs_training *t, const crs_checkpoint *checkpoint, const char *path, crs_error *error) {
     crs_settings *settings = t->settings;
     crs_config *config = &settings->config;
-    crs_shape shape;
-    if (crs_shape_of(checkpoint, path, &shape, error) != CRS_OK)
+    crs_spec spec;
+    if (crs_spec_of(checkpoint, path, &spec, error) != CRS_OK)
         return error->status;
-    if (settings->given[crs_option_find("cell")] && config->cell != shape.cell)
+    if (settings->given[crs_option_find("cell")] && config->cell != spec.cell)
         return crs_fail(error, CRS_CONFIG, "--cell=%s, but the model of --init-from=%s has cell %s",
-                        crs_cell_name(config->cell), path, crs_cell_name(shape.cell));
-    if (take_number(settings, "hidden", &config->hidden, shape.hidden, config->hidden, path, error) != CRS_OK ||
-        take_number(settings, "layers", &config->layers, shape.layers, config->layers, path, error) != CRS_OK)
+                        crs_cell_name(config->cell), path, crs_cell_name(spec.cell));
+    if (take_number(settings, "hidden", &config->hidden, spec.hidden, config->hidden, path, error) != CRS_OK ||
+        take_number(settings, "layers", &config->layers, spec.layers, config->layers, path, error) != CRS_OK)
         return error->status;
     const int64_t embed = config->embed < 0 ? config->hidden : config->embed;
-    if (take_number(settings, "embed", &config->embed, shape.embed, embed, path, error) != CRS_OK)
+    if (take_number(settings, "embed", &config->embed, spec.embed, embed, path, error) != CRS_OK)
         return error->status;
-    config->cell = shape.cell;
+    config->cell = spec.cell;
     if (!crs_vocabulary_equal(&checkpoint->vocabulary, &t->dataset.vocabulary))
         return crs_fail(error, CRS_DATA,
                         "%s: its vocabulary is not that of --init-from=%s; pack the text with --vocabulary=OTHER.h5, "
@@ -170,7 +170,7 @@ static crs_status create(crs_training *t, const crs_checkpoint *checkpoint, cons
                                               .beta2 = config->beta2,
                                               .epsilon = config->epsilon,
                                               .weight_decay = config->weight_decay};
-    if (crs_model_create(&t->model, &t->plan.shape, t->kernels, t->threads, error) != CRS_OK ||
+    if (crs_model_create(&t->model, &t->plan.spec, t->kernels, t->threads, error) != CRS_OK ||
         crs_optim_create(&t->optim, &optimizer, crs_model_arena(t->model), error) != CRS_OK ||
         create_engine(t, error) != CRS_OK)
         return error->status;

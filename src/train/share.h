@@ -9,7 +9,7 @@
 crs_status crs_checkpoint_share(crs_comm *comm, crs_checkpoint *checkpoint, crs_error *error);
 
 /* The shape that a checkpoint has; path is for messages. CRS_DATA: an unknown cell, sizes that are none. Local. */
-crs_status crs_shape_of(const crs_checkpoint *checkpoint, const char *path, crs_shape *shape, crs_error *error);
+crs_status crs_spec_of(const crs_checkpoint *checkpoint, const char *path, crs_spec *spec, crs_error *error);
 
 /* Copies the arrays PREFIX/TENSOR of all tensors into an arena. CRS_DATA: one is missing or of another shape. Local. */
 crs_status crs_arena_restore(const crs_model *model, float *arena, const crs_checkpoint *checkpoint, const char *prefix,

@@ -92,15 +92,15 @@ static bool copy_vocabulary(const crs_training *t, crs_checkpoint *c, crs_error 
 
 /* All but the carried state. Rank 0. */
 static crs_status capture(crs_training *t, crs_checkpoint *c, crs_error *error) {
-    const crs_shape *shape = &t->plan.shape;
-    *c = (crs_checkpoint){.hidden = shape->hidden,
-                          .layers = shape->layers,
-                          .embed = shape->embed,
+    const crs_spec *spec = &t->plan.spec;
+    *c = (crs_checkpoint){.hidden = spec->hidden,
+                          .layers = spec->layers,
+                          .embed = spec->embed,
                           .step = t->step,
                           .epoch = t->step / t->plan.windows,
                           .tokens = t->step * t->config->batch * t->config->window,
                           .best_validation_loss = t->best_validation_loss};
-    snprintf(c->cell, sizeof c->cell, "%s", crs_cell_name(shape->cell));
+    snprintf(c->cell, sizeof c->cell, "%s", crs_cell_name(spec->cell));
     memcpy(c->data, t->dataset.digest, sizeof c->data);
     c->config = crs_config_text(t->config);
     if (!c->config)

@@ -41,28 +41,35 @@ static int largest_pass(const crs_engine *e) {
     return rows;
 }
 
+static crs_status open_feed(crs_engine *e, crs_error *error) {
+    const crs_engine_setup *s = &e->setup;
+    crs_feed_pass *pass = crs_alloc_or_fail((size_t)e->passes, sizeof *pass, CRS_MEMORY_OTHER, "a step's rows", error);
+    if (!pass)
+        return error->status;
+    for (int p = 0; p < e->passes; p++)
+        pass[p] = (crs_feed_pass){s->lanes.first_row + e->pass[p].first_row, e->pass[p].rows};
+    const crs_feed_plan plan = {
+        .split = CRS_TRAIN, .stride = s->stride, .window = s->window, .passes = e->passes, .pass = pass};
+    crs_feed_open(&e->feed, s->dataset, &plan, error);
+    crs_free(&pass);
+    return error->status;
+}
+
 static crs_status allocate(crs_engine *e, crs_error *error) {
     const crs_engine_setup *s = &e->setup;
     if (!plan_passes(e))
         return crs_fail(error, CRS_INTERNAL, "out of memory for the plan of a step");
     const int rows = largest_pass(e), uses = CRS_TRAINING | (s->dropout > 0 ? CRS_DROPOUT : 0);
-    const size_t tokens = (size_t)s->window * (size_t)s->lanes.own_rows, pass_tokens = (size_t)s->window * (size_t)rows;
     const size_t state = (size_t)s->lanes.own_rows * crs_model_state(s->model);
-    e->inputs = crs_alloc(tokens, sizeof *e->inputs, CRS_MEMORY_DATA);
-    e->targets = crs_alloc(tokens, sizeof *e->targets, CRS_MEMORY_DATA);
-    e->pass_inputs = crs_alloc(pass_tokens, sizeof *e->pass_inputs, CRS_MEMORY_DATA);
-    e->pass_targets = crs_alloc(pass_tokens, sizeof *e->pass_targets, CRS_MEMORY_DATA);
     e->state = crs_alloc(state, sizeof *e->state, CRS_MEMORY_ACTIVATIONS);
     e->state_before = crs_alloc(state, sizeof *e->state_before, CRS_MEMORY_ACTIVATIONS);
     e->sums = crs_alloc(crs_model_sums(s->model) + CRS_NEWS, sizeof *e->sums, CRS_MEMORY_GRADIENTS);
     e->gradient = crs_alloc(crs_model_arena(s->model), sizeof *e->gradient, CRS_MEMORY_GRADIENTS);
-    if (!e->inputs || !e->targets || !e->pass_inputs || !e->pass_targets || !e->state || !e->state_before || !e->sums ||
-        !e->gradient)
+    if (!e->state || !e->state_before || !e->sums || !e->gradient)
         return crs_fail(error, CRS_INTERNAL, "out of memory for a step of %d rows x %d", s->lanes.own_rows, s->window);
-    if (crs_workspace_create(&e->workspace, s->model, rows, s->window, uses, error) != CRS_OK)
+    if (crs_workspace_create(&e->workspace, s->model, rows, s->window, uses, error))
         return error->status;
-    return crs_reader_create(&e->reader, s->dataset, CRS_TRAIN, s->stride, s->lanes.first_row, s->lanes.own_rows,
-                             error);
+    return open_feed(e, error);
 }
 
 crs_status crs_engine_create(crs_engine *engine, const crs_engine_setup *setup, crs_error *error) {
@@ -73,29 +80,14 @@ crs_status crs_engine_create(crs_engine *engine, const crs_engine_setup *setup, 
 }
 
 void crs_engine_free(crs_engine *engine) {
-    crs_reader_free(&engine->reader);
+    crs_feed_close(&engine->feed);
     crs_workspace_free(&engine->workspace);
     crs_free(&engine->pass);
     crs_free(&engine->lane_starts);
-    crs_free(&engine->inputs);
-    crs_free(&engine->targets);
-    crs_free(&engine->pass_inputs);
-    crs_free(&engine->pass_targets);
     crs_free(&engine->state);
     crs_free(&engine->state_before);
     crs_free(&engine->sums);
     crs_free(&engine->gradient);
-}
-
-/* Columns first_row .. first_row + rows - 1 of [window][own_rows]. */
-static const uint32_t *columns_of(const crs_engine *e, const crs_pass_plan *pass, const uint32_t *all, uint32_t *some) {
-    const int own = e->setup.lanes.own_rows;
-    if (pass->rows == own)
-        return all;
-    for (int t = 0; t < e->setup.window; t++)
-        memcpy(some + (size_t)t * (size_t)pass->rows, all + (size_t)t * (size_t)own + pass->first_row,
-               (size_t)pass->rows * sizeof *some);
-    return some;
 }
 
 /* Adds what this rank's rows have to say to the sums. */
@@ -103,25 +95,19 @@ static crs_status contribute(crs_engine *e, int64_t step, crs_error *error) {
     const crs_engine_setup *s = &e->setup;
     if (crs_fault("slow-step"))
         usleep(700000);
-    const int64_t offset = step % s->windows * s->window;
-    if (crs_reader_window(e->reader, offset, s->window, e->inputs, e->targets, error) != CRS_OK)
-        return error->status;
     const bool other_mask = crs_fault("mask") && crs_rank() == 1;
     for (int p = 0; p < e->passes; p++) {
         const crs_pass_plan *pass = &e->pass[p];
-        const crs_batch batch = {.steps = s->window,
-                                 .rows = pass->rows,
-                                 .inputs = columns_of(e, pass, e->inputs, e->pass_inputs),
-                                 .targets = columns_of(e, pass, e->targets, e->pass_targets),
-                                 .state = e->state + (size_t)pass->first_row * crs_model_state(s->model),
-                                 .lanes = pass->lanes,
-                                 .lane_starts = pass->lane_starts,
-                                 .lane_rows = s->lanes.lane_rows,
-                                 .dropout = (float)s->dropout,
-                                 .seed = other_mask ? ~s->seed : s->seed,
-                                 .step = (uint64_t)step,
-                                 .first_row = s->lanes.first_row + pass->first_row};
-        crs_model_train(s->model, e->workspace, &batch, e->sums);
+        crs_batch batch = {.state = e->state + (size_t)pass->first_row * crs_model_state(s->model),
+                           .lanes = pass->lanes,
+                           .lane_starts = pass->lane_starts,
+                           .lane_rows = s->lanes.lane_rows,
+                           .dropout = (float)s->dropout,
+                           .seed = other_mask ? ~s->seed : s->seed,
+                           .step = (uint64_t)step};
+        if (crs_feed_read(e->feed, step, p, &batch, error))
+            return error->status;
+        crs_model_train(s->model, e->workspace, &batch, e->sums, NULL);
     }
     return CRS_OK;
 }
@@ -138,6 +124,12 @@ static void reduce(crs_engine *e) {
     crs_comm_sum(e->setup.comm, e->sums + gradients, CRS_SUM_TRAILER + CRS_NEWS);
 }
 
+/* Nothing was learned from this step: the next one begins where it began. */
+static void take_back(crs_engine *e) {
+    const size_t state = (size_t)e->setup.lanes.own_rows * crs_model_state(e->setup.model);
+    memcpy(e->state, e->state_before, state * sizeof *e->state);
+}
+
 static void update(crs_engine *e, int64_t step, crs_outcome *outcome) {
     const crs_engine_setup *s = &e->setup;
     crs_phase_begin(CRS_PHASE_GRADIENT);
@@ -148,8 +140,7 @@ static void update(crs_engine *e, int64_t step, crs_outcome *outcome) {
         outcome->refused = !isfinite(outcome->norm);
     }
     if (outcome->refused > 0) {
-        const size_t state = (size_t)s->lanes.own_rows * crs_model_state(s->model);
-        memcpy(e->state, e->state_before, state * sizeof *e->state);
+        take_back(e);
         outcome->loss = outcome->norm = NAN;
         return;
     }
@@ -183,8 +174,10 @@ crs_status crs_engine_step(crs_engine *engine, int64_t step, const int64_t news[
     outcome->targets = trailer[CRS_SUM_TARGETS];
     outcome->refused = trailer[CRS_SUM_REFUSED];
     outcome->loss = (double)trailer[CRS_SUM_LOSS] * CRS_SUM_STEP / (double)outcome->targets;
-    if (outcome->news[CRS_NEWS_BAD] > 0)
+    if (outcome->news[CRS_NEWS_BAD] > 0) {
+        take_back(engine);
         return crs_comm_agree(s->comm, error);
+    }
     update(engine, step, outcome);
     outcome->seconds = crs_seconds() - start;
     outcome->comm_seconds = crs_comm_time(s->comm) - comm_start;

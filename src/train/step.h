@@ -41,16 +41,14 @@ typedef struct crs_pass_plan {
 
 typedef struct crs_engine {
     crs_engine_setup setup;
-    crs_reader *reader;
+    crs_feed *feed;
     crs_workspace *workspace;
     int passes;
-    crs_pass_plan *pass;                  /* [passes] */
-    int *lane_starts;                     /* of all passes */
-    uint32_t *inputs, *targets;           /* [window][own_rows] */
-    uint32_t *pass_inputs, *pass_targets; /* [window][rows of a pass] */
-    float *state, *state_before;          /* [own_rows][crs_model_state]: carried from window to window */
-    int64_t *sums;                        /* [crs_model_sums + CRS_NEWS] */
-    float *gradient;                      /* [crs_model_arena] */
+    crs_pass_plan *pass;         /* [passes] */
+    int *lane_starts;            /* of all passes */
+    float *state, *state_before; /* [own_rows][crs_model_state]: carried from window to window */
+    int64_t *sums;               /* [crs_model_sums + CRS_NEWS] */
+    float *gradient;             /* [crs_model_arena] */
 } crs_engine;
 
 typedef struct crs_outcome {

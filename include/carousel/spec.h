@@ -1,0 +1,64 @@
+/* The shape of a model: what it reads, what it is made of, what it says; and the one list of its parameters, which every
+ * room asks that has to know them.
+ *
+ * A new kind of input, cell or head is a name here, and its tensors one line of the list in src/spec/spec.c.
+ * Local; nothing here keeps a state. */
+#ifndef CAROUSEL_SPEC_H
+#define CAROUSEL_SPEC_H
+
+#include "carousel/kernel.h"
+
+typedef enum crs_input_kind { CRS_INPUT_TOKENS, CRS_INPUTS } crs_input_kind; /* a step is one of input_size tokens */
+typedef enum crs_head_kind { CRS_HEAD_SOFTMAX, CRS_HEADS } crs_head_kind; /* one of `outputs` classes is to be said */
+
+typedef struct crs_spec {
+    crs_input_kind input;
+    int input_size; /* V */
+    int embed;      /* E, the width of the embedding; 0: one-hot input */
+    crs_cell cell;
+    int hidden; /* H */
+    int layers; /* L */
+    crs_head_kind head;
+    int outputs; /* rows of the output layer; next token: V */
+} crs_spec;
+
+/* A model that says the next of so many tokens. */
+crs_spec crs_spec_text(crs_cell cell, int vocabulary, int embed, int hidden, int layers);
+/* Refuses (CRS_CONFIG) sizes below 1 (embed: below 0), and what is larger than this program can train. */
+crs_status crs_spec_check(const crs_spec *spec, crs_error *error);
+
+const char *const *crs_cell_names(void); /* "lstm", "peephole", "gru", "rnn", by crs_cell; ended by NULL */
+const char *crs_cell_name(crs_cell cell);
+int crs_cell_gates(crs_cell cell); /* 4, 4, 3, 1 */
+int crs_cell_parts(crs_cell cell); /* of the carried state: h, c (lstm, peephole), or h: 2, 2, 1, 1 */
+
+/* How a tensor begins: uniform in +-range (0: zeros); forget: zeros, but the forget gate's rows have --forget-bias. */
+typedef struct crs_start {
+    double range;
+    bool forget;
+} crs_start;
+
+/* A parameter tensor as files have it: name below /model ("layers/0/weight_ih"), row-major dims, gates in the order
+ * i f g o (gru: r z n). */
+typedef struct crs_tensor {
+    char name[64];
+    int rank;        /* 1 or 2 */
+    int64_t dims[2]; /* dims[1] = 1 where rank is 1 */
+    crs_start start;
+} crs_tensor;
+
+int64_t crs_tensor_size(const crs_tensor *tensor);
+/* The model's tensors, in the order of the file: writes the first `most`, returns how many there are. Tensors keep their
+ * numbers: initial values are drawn by number and element. */
+int crs_spec_tensors(const crs_spec *spec, crs_tensor *out, int most);
+/* All parameters. In double, as it is asked before it is known whether the sizes can be had. */
+double crs_spec_parameters(const crs_spec *spec);
+/* The carried state of a row, in floats: [layers][parts][H]. */
+size_t crs_spec_state(const crs_spec *spec);
+/* The width of what layer l reads: E (one-hot: V) or H. */
+int crs_spec_layer_inputs(const crs_spec *spec, int layer);
+/* Whether layer 0's input product is a row of a table of V rows, built once a step: it saves the product; beyond V = E
+ * gathering embeddings is cheaper. */
+bool crs_spec_has_table(const crs_spec *spec);
+
+#endif

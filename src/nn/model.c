@@ -1,0 +1,153 @@
+/* A model as a stack of parts: made, filled, refreshed. */
+#include "config.h"
+
+#include <string.h>
+
+#include "nn/head.h"
+#include "nn/model.h"
+
+/* From the input up, each on top of the one before. */
+static void stack_part(crs_model *m, crs_part *part, const crs_part_kind *kind, int width) {
+    part->kind = kind;
+    part->number = m->parts;
+    part->below = m->parts > 0 ? m->part[m->parts - 1] : NULL;
+    part->width = width;
+    part->groups = crs_groups_of(width);
+    part->padded = part->groups.padded;
+    m->part[m->parts++] = part;
+}
+
+/* Where a new kind of input or head is chosen. */
+static void stack(crs_model *m) {
+    const crs_spec *s = &m->spec;
+    m->input.tokens = s->input_size;
+    stack_part(m, &m->input.part, &crs_tokens_kind, crs_spec_layer_inputs(s, 0));
+    for (int l = 0; l < s->layers; l++) {
+        crs_layer *layer = &m->layers[l];
+        layer->layer = l;
+        layer->gates = crs_gates_of(s->cell, s->hidden);
+        stack_part(m, &layer->part, &crs_layer_kind, s->hidden);
+    }
+    if (crs_spec_has_table(s)) {
+        m->input.reader = &m->layers[0];
+        m->layers[0].table = &m->input;
+    }
+    m->output.head = crs_head_of(s->head);
+    stack_part(m, &m->output.part, &crs_output_kind, s->outputs);
+}
+
+static bool fill_model(crs_model *m) {
+    m->layers = crs_alloc((size_t)m->spec.layers, sizeof *m->layers, CRS_MEMORY_OTHER);
+    m->part = crs_alloc((size_t)m->spec.layers + 2, sizeof *m->part, CRS_MEMORY_OTHER);
+    m->tensors = crs_spec_tensors(&m->spec, NULL, 0);
+    m->tensor = crs_alloc((size_t)m->tensors, sizeof *m->tensor, CRS_MEMORY_OTHER);
+    m->place = crs_alloc((size_t)m->tensors, sizeof *m->place, CRS_MEMORY_OTHER);
+    if (!m->layers || !m->part || !m->tensor || !m->place)
+        return false;
+    crs_spec_tensors(&m->spec, m->tensor, m->tensors);
+    stack(m);
+    for (int p = 0; p < m->parts; p++)
+        if (!m->part[p]->kind->declare(m, m->part[p]))
+            return false;
+    CRS_ASSERT(m->placed == m->tensors);
+    crs_lay_out_sums(m);
+    m->parameters = crs_alloc(m->arena, sizeof(float), CRS_MEMORY_PARAMETERS);
+    return m->parameters != NULL;
+}
+
+crs_status crs_model_create(crs_model **model, const crs_spec *spec, const crs_kernels *kernels, int threads,
+                            crs_error *error) {
+    *model = NULL;
+    crs_status status = crs_spec_check(spec, error);
+    if (status)
+        return status;
+    crs_model *m = crs_alloc_or_fail(1, sizeof *m, CRS_MEMORY_OTHER, "a model", error);
+    if (!m)
+        return error->status;
+    m->spec = *spec;
+    m->kernels = kernels;
+    m->threads = threads > 0 ? threads : 1;
+    if (!fill_model(m)) {
+        crs_model_free(&m);
+        return crs_fail(error, CRS_INTERNAL, "out of memory for a model of --hidden=%d --layers=%d with %d tokens",
+                        spec->hidden, spec->layers, spec->input_size);
+    }
+    *model = m;
+    return CRS_OK;
+}
+
+void crs_model_free(crs_model **model) {
+    crs_model *m = *model;
+    if (!m)
+        return;
+    for (int p = 0; p < m->parts; p++)
+        m->part[p]->kind->release(m->part[p]);
+    for (int i = 0; i < m->placed; i++)
+        crs_free(&m->place[i]);
+    crs_free(&m->layers);
+    crs_free(&m->part);
+    crs_free(&m->tensor);
+    crs_free(&m->place);
+    crs_free(&m->parameters);
+    crs_free(model);
+}
+
+const crs_spec *crs_model_spec(const crs_model *m) {
+    return &m->spec;
+}
+size_t crs_model_arena(const crs_model *m) {
+    return m->arena;
+}
+size_t crs_model_sums(const crs_model *m) {
+    return m->sums;
+}
+float *crs_model_parameters(crs_model *m) {
+    return m->parameters;
+}
+int crs_model_tensors(const crs_model *m) {
+    return m->tensors;
+}
+const crs_tensor *crs_model_tensor(const crs_model *m, int tensor) {
+    return &m->tensor[tensor];
+}
+size_t crs_model_state(const crs_model *m) {
+    return crs_spec_state(&m->spec);
+}
+
+/* From the output down: the table is derived from the biases of the layer that reads it. */
+static void refresh(void *context, int thread, int threads) {
+    crs_model *m = context;
+    (void)thread, (void)threads;
+    for (int p = m->parts - 1; p >= 0; p--)
+        m->part[p]->kind->refresh(m, m->part[p]);
+}
+
+void crs_model_refresh(crs_model *m) {
+    crs_parallel(m->threads, refresh, m);
+}
+
+/* ---- initial values ---- */
+
+static void draw_uniform(const crs_model *m, int tensor, uint64_t seed, double range) {
+    const int64_t rows = m->tensor[tensor].dims[0], columns = m->tensor[tensor].dims[1];
+    uint64_t bits[4] = {0};
+    for (int64_t i = 0; i < rows * columns; i++) {
+        const crs_place *place = &m->place[tensor][i / columns];
+        if (i % 4 == 0)
+            crs_random(seed, CRS_DRAW_PARAMETER, (uint64_t)tensor, (uint64_t)i / 4, 0, 0, bits);
+        const double x = (crs_unit_double(bits[i % 4]) * 2.0 - 1.0) * range;
+        m->parameters[place->base + (size_t)((i % columns) * place->stride)] = (float)x;
+    }
+}
+
+void crs_model_initialize(crs_model *m, uint64_t seed, float forget_bias) {
+    memset(m->parameters, 0, m->arena * sizeof(float));
+    for (int i = 0; i < m->tensors; i++) {
+        const crs_start *start = &m->tensor[i].start;
+        if (start->range > 0)
+            draw_uniform(m, i, seed, start->range);
+        for (int u = 0; start->forget && u < m->spec.hidden; u++)
+            m->parameters[m->place[i][m->spec.hidden + u].base] = forget_bias;
+    }
+    crs_model_refresh(m);
+}

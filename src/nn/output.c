@@ -1,0 +1,262 @@
+/* The output layer, and under it the head's loss. Worked on a chunk at a time, up and, in training, at once down again:
+ * its outputs for all pairs never stand in memory together. A chunk has the pieces of some lanes over one stretch of
+ * time; where it has all lanes, its rows are neighbours. */
+#include "config.h"
+
+#include <string.h>
+
+#include "nn/head.h"
+#include "nn/pieces.h"
+
+/* About as many outputs as stay in a cache; a large vocabulary goes piece by piece. */
+enum { CHUNK_BYTES = 4 << 20 };
+
+static const float zeros[CRS_GROUP] __attribute__((aligned(64)));
+
+static const crs_output *output_of(const crs_part *part) {
+    return (const crs_output *)part;
+}
+
+/* ---- parameters ---- */
+
+static bool declare(crs_model *m, crs_part *part) {
+    crs_output *o = (crs_output *)part;
+    o->inputs = part->below->width;
+    crs_slice *slice = crs_slice_begin(m, part, true);
+    o->weight = crs_slice_take(m, slice, (size_t)o->inputs * (size_t)part->padded);
+    o->bias = crs_slice_take(m, slice, (size_t)part->padded);
+    o->transposed = crs_alloc((size_t)part->below->padded * (size_t)part->padded, sizeof(float), CRS_MEMORY_PACKED);
+    return o->transposed && crs_place_columns(m, "output/weight", o->weight, &part->groups) &&
+           crs_place_rows(m, "output/bias", o->bias, 1);
+}
+
+static void release(crs_part *part) {
+    crs_free(&((crs_output *)part)->transposed);
+}
+
+static void refresh(crs_model *m, const crs_part *part) {
+    const crs_output *o = output_of(part);
+    const crs_groups *g = &part->groups;
+#pragma omp for schedule(static) nowait
+    for (int group = 0; group < g->groups; group++) {
+        const int first = crs_group_first(g, group), columns = crs_group_columns(g, group);
+        crs_transpose_panel(m->kernels, m->parameters + o->weight + (size_t)first * (size_t)o->inputs, o->inputs,
+                            columns, first, part->padded, &part->below->groups, o->transposed);
+    }
+}
+
+static bool reserve(crs_workspace *w, const crs_part *part) {
+    crs_room *room = crs_room_of(w, part);
+    const int all = w->rows * w->steps, piece = CRS_PIECE_PAIRS + w->rows;
+    const int cached = CHUNK_BYTES / (int)sizeof(float) / part->padded;
+    w->chunk = cached > piece ? cached : piece;
+    if (w->chunk >= all) /* then rows are neighbours whatever the lanes */
+        w->chunk = all;
+    return crs_reserve(w, &room->outputs, (size_t)w->chunk, (size_t)part->padded) &&
+           (w->chunk == all || crs_reserve(w, &room->gathered, (size_t)w->chunk, (size_t)part->below->padded));
+}
+
+/* ---- a chunk ---- */
+
+typedef struct chunk {
+    int first_time, end_time, first_row, rows;
+    int pairs;
+    bool whole;             /* it has all rows, so that its pairs are neighbours in the batch too */
+    ptrdiff_t first;        /* the pair of the batch that it begins with */
+    crs_piece_range pieces; /* in training */
+} chunk;
+
+static chunk chunk_of(const crs_batch *b, int first_time, int end_time, int first_row, int end_row) {
+    chunk c = {first_time, end_time, first_row, end_row - first_row, 0, end_row - first_row == b->rows, 0, {0}};
+    c.pairs = c.rows * (end_time - first_time);
+    c.first = crs_pair(b, first_time, first_row);
+    return c;
+}
+
+/* Some of a chunk's pairs that are neighbours in the batch: `first` is that of the batch, `at` that of the chunk. */
+typedef struct stretch {
+    ptrdiff_t first;
+    int at, pairs;
+} stretch;
+
+/* The stretch from pair `at` of the chunk on, not beyond `end`. */
+static stretch stretch_at(const chunk *c, const crs_batch *b, int at, int end) {
+    if (c->whole)
+        return (stretch){c->first + at, at, end - at};
+    const int time = at / c->rows, row = at % c->rows, left = c->rows - row;
+    return (stretch){crs_pair(b, c->first_time + time, c->first_row + row), at, end - at < left ? end - at : left};
+}
+
+/* Rows of what is below, as neighbours: those of the pairs at .. end - 1. */
+static const float *gather(const crs_pass *pass, const crs_part *part, const chunk *c, int at, int end) {
+    const ptrdiff_t row = part->below->padded;
+    const float *from = crs_given(pass, part->below);
+    if (c->whole)
+        return from + (c->first + at) * row;
+    float *to = crs_room_of(pass->workspace, part)->gathered;
+    for (stretch s = stretch_at(c, pass->batch, at, end); s.pairs > 0;
+         s = stretch_at(c, pass->batch, s.at + s.pairs, end))
+        memcpy(to + s.at * row, from + s.first * row, (size_t)s.pairs * (size_t)row * sizeof *to);
+    return to + at * row;
+}
+
+static void products(const crs_pass *pass, const crs_part *part, const float *x, int pairs, float *outputs) {
+    const crs_output *o = output_of(part);
+    const crs_groups *g = &part->groups;
+    const float *parameters = pass->model->parameters;
+    for (int group = 0; group < g->groups; group++) {
+        const int first = crs_group_first(g, group), columns = crs_group_columns(g, group);
+        crs_product p = {.rows = pairs, .blocks = columns / CRS_BLOCK, .c = outputs + first, .c_row = g->padded};
+        p.start = parameters + o->bias + first;
+        p.chains = 1;
+        p.chain[0] = crs_chain_of_rows(x, part->below->padded, o->inputs,
+                                       parameters + o->weight + (size_t)first * (size_t)o->inputs, columns);
+        pass->model->kernels->product(&p);
+    }
+}
+
+/* The gradient of what is below, for the pairs at .. end - 1. */
+static void backward_products(const crs_pass *pass, const crs_part *part, const chunk *c, int at, int end) {
+    const crs_room *room = crs_room_of(pass->workspace, part);
+    const crs_groups *g = &part->below->groups;
+    const ptrdiff_t row = g->padded;
+    float *dy = crs_room_of(pass->workspace, part->below)->dy;
+    float *to = c->whole ? dy + (c->first + at) * row : room->gathered + at * row; /* the outputs are made by now */
+    for (int group = 0; group < g->groups; group++) {
+        const int first = crs_group_first(g, group), columns = crs_group_columns(g, group);
+        crs_product p = {.rows = end - at, .blocks = columns / CRS_BLOCK, .c = to + first, .c_row = row};
+        p.start = zeros;
+        p.chains = 1;
+        p.chain[0] = crs_chain_of_rows(room->outputs + (ptrdiff_t)at * part->padded, part->padded, part->width,
+                                       output_of(part)->transposed + (ptrdiff_t)first * part->padded, columns);
+        pass->model->kernels->product(&p);
+    }
+    if (c->whole)
+        return;
+    for (stretch s = stretch_at(c, pass->batch, at, end); s.pairs > 0;
+         s = stretch_at(c, pass->batch, s.at + s.pairs, end))
+        memcpy(dy + s.first * row, room->gathered + s.at * row, (size_t)s.pairs * (size_t)row * sizeof *dy);
+}
+
+static void head_loss(const crs_pass *pass, const crs_worker *worker, const crs_part *part, const chunk *c, int at,
+                      int end) {
+    float *outputs = crs_room_of(pass->workspace, part)->outputs;
+    for (stretch s = stretch_at(c, pass->batch, at, end); s.pairs > 0;
+         s = stretch_at(c, pass->batch, s.at + s.pairs, end)) {
+        const crs_head_block block = {.pairs = s.pairs,
+                                      .outputs = part->width,
+                                      .values = outputs + (ptrdiff_t)s.at * part->padded,
+                                      .row = part->padded,
+                                      .batch = pass->batch,
+                                      .first = s.first};
+        output_of(part)->head->loss(pass->model->kernels, &block, crs_losses_of(pass, worker));
+    }
+}
+
+/* A thread's share of a chunk's pairs: outputs, their loss, in training the gradient of what is below. */
+static void work_on(const crs_pass *pass, const crs_worker *worker, const crs_part *part, const chunk *c) {
+    const int at = crs_share(c->pairs, worker->thread, worker->threads),
+              end = crs_share(c->pairs, worker->thread + 1, worker->threads);
+    float *outputs = crs_room_of(pass->workspace, part)->outputs + (ptrdiff_t)at * part->padded;
+    crs_worker_phase(worker, CRS_PHASE_OUTPUT);
+    products(pass, part, gather(pass, part, c, at, end), end - at, outputs);
+    for (int i = at; pass->outputs && i < end; i++)
+        memcpy(pass->outputs + (ptrdiff_t)i * part->width, outputs + (ptrdiff_t)(i - at) * part->padded,
+               (size_t)part->width * sizeof *outputs);
+    if (pass->outputs)
+        return;
+    crs_worker_phase(worker, CRS_PHASE_LOSS);
+    head_loss(pass, worker, part, c, at, end);
+    crs_worker_phase(worker, CRS_PHASE_OUTPUT);
+    if (pass->backward)
+        backward_products(pass, part, c, at, end);
+}
+
+/* ---- the weight gradient of a chunk ---- */
+
+static void add_weights(const crs_pass *pass, const crs_worker *worker, const crs_part *part, const chunk *c,
+                        const crs_columns *x) {
+    const crs_output *o = output_of(part);
+    const crs_slice *slice = &part->slice[0];
+    const int begin = crs_share(x->tiles, worker->thread, worker->threads),
+              end = crs_share(x->tiles, worker->thread + 1, worker->threads);
+    const float *outputs = crs_room_of(pass->workspace, part)->outputs;
+    int64_t *refused = &crs_losses_of(pass, worker)[CRS_SUM_REFUSED];
+    crs_worker_phase(worker, CRS_PHASE_WEIGHTS);
+    for (int group = 0; group < part->groups.groups && begin < end; group++) {
+        const int first = crs_group_first(&part->groups, group), count = crs_group_columns(&part->groups, group);
+        const crs_gradients from = {outputs + first, part->padded, c->first_time, c->first_row, c->rows};
+        crs_piece_range range = c->pieces;
+        crs_run run;
+        while (range.first < range.end) {
+            crs_gather_run(pass, worker, &range, &from, count, &run);
+            for (int j = 0; begin == 0 && j < run.pieces; j++)
+                crs_add_column_sums(pass, &run.piece[j], run.panel[j], count,
+                                    pass->sums + crs_sum_of(slice, o->bias) + first, refused);
+            crs_add_outer(pass, &run, x, begin, end, 0, count,
+                          pass->sums + crs_sum_of(slice, o->weight) + (size_t)first * (size_t)o->inputs, refused);
+        }
+    }
+}
+
+/* ---- chunk by chunk ---- */
+
+/* The lanes from this one on that go together, over the time of piece `number` of each. */
+static chunk next_chunk(const crs_pass *pass, int number, int *lane) {
+    const crs_batch *b = pass->batch;
+    const int a_lane = crs_pieces_of_lane(pass), first = *lane;
+    const crs_piece p = crs_piece_at(pass, first * a_lane + number);
+    const int times = p.end_time - p.first_time;
+    do
+        ++*lane;
+    while (*lane < b->lanes && (b->lane_starts[*lane + 1] - p.first_row) * times <= pass->workspace->chunk);
+    chunk c = chunk_of(b, p.first_time, p.end_time, p.first_row, b->lane_starts[*lane]);
+    c.pieces = (crs_piece_range){first * a_lane + number, *lane * a_lane, a_lane};
+    CRS_ASSERT(c.pairs <= pass->workspace->chunk);
+    return c;
+}
+
+static void train(const crs_pass *pass, const crs_worker *worker, const crs_part *part) {
+    const crs_columns x = crs_columns_given(pass, part->below);
+    crs_worker_phase(worker, CRS_PHASE_WEIGHTS);
+    crs_pack(pass, worker, &x);
+    for (int number = 0; number < crs_pieces_of_lane(pass); number++)
+        for (int lane = 0; lane < pass->batch->lanes;) {
+            const chunk c = next_chunk(pass, number, &lane);
+            work_on(pass, worker, part, &c);
+#pragma omp barrier
+            add_weights(pass, worker, part, &c, &x);
+#pragma omp barrier
+        }
+}
+
+static void evaluate(const crs_pass *pass, const crs_worker *worker, const crs_part *part) {
+    const crs_batch *b = pass->batch;
+    const int times = pass->workspace->chunk / b->rows;
+    for (int t = 0; t < b->steps; t += times) {
+        const chunk c = chunk_of(b, t, t + times < b->steps ? t + times : b->steps, 0, b->rows);
+        work_on(pass, worker, part, &c);
+#pragma omp barrier
+    }
+}
+
+/* What is below is complete before anyone looks at other rows than its own. */
+static void forward(const crs_pass *pass, const crs_worker *worker, const crs_part *part) {
+#pragma omp barrier
+    if (pass->backward)
+        train(pass, worker, part);
+    else
+        evaluate(pass, worker, part);
+}
+
+/* Made chunk by chunk on the way up. */
+static void backward(const crs_pass *pass, const crs_worker *worker, const crs_part *part) {
+    (void)pass, (void)worker, (void)part;
+}
+
+const crs_part_kind crs_output_kind = {.declare = declare,
+                                       .reserve = reserve,
+                                       .refresh = refresh,
+                                       .forward = forward,
+                                       .backward = backward,
+                                       .release = release};
