@@ -128,6 +128,23 @@ equal "two lines of 43 characters" "$(tr '\n' '~' < "$out" | wc -m)" 88
 equal "the same text from any process" "$("$CAROUSEL" sample $model --prime=the --length=40 --count=2 --threads=2)" "$(cat "$out")"
 equal "and instruction set" "$(CAROUSEL_ISA=baseline "$CAROUSEL" sample $model --prime=the --length=40 --count=2 2> isa.err)" "$(cat "$out")"
 says "that is slow" isa.err "slow"
+
+# The same beginning from a file; level byte: any bytes, which come out as they are.
+"$CAROUSEL" sample $model --prime=the --length=40 > wanted.out
+printf the > prime.txt
+expect 0 "a prime from a file" "$CAROUSEL" sample $model --prime-file=prime.txt --length=40
+check "gives the same text" cmp "$out" wanted.out
+from_input() { "$CAROUSEL" sample $model --prime-file=- --length=40 < prime.txt; }
+expect 0 "and from standard input" from_input
+check "the same text" cmp "$out" wanted.out
+for _ in $(seq 150); do printf '\344\366\374\0\337'; done > latin.txt
+"$CAROUSEL" pack text -q -o latin.h5 --level=byte latin.txt || exit 99
+"$CAROUSEL" train latin.h5 -o latin --hidden=8 --layers=1 --rate=0.02 --steps=100 --threads=1 --quiet || exit 99
+head -c 11 latin.txt > prime.txt
+expect 0 "a prime of any bytes" "$CAROUSEL" sample latin/last.h5 --prime-file=prime.txt --length=40 --temperature=0
+check "and the text as it was" cmp <(head -c 51 latin.txt; echo) "$out"
+expect 0 "a prime that is no UTF-8" "$CAROUSEL" sample latin/last.h5 --prime=$'\344\366' --length=0
+check "as it is" cmp <(printf '\344\366\n') "$out"
 for line in "pack text -o free.h5 text.txt" "train data.h5 -o free --hidden=4 --layers=1 --steps=1 --threads=1" "eval $model data.h5" \
     "sample $model" "show $model" "show data.h5" "sample $model --prime=Q" "eval $model $model" "pack text -o free.h5 none.txt"; do
     # shellcheck disable=SC2086

@@ -240,6 +240,12 @@ sample 64 "--prime: value missing --prime=TEXT" $model --prime
 sample 65 "--prime: U+20AC byte 4" $model --prime='the €'
 sample 64 "--prime: byte 4 UTF-8" $model --prime=$'the \377'
 sample 64 "--prime: byte 4 UTF-8" $model --prime=$'the \342\202'
+sample 64 "--prime --prime-file one" $model --prime=a --prime-file=text.txt
+sample 66 "--prime-file=none.txt -" $model --prime-file=none.txt
+sample 66 "--prime-file=run -" $model --prime-file=run
+sample 65 "other.txt: 'R' byte 0" $model --prime-file=other.txt
+sample 64 "data.h5: byte UTF-8" $model --prime-file=data.h5
+sample 65 "--prime-file=/dev/zero longer 1048576" $model --prime-file=/dev/zero
 sample 65 "data.h5" data.h5
 sample 65 "text.txt" text.txt
 sample 66 "none.h5" none.h5

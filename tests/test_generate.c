@@ -177,13 +177,18 @@ static crs_vocabulary vocabulary_of(crs_level level) {
     return vocabulary;
 }
 
-static const crs_sampling usual = {.prime = "ab", .length = 60, .temperature = 1, .top_p = 1, .seed = 5, .count = 1};
+static const crs_sampling usual = {
+    .prime = "ab", .prime_name = "--prime", .length = 60, .temperature = 1, .top_p = 1, .seed = 5, .count = 1};
 
-static crs_status sample(crs_model *model, crs_level level, const crs_sampling *sampling, page *p, crs_error *error) {
+/* The prime ends at its first zero byte where prime_bytes is 0. */
+static crs_status sample(crs_model *model, crs_level level, const crs_sampling *given, page *p, crs_error *error) {
+    crs_sampling sampling = *given;
+    if (sampling.prime_bytes == 0)
+        sampling.prime_bytes = strlen(sampling.prime);
     crs_vocabulary vocabulary = vocabulary_of(level);
     *error = (crs_error){0};
     *p = (page){.last_call = p->last_call};
-    const crs_status status = crs_sample(model, &vocabulary, sampling, write_page, p, error);
+    const crs_status status = crs_sample(model, &vocabulary, &sampling, write_page, p, error);
     CU_ASSERT_EQUAL(status, error->status);
     crs_vocabulary_free(&vocabulary);
     return status;
@@ -327,7 +332,23 @@ static crs_model *model_of_bytes(const char *text) {
     return model;
 }
 
-static void check_bytes(const char *bytes, const char *const *wanted) {
+/* Characters, and what is none: the longest beginning of one, or a single byte. */
+static int pieces(const page *p) {
+    int count = 0;
+    for (size_t at = 0; at < p->length; count++) {
+        const unsigned char *rest = (const unsigned char *)p->text + at;
+        uint32_t code_point;
+        int length = crs_utf8_decode(rest, p->length - at, &code_point);
+        if (length <= 0)
+            for (length = 1; crs_utf8_decode(rest, (size_t)length + 1, &code_point) == 0;)
+                length++;
+        at += (size_t)length;
+    }
+    return count;
+}
+
+/* A thousand pieces of these bytes, as they are. */
+static void check_bytes(const char *bytes, const char *const *wanted, bool broken) {
     crs_model *model = model_of_bytes(bytes);
     crs_sampling sampling = usual;
     crs_error error;
@@ -335,45 +356,53 @@ static void check_bytes(const char *bytes, const char *const *wanted) {
     sampling.prime = "";
     sampling.length = 1000;
     CU_ASSERT_EQUAL(sample(model, CRS_LEVEL_BYTE, &sampling, &p, &error), CRS_OK);
-    CU_ASSERT_EQUAL(p.broken, 0);
+    CU_ASSERT_EQUAL(p.broken > 0, broken);
     CU_ASSERT_EQUAL(p.calls, 1000 + 1);
-    CU_ASSERT_EQUAL(characters(p.text), 1000 + 1);
+    CU_ASSERT_EQUAL(pieces(&p), 1000 + 1);
+    CU_ASSERT_EQUAL(strspn(p.text, bytes), p.length - 1);
     for (; *wanted; wanted++)
         CU_ASSERT_PTR_NOT_NULL(strstr(p.text, *wanted));
     crs_model_free(&model);
 }
 
 static void test_whole_characters(void) {
-    static const char *const plain[] = {"a", "b", NULL}, *const mixed[] = {"a", "ä", "€", "\xef\xbf\xbd", NULL};
-    static const char *const nothing[] = {"\xef\xbf\xbd\xef\xbf\xbd", NULL};
-    check_bytes("ab", plain);
-    check_bytes("aä€", mixed);
-    check_bytes("a\xf0\x9f\x8e\xa0", (const char *const[]){"a", "\xef\xbf\xbd", NULL});
-    check_bytes("\xff\xc0\x80", nothing); /* bytes that no character has, or none can begin with */
-    check_bytes("\xc3", nothing);         /* beginnings alone */
-    check_bytes("\xe2\x82", nothing);
+    static const char *const plain[] = {"a", "b", NULL}, *const mixed[] = {"a", "ä", "€", "\xc3\x61", NULL};
+    static const char *const nothing[] = {"\xff\xc0", NULL};
+    check_bytes("ab", plain, false);
+    check_bytes("aä€", mixed, true);
+    check_bytes("a\xf0\x9f\x8e\xa0", (const char *const[]){"a", "\xf0\x9f\x61", NULL}, true);
+    check_bytes("\xff\xc0\x80", nothing, true); /* bytes that no character has, or none can begin with */
+    check_bytes("\xc3", (const char *const[]){"\xc3\xc3", NULL}, true); /* beginnings alone */
+    check_bytes("\xe2\x82", (const char *const[]){"\xe2\x82\xe2", NULL}, true);
 }
 
+/* What is no UTF-8 begins a text, and comes out, as it is; a zero byte too. */
 static void test_any_byte(void) {
     crs_model *model = model_of(CRS_GRU, 256, crs_isa_best());
     crs_sampling sampling = usual;
     crs_error error;
-    page p = {0};
+    page p = {0}, other = {0};
     sampling.prime = "\xff\xfe";
     sampling.temperature = 0.9;
     CU_ASSERT_EQUAL(sample(model, CRS_LEVEL_BYTE, &sampling, &p, &error), CRS_OK);
-    CU_ASSERT_EQUAL(strncmp(p.text, "\xef\xbf\xbd\xef\xbf\xbd", 6), 0); /* in the prime too */
+    CU_ASSERT_EQUAL(strncmp(p.text, "\xff\xfe", 2), 0);
     CU_ASSERT_EQUAL(p.calls, 2 + 60 + 1);
-    CU_ASSERT_EQUAL(p.broken, 0);
+    CU_ASSERT_EQUAL(pieces(&p), 2 + 60 + 1);
+    sampling.prime = "\xff\0\xfe";
+    sampling.prime_bytes = 3;
+    CU_ASSERT_EQUAL(sample(model, CRS_LEVEL_BYTE, &sampling, &other, &error), CRS_OK);
+    CU_ASSERT_EQUAL(memcmp(other.text, "\xff\0\xfe", 3), 0);
+    CU_ASSERT_EQUAL(other.calls, 3 + 60 + 1);
     /* A character that the prime begins and nothing ends. */
     sampling.prime = "a\xe2\x82";
+    sampling.prime_bytes = 0;
     sampling.length = 0;
     CU_ASSERT_EQUAL(sample(model, CRS_LEVEL_BYTE, &sampling, &p, &error), CRS_OK);
-    CU_ASSERT_STRING_EQUAL(p.text, "a\xef\xbf\xbd\n");
+    CU_ASSERT_STRING_EQUAL(p.text, "a\xe2\x82\n");
     crs_model_free(&model);
 }
 
-/* What the prime begins is ended by the first byte after it, or never. */
+/* What the prime begins is ended by the first byte after it, or never; what the prime alone gave is not counted. */
 static void test_begun_character(void) {
     crs_model *model = model_of_bytes("\xac"), *other = model_of_bytes("a");
     crs_sampling sampling = usual;
@@ -382,16 +411,18 @@ static void test_begun_character(void) {
     sampling.prime = "a\xe2\x82";
     sampling.length = 2;
     CU_ASSERT_EQUAL(sample(model, CRS_LEVEL_BYTE, &sampling, &p, &error), CRS_OK);
-    CU_ASSERT_STRING_EQUAL(p.text, "a€\xef\xbf\xbd\n");
+    CU_ASSERT_STRING_EQUAL(p.text, "a€\xac\n");
     CU_ASSERT_EQUAL(sample(other, CRS_LEVEL_BYTE, &sampling, &p, &error), CRS_OK);
-    CU_ASSERT_STRING_EQUAL(p.text, "a\xef\xbf\xbd"
-                                   "a\n");
+    CU_ASSERT_STRING_EQUAL(p.text, "a\xe2\x82"
+                                   "aa\n");
     sampling.length = 1;
     CU_ASSERT_EQUAL(sample(other, CRS_LEVEL_BYTE, &sampling, &p, &error), CRS_OK);
-    CU_ASSERT_STRING_EQUAL(p.text, "a\xef\xbf\xbd\n");
+    CU_ASSERT_STRING_EQUAL(p.text, "a\xe2\x82"
+                                   "a\n");
     sampling.length = 0;
+    sampling.count = 2; /* the second text begins anew */
     CU_ASSERT_EQUAL(sample(other, CRS_LEVEL_BYTE, &sampling, &p, &error), CRS_OK);
-    CU_ASSERT_STRING_EQUAL(p.text, "a\xef\xbf\xbd\n");
+    CU_ASSERT_STRING_EQUAL(p.text, "a\xe2\x82\na\xe2\x82\n");
     crs_model_free(&model);
     crs_model_free(&other);
 }

@@ -246,6 +246,61 @@ static void test_cut_character(void) {
     CU_ASSERT_NOT_EQUAL(access(out, F_OK), 0);
 }
 
+/* The beginning of a text in another encoding. */
+static void test_other_encodings(void) {
+    static const struct {
+        const char *text;
+        size_t count;
+        const char *name;
+    } cases[] = {
+        {"a\0b\0\n\0c\0", 8, "UTF-16LE"},
+        {"\0a\0b\0\n\0c", 8, "UTF-16BE"},
+        {"\x12\x04\x3e\x04\x42\x04 \0", 8, "UTF-16LE"}, /* Cyrillic */
+        {"\xac\x20 \0e\0x\0t\0", 10, "UTF-16LE"},
+        {"a\0\0\0b\0\0\0", 8, "UTF-32LE"},
+        {"\0\0\0a\0\0\0b", 8, "UTF-32BE"},
+        {"\xff\xfe"
+         "a\0",
+         4, "UTF-16"},
+        {"\xfe\xff\0a", 4, "UTF-16"},
+        {"\xff\xfe", 2, "UTF-16"},
+        {"\xff\xfe\0\0a\0\0\0", 8, "UTF-32"},
+        {"\0\0\xfe\xff\0\0\0a", 8, "UTF-32"},
+        {"the ring turns\r\n\t", 17, NULL},
+        {"\xef\xbb\xbf"
+         "abc",
+         6, NULL},
+        {"a", 1, NULL},
+        {"\0\0\0\0\0\0\0\0", 8, NULL}, /* what this is, nobody knows */
+        {"\r\n\r\n\r\n\r\n", 8, NULL},
+        {"a\0bcdefg\0hij", 12, NULL}, /* rare zeros */
+        {"\xff", 1, NULL},
+        {"", 0, NULL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *name = crs_guess_encoding((const unsigned char *)cases[i].text, cases[i].count);
+        CU_ASSERT_STRING_EQUAL(name ? name : "none", cases[i].name ? cases[i].name : "none");
+    }
+}
+
+/* Whole below CRS_PACK_SHORT tokens, and in three pieces from there on, of which each can be predicted. */
+static void test_short_texts(void) {
+    const char *in = own("short.txt"), *out = own("short.h5");
+    char text[64];
+    for (int n = 1; n < 60; n++) {
+        snprintf(text, sizeof text, "%.*s", n, "a ring of ranks turns, and each of them adds what it knows: sums");
+        put_text(in, text);
+        request r = usual(out, in);
+        r.pack.whole_if_short = true;
+        CU_ASSERT_EQUAL(pack(r), CRS_OK);
+        CU_ASSERT_EQUAL(last.length[CRS_TRAIN] == n, n < CRS_PACK_SHORT);
+        CU_ASSERT(n < CRS_PACK_SHORT || (last.length[CRS_VALIDATION] >= 2 && last.length[CRS_TEST] >= 2));
+        r.pack.whole_if_short = false;
+        CU_ASSERT_EQUAL(pack(r), CRS_OK);
+        CU_ASSERT_EQUAL(last.length[CRS_TRAIN], (int64_t)(n * 0.9));
+    }
+}
+
 static void test_inputs_refused(void) {
     const char *in = own("e.txt"), *out = own("e.h5");
     request r = usual(out, in);
@@ -551,25 +606,13 @@ static void test_source_attribute(void) {
 }
 
 static const harness_test pack_tests[] = {
-    HARNESS_TEST(test_round_trip),
-    HARNESS_TEST(test_block_boundaries),
-    HARNESS_TEST(test_token_types),
-    HARNESS_TEST(test_several_files),
-    HARNESS_TEST(test_split_lengths),
-    HARNESS_TEST(test_shares_refused),
-    HARNESS_TEST(test_invalid_utf8),
-    HARNESS_TEST(test_cut_character),
-    HARNESS_TEST(test_inputs_refused),
-    HARNESS_TEST(test_level_byte),
-    HARNESS_TEST(test_given_vocabulary),
-    HARNESS_TEST(test_unknown_characters),
-    HARNESS_TEST(test_output_refused),
-    HARNESS_TEST(test_output_replaced),
-    HARNESS_TEST(test_long_name),
-    HARNESS_TEST(test_changed_input),
-    HARNESS_TEST(test_memory_out),
-    HARNESS_TEST(test_source_attribute),
-    HARNESS_END,
+    HARNESS_TEST(test_round_trip),       HARNESS_TEST(test_block_boundaries),   HARNESS_TEST(test_token_types),
+    HARNESS_TEST(test_several_files),    HARNESS_TEST(test_split_lengths),      HARNESS_TEST(test_shares_refused),
+    HARNESS_TEST(test_invalid_utf8),     HARNESS_TEST(test_cut_character),      HARNESS_TEST(test_other_encodings),
+    HARNESS_TEST(test_short_texts),      HARNESS_TEST(test_inputs_refused),     HARNESS_TEST(test_level_byte),
+    HARNESS_TEST(test_given_vocabulary), HARNESS_TEST(test_unknown_characters), HARNESS_TEST(test_output_refused),
+    HARNESS_TEST(test_output_replaced),  HARNESS_TEST(test_long_name),          HARNESS_TEST(test_changed_input),
+    HARNESS_TEST(test_memory_out),       HARNESS_TEST(test_source_attribute),   HARNESS_END,
 };
 
 int main(int argc, char **argv) {

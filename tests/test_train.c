@@ -620,10 +620,12 @@ static void test_short_texts_fit(void) {
     }
 }
 
+static const char *resumed; /* the run that goes on, for plan_of */
+
 static crs_status plan_of(int64_t batch, int64_t window, int64_t lane, int64_t hidden, double memory,
                           crs_error *error) {
     crs_settings settings;
-    crs_plan plan = {0};
+    crs_plan plan = {.resumed = resumed};
     crs_settings_default(&settings);
     settings.config.batch = batch;
     settings.config.window = window;
@@ -650,6 +652,13 @@ static void test_impossible_plans_are_refused(void) {
         CU_ASSERT_EQUAL(plan_of(5000, 50, strtoll(would + 7, NULL, 10), 16, 1e12, &error), CRS_OK);
     CU_ASSERT_EQUAL(plan_of(4, 2000000, 0, 1, 1e12, &error), CRS_CONFIG);
     CU_ASSERT_PTR_NOT_NULL(strstr(error.message, "--window"));
+    /* What a run that goes on can't change is not what would do. */
+    resumed = "run";
+    CU_ASSERT_EQUAL(plan_of(50, 50, 0, 200000, 64e9, &error), CRS_CONFIG);
+    CU_ASSERT_PTR_NOT_NULL(strstr(error.message, "; more memory, or fewer ranks on each node, would do"));
+    CU_ASSERT_EQUAL(plan_of(50, 5000000, 0, 128, 16e9, &error), CRS_CONFIG);
+    CU_ASSERT_PTR_NOT_NULL(strstr(error.message, "; more memory, or fewer ranks on each node, would do"));
+    resumed = NULL;
 }
 
 /* ---- memory: what a plan estimates against what is allocated ---- */

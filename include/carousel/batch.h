@@ -14,22 +14,28 @@ typedef struct crs_series {
 } crs_series;
 
 typedef struct crs_batch {
-    int steps, rows; /* rows may be 0 */
+    int steps, rows;  /* rows may be 0 */
+    const int *start; /* [steps + 1]: pairs before each time, of rows of unlike lengths, the longest first: those that
+                         still run at t are the first start[t + 1] - start[t]. NULL: all have `steps` */
     crs_series input, target;
-    float *state;          /* [rows][crs_model_state], read at the start, written at the end */
+    float *state;          /* [rows][crs_model_state], read at the start, written after each row's own last step */
     const int64_t *row_id; /* [rows]: rows of the global batch; they key the dropout masks */
     /* the rest for training alone */
     int lanes;              /* neighbouring groups of rows, each summed by itself */
-    const int *lane_starts; /* [lanes + 1], rows of this batch */
+    const int *lane_starts; /* [lanes + 1], rows of this batch; with lane_row: places in it */
+    const int *lane_row;    /* [rows]: each lane's rows, ascending; NULL: neighbours */
     int lane_rows; /* the nominal rows a lane, from the configuration: it shapes the sums; no lane has less than half */
     float dropout; /* between layers and before the output; 0 for none */
     uint64_t seed, step; /* key the dropout masks */
 } crs_batch;
 
-/* Where the pair (time, row) stands among those of a batch. The one place that knows that every row runs to the end:
- * rows of unlike lengths, by falling length, would ask a list of the pairs before each time. */
+/* Where the pair (time, row) stands among those of a batch; (steps, 0): how many there are. */
 static inline ptrdiff_t crs_pair(const crs_batch *batch, int time, int row) {
-    return (ptrdiff_t)time * batch->rows + row;
+    return (batch->start ? batch->start[time] : (ptrdiff_t)time * batch->rows) + row;
+}
+/* Rows that run at a time. */
+static inline int crs_rows_at(const crs_batch *batch, int time) {
+    return batch->start ? batch->start[time + 1] - batch->start[time] : batch->rows;
 }
 
 #endif

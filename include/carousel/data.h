@@ -64,15 +64,18 @@ int64_t crs_feed_steps(const crs_feed *feed); /* of an epoch; states are zero be
  * those of crs_dataset_read. */
 crs_status crs_feed_read(crs_feed *feed, int64_t step, int pass, crs_batch *batch, crs_error *error);
 
+/* Of a text that has fewer tokens, a twentieth is less than the two that a prediction needs. */
+enum { CRS_PACK_SHORT = 40 };
+
 typedef struct crs_pack {
     const char *output; /* DATA.h5; written under a temporary name, flushed, renamed */
     int inputs;
     const char *const *input; /* [inputs] file names, "-" for standard input */
     crs_level level;
     double split[CRS_SPLITS]; /* shares, each >= 0, of a sum of 1 */
-    bool whole_if_short; /* a text whose validation or test split would have less than 2 tokens is all for training */
-    const char *vocabulary; /* take the vocabulary of this file; NULL: make one */
-    bool drop_unknown;      /* with vocabulary: drop and count what it lacks, instead of an error */
+    bool whole_if_short;      /* a text below CRS_PACK_SHORT tokens is all for training */
+    const char *vocabulary;   /* take the vocabulary of this file; NULL: make one */
+    bool drop_unknown;        /* with vocabulary: drop and count what it lacks, instead of an error */
 } crs_pack;
 
 typedef struct crs_packed {

@@ -5,16 +5,19 @@
 #include "carousel/nn.h"
 
 typedef struct crs_sampling {
-    const char *prime;  /* UTF-8 (level byte: any bytes), may be empty; owned by the caller */
-    int64_t length;     /* characters after the prime */
-    double temperature; /* 0: the likeliest */
-    int64_t top_k;      /* 0: all */
-    double top_p;       /* 1: all */
+    const char *prime; /* [prime_bytes] UTF-8 (level byte: any bytes), owned by the caller */
+    size_t prime_bytes;
+    const char *prime_name; /* where it comes from, for messages: "--prime", a file's name */
+    int64_t length;         /* characters after the prime; level byte: a sequence that is no UTF-8 counts as one */
+    double temperature;     /* 0: the likeliest */
+    int64_t top_k;          /* 0: all */
+    double top_p;           /* 1: all */
     uint64_t seed;
     int64_t count; /* texts; text k differs from text 0 by its random numbers alone */
 } crs_sampling;
 
-/* Takes finished characters (whole UTF-8), as they are made; a status other than CRS_OK ends the sampling. */
+/* Takes finished characters (whole UTF-8; level byte: also bytes that are none), as they are made; a status other than
+ * CRS_OK ends the sampling. */
 typedef crs_status (*crs_sink)(void *context, const char *bytes, size_t count, crs_error *error);
 
 /* For each text: the prime, length characters, a newline. A prime character that the vocabulary lacks is CRS_DATA and

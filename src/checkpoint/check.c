@@ -224,7 +224,7 @@ crs_status crs_check_finite(const crs_array *array, const char *name, crs_error 
             snprintf(at, sizeof at, "%lld", (long long)i);
         return crs_fail(error, CRS_DATA,
                         "%s: %s holds %s at [%s]: the training had diverged, or the file is damaged; use an "
-                        "earlier checkpoint, and a lower --rate or --clip",
+                        "earlier checkpoint, and a lower --rate or gradients clipped at less (--clip)",
                         name, array->path, isnan(values[i]) ? "nan" : "inf", at);
     }
     return CRS_OK;

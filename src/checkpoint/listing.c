@@ -135,8 +135,8 @@ static crs_status take_set(const walk *w, crs_object *object, hid_t set) {
                           w->name, object->path, CRS_RANK_MAX, CRS_DAMAGED_ADVICE);
     else if (!stored_plainly(set))
         status = crs_fail(w->error, CRS_DATA,
-                          "%s: the values of %s are compressed or stand in another file; `h5repack -f NONE -l CONTI` "
-                          "makes them plain",
+                          "%s: the values of %s are compressed or stand in another file; `h5repack -f NONE -l CONTI "
+                          "OLD.h5 NEW.h5` makes them plain",
                           w->name, object->path);
     else {
         size_t size = object->kind == CRS_OBJECT_ARRAY ? crs_type_size(object->type)

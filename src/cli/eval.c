@@ -62,10 +62,11 @@ const crs_cli *crs_eval_cli(void) {
 static crs_status refuse_other(const crs_vocabulary *model, const crs_dataset *data, const char *checkpoint,
                                crs_error *error) {
     const crs_vocabulary *theirs = &data->vocabulary;
+    const bool bytes = model->level == CRS_LEVEL_BYTE;
     if (model->level != theirs->level)
-        return crs_fail(error, CRS_DATA, "%s is of level %s, %s of level %s: pack the data with --vocabulary=%s",
-                        checkpoint, crs_level_name(model->level), data->path, crs_level_name(theirs->level),
-                        checkpoint);
+        return crs_fail(error, CRS_DATA, "%s is of level %s, %s of level %s: pack the data with %s%s", checkpoint,
+                        crs_level_name(model->level), data->path, crs_level_name(theirs->level),
+                        bytes ? "--level=byte" : "--vocabulary=", bytes ? "" : checkpoint);
     uint32_t token = 0;
     while (token < model->count && token < theirs->count && model->code_points[token] == theirs->code_points[token])
         token++;

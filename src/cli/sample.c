@@ -1,6 +1,8 @@
 /* carousel sample: text from a checkpoint. */
 #include "config.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -9,6 +11,7 @@
 
 enum {
     OPTION_PRIME,
+    OPTION_PRIME_FILE,
     OPTION_LENGTH,
     OPTION_TEMPERATURE,
     OPTION_TOP_K,
@@ -21,6 +24,7 @@ enum {
 
 static const crs_cli_option options[OPTIONS] = {
     [OPTION_PRIME] = {0, "prime", "TEXT", "what the text begins with (nothing)"},
+    [OPTION_PRIME_FILE] = {0, "prime-file", "FILE", "the same from a file, all its bytes; - for standard input"},
     [OPTION_LENGTH] = {0, "length", "N", "characters after it (500)"},
     [OPTION_TEMPERATURE] = {0, "temperature", "F", "below 1: safer, above 1: wilder; 0: always the likeliest (1)"},
     [OPTION_TOP_K] = {0, "top-k", "N", "choose among the N likeliest (all)"},
@@ -32,24 +36,33 @@ static const crs_cli_option options[OPTIONS] = {
 
 static const char *const operands[] = {"CHECKPOINT"};
 
+enum { PRIME_MAX = 1 << 20 };
+
 typedef struct request {
     crs_sampling sampling;
+    const char *prime_file; /* NULL: none */
     int64_t threads;
 } request;
 
-/* At level byte too: what can't be shown is no beginning. */
-static crs_status take_prime(const crs_typed *typed, crs_sampling *sampling, crs_error *error) {
-    const unsigned char *text = (const unsigned char *)typed->value;
-    const size_t bytes = strlen(typed->value);
-    uint32_t code_point;
-    for (size_t at = 0; at < bytes;) {
-        const int length = crs_utf8_decode(text + at, bytes - at, &code_point);
-        if (length <= 0)
-            return crs_fail(error, typed->status, "%s: byte %zu is not valid UTF-8; give UTF-8 text", typed->where, at);
-        at += (size_t)length;
-    }
-    sampling->prime = typed->value;
-    return CRS_OK;
+/* All of a file (- is standard input), into *text: the caller's, where it is not NULL. */
+static crs_status read_prime(const char *path, char **text, crs_sampling *sampling, crs_error *error) {
+    const bool standard = strcmp(path, "-") == 0;
+    sampling->prime_name = standard ? "standard input" : path;
+    sampling->prime = *text = crs_alloc_or_fail(PRIME_MAX + 1, 1, CRS_MEMORY_OTHER, "the prime", error);
+    if (!*text)
+        return error->status;
+    FILE *file = standard ? stdin : fopen(path, "r");
+    if (file)
+        sampling->prime_bytes = fread(*text, 1, PRIME_MAX + 1, file);
+    if (!file || ferror(file))
+        crs_fail(error, CRS_NO_INPUT, "--prime-file=%s: %s; give a file that can be read, or - for standard input",
+                 path, strerror(errno));
+    else if (sampling->prime_bytes > PRIME_MAX)
+        crs_fail(error, CRS_DATA, "--prime-file=%s: it is longer than %d bytes; give the last of them", path,
+                 PRIME_MAX);
+    if (file && !standard)
+        fclose(file);
+    return error->status;
 }
 
 static crs_status take(void *context, int option, const crs_typed *typed, crs_error *error) {
@@ -58,7 +71,13 @@ static crs_status take(void *context, int option, const crs_typed *typed, crs_er
     const crs_range temperature = {.low = 0, .high = 1e6}, share = {.low = 0, .high = 1, .above_low = true};
     switch (option) {
     case OPTION_PRIME:
-        return take_prime(typed, s, error);
+        s->prime = typed->value;
+        s->prime_bytes = strlen(typed->value);
+        s->prime_name = "--prime";
+        return CRS_OK;
+    case OPTION_PRIME_FILE:
+        r->prime_file = typed->value;
+        return CRS_OK;
     case OPTION_LENGTH:
         return crs_typed_whole(typed, 0, INT64_C(1000000000000), &s->length, error);
     case OPTION_TEMPERATURE:
@@ -106,14 +125,19 @@ crs_status crs_command_sample(int argc, char **argv, crs_error *error) {
     const crs_kernels *kernels;
     crs_model *model = NULL;
     crs_vocabulary vocabulary = {0};
+    char *text = NULL;
     bool at_once = isatty(STDOUT_FILENO) == 1;
     if (crs_cli_parse(&sample_cli, argc, argv, &r, &arguments, error) || arguments.help)
         return error->status;
+    if (r.prime_file && r.sampling.prime_name)
+        return crs_fail(error, CRS_USAGE, "--prime and --prime-file both say what the text begins with; give one");
     if (crs_choose_kernels(NULL, &kernels, error))
         return error->status;
-    if (crs_model_load(arguments.operand[0], kernels, (int)r.threads, &model, &vocabulary, error) == CRS_OK &&
+    if ((!r.prime_file || read_prime(r.prime_file, &text, &r.sampling, error) == CRS_OK) &&
+        crs_model_load(arguments.operand[0], kernels, (int)r.threads, &model, &vocabulary, error) == CRS_OK &&
         crs_sample(model, &vocabulary, &r.sampling, print, &at_once, error) == CRS_OK)
         crs_output_flush(error);
+    crs_free(&text);
     crs_vocabulary_free(&vocabulary);
     crs_model_free(&model);
     return error->status;

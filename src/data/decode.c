@@ -74,3 +74,21 @@ crs_decoded crs_decode(const unsigned char *bytes, size_t count, uint32_t *code_
     *used = in;
     return result;
 }
+
+const char *crs_guess_encoding(const unsigned char *bytes, size_t count) {
+    /* By the places among four, the first as the lowest bit, at which more than half of the bytes are control
+     * characters. */
+    static const char *const by_places[16] = {
+        [0x5] = "UTF-16BE", [0x7] = "UTF-32BE", [0xa] = "UTF-16LE", [0xe] = "UTF-32LE"};
+    size_t controls[4] = {0};
+    unsigned places = 0;
+    if (count >= 4 && (memcmp(bytes, "\xff\xfe\0\0", 4) == 0 || memcmp(bytes, "\0\0\xfe\xff", 4) == 0))
+        return "UTF-32";
+    if (count >= 2 && (memcmp(bytes, "\xff\xfe", 2) == 0 || memcmp(bytes, "\xfe\xff", 2) == 0))
+        return "UTF-16";
+    for (size_t i = 0; i < count; i++)
+        controls[i % 4] += bytes[i] < '\t' || (bytes[i] > '\r' && bytes[i] < ' ');
+    for (int i = 0; i < 4; i++)
+        places |= (unsigned)(controls[i] > count / 8) << i;
+    return by_places[places];
+}

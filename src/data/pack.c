@@ -23,6 +23,7 @@ typedef struct packing {
     uint32_t *token_of;
     crs_vocabulary vocabulary;
     bool made;                     /* the vocabulary comes from the text itself */
+    const char *guess;             /* of the source that is read: another encoding that it looks like, or NULL */
     crs_hash *hash;                /* owned */
     crs_writer *writer;            /* owned; NULL in the first pass */
     int64_t known, dropped;        /* characters, in this pass */
@@ -164,11 +165,19 @@ static crs_decoded take_bytes(const unsigned char *bytes, size_t count, uint32_t
     return CRS_DECODED_ALL;
 }
 
-static crs_status fail_invalid(const crs_source *source, int64_t place, unsigned char byte, crs_error *error) {
-    return crs_fail(
-        error, CRS_DATA,
-        "%s: byte %lld (0x%02x) is not valid UTF-8; convert the text (iconv -t UTF-8), or pack with --level=byte",
-        crs_source_name(source), (long long)place, byte);
+/* What else would do for a text that is not UTF-8: a vocabulary is one of characters. */
+static const char *or_bytes(const packing *p) {
+    return p->pack->vocabulary ? "" : ", or pack with --level=byte";
+}
+
+static crs_status fail_invalid(const packing *p, const crs_source *source, int64_t place, unsigned char byte,
+                               crs_error *error) {
+    /* Of the bytes that are letters in the code pages of DOS, Windows left five without a meaning. */
+    const char *guess = p->guess ? p->guess : memchr("\x81\x8d\x8f\x90\x9d", byte, 5) ? "CP850" : "WINDOWS-1252";
+    return crs_fail(error, CRS_DATA,
+                    "%s: byte %lld (0x%02x) is not valid UTF-8; convert the text, which may be %s (iconv -f %s -t "
+                    "UTF-8)%s",
+                    crs_source_name(source), (long long)place, byte, guess, guess, or_bytes(p));
 }
 
 /* Takes all whole characters of bytes[0..count), which stand at `place` of the source. *used: the bytes taken. */
@@ -193,15 +202,23 @@ static crs_status take_block(packing *p, const crs_source *source, int64_t place
         *used += part;
         if (!status && result == CRS_DECODED_INVALID)
             status = p->writer ? crs_source_changed(source, error)
-                               : fail_invalid(source, here + (int64_t)part, bytes[part], error);
+                               : fail_invalid(p, source, here + (int64_t)part, bytes[part], error);
     }
     return status;
+}
+
+static crs_status fail_cut_off(const packing *p, const crs_source *source, int64_t place, crs_error *error) {
+    return crs_fail(error, CRS_DATA,
+                    "%s: byte %lld (0x%02x) begins a character of UTF-8 that the end of the file cuts off; mend the "
+                    "text%s",
+                    crs_source_name(source), (long long)place, p->bytes[0], or_bytes(p));
 }
 
 /* All of one source. *size: its bytes; p->hash: of them. */
 static crs_status take_source(packing *p, const crs_source *source, int descriptor, int64_t *size, crs_error *error) {
     size_t kept = 0, used = 0; /* bytes kept: the beginning of a character */
     crs_hash_reset(p->hash);
+    p->guess = NULL;
     for (*size = 0;;) {
         ssize_t got = crs_source_read(source, descriptor, p->bytes + kept, p->tuning->read_bytes, error);
         if (got < 0)
@@ -209,6 +226,8 @@ static crs_status take_source(packing *p, const crs_source *source, int descript
         if (got == 0)
             break;
         crs_hash_add(p->hash, p->bytes + kept, (size_t)got);
+        if (*size == 0)
+            p->guess = crs_guess_encoding(p->bytes, (size_t)got);
         size_t count = kept + (size_t)got;
         crs_status status = take_block(p, source, *size - (int64_t)kept, count, &used, error);
         if (status)
@@ -218,15 +237,13 @@ static crs_status take_source(packing *p, const crs_source *source, int descript
         memmove(p->bytes, p->bytes + used, kept);
         show_progress(p, (size_t)got);
     }
-    if (kept == 0)
-        return CRS_OK;
-    if (p->writer)
-        return crs_source_changed(source, error);
-    return crs_fail(
-        error, CRS_DATA,
-        "%s: byte %lld (0x%02x) begins a character of UTF-8 that the end of the file cuts off; mend the text, or "
-        "pack with --level=byte",
-        crs_source_name(source), (long long)(*size - (int64_t)kept), p->bytes[0]);
+    if (kept > 0)
+        return p->writer ? crs_source_changed(source, error) : fail_cut_off(p, source, *size - (int64_t)kept, error);
+    if (p->guess && !p->writer && p->pack->level == CRS_LEVEL_CHAR)
+        crs_warn("%s: it looks like %s, not UTF-8: there is a control character at every other place; to convert it: "
+                 "iconv -f %s -t UTF-8",
+                 crs_source_name(source), p->guess, p->guess);
+    return CRS_OK;
 }
 
 static crs_status take_all(packing *p, crs_error *error) {
@@ -330,7 +347,7 @@ static crs_status write_tokens(packing *p, crs_packed *packed, crs_error *error)
     describe_sources(p, source);
     crs_writer_plan plan = {.vocabulary = &p->vocabulary, .source = source, .chunk_bytes = p->tuning->chunk_bytes};
     crs_split_lengths(p->pack->split, tokens, plan.length);
-    if (p->pack->whole_if_short && (plan.length[CRS_VALIDATION] < 2 || plan.length[CRS_TEST] < 2))
+    if (p->pack->whole_if_short && tokens < CRS_PACK_SHORT)
         crs_split_lengths((const double[CRS_SPLITS]){1, 0, 0}, tokens, plan.length);
     crs_status status = crs_writer_open(&p->writer, &p->output, &plan, error);
     if (!status)

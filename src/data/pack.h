@@ -34,6 +34,10 @@ typedef enum crs_decoded { CRS_DECODED_ALL, CRS_DECODED_PART, CRS_DECODED_INVALI
 crs_decoded crs_decode(const unsigned char *bytes, size_t count, uint32_t *code_points, size_t room, size_t *found,
                        size_t *used);
 
+/* The encoding (a name that iconv knows) that the beginning of a text looks like: where it has a byte order mark, or
+ * mostly control characters at every other place (or three of four), the high bytes of UTF-16 or UTF-32; else NULL. */
+const char *crs_guess_encoding(const unsigned char *bytes, size_t count);
+
 /* ---- the output (output.c): a temporary file beside it, which takes its place in the end ---- */
 
 typedef struct crs_output {

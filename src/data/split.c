@@ -92,7 +92,7 @@ static crs_status check_storage(const crs_dataset *dataset, const char *name, hi
         return crs_fail(
             error, CRS_DATA,
             "%s: /%s has compressed chunks of %llu bytes, of which each read would unpack one; store it with "
-            "chunks of about 1 MiB (h5repack -l CHUNK=1048576)",
+            "chunks of about 1 MiB (h5repack -l CHUNK=1048576 OLD.h5 NEW.h5)",
             dataset->path, name, (unsigned long long)(chunk * unit));
     return CRS_OK;
 }
@@ -101,7 +101,8 @@ static crs_status check_storage(const crs_dataset *dataset, const char *name, hi
 static crs_status check_layout(const crs_dataset *dataset, const char *name, hid_t plan, crs_error *error) {
     H5D_layout_t layout = H5Pget_layout(plan);
     if ((layout != H5D_CHUNKED && layout != H5D_CONTIGUOUS && layout != H5D_COMPACT) || H5Pget_external_count(plan) > 0)
-        return crs_fail(error, CRS_DATA, "%s: /%s keeps its tokens in other files; store them in this one (h5repack)",
+        return crs_fail(error, CRS_DATA,
+                        "%s: /%s keeps its tokens in other files; store them in one (h5repack -l CONTI OLD.h5 NEW.h5)",
                         dataset->path, name);
     for (int i = 0; layout == H5D_CHUNKED && i < H5Pget_nfilters(plan); i++) {
         char filter_name[64] = "";
@@ -113,7 +114,7 @@ static crs_status check_layout(const crs_dataset *dataset, const char *name, hid
             return crs_fail(
                 error, CRS_DATA,
                 "%s: /%s is stored with the filter %d %.63s, which this HDF5 lacks; where it is known, take it off "
-                "with h5repack -f NONE, or set HDF5_PLUGIN_PATH",
+                "(h5repack -f NONE OLD.h5 NEW.h5), or set HDF5_PLUGIN_PATH",
                 dataset->path, name, (int)filter, filter_name);
     }
     return CRS_OK;

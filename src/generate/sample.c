@@ -7,8 +7,6 @@
 
 #include "carousel/generate.h"
 
-enum { REPLACEMENT = 0xfffd };
-
 typedef struct sampler {
     crs_model *model;
     const crs_vocabulary *vocabulary;
@@ -21,9 +19,9 @@ typedef struct sampler {
     size_t primes;
     crs_sink sink;
     void *context;
-    /* level byte: the beginning of a character */
+    /* level byte: the beginning of a character, and how many of its bytes the prime gave */
     unsigned char pending[4];
-    size_t pending_count;
+    size_t pending_count, pending_primed;
 } sampler;
 
 /* ---- the prime ---- */
@@ -35,21 +33,23 @@ static crs_status prime_token(const sampler *s, const unsigned char *at, size_t 
     if (s->vocabulary->level == CRS_LEVEL_CHAR) {
         const int decoded = crs_utf8_decode(at, left, &code_point);
         if (decoded <= 0)
-            return crs_fail(error, CRS_USAGE, "--prime: byte %zu is not valid UTF-8; give UTF-8 text", offset);
+            return crs_fail(error, CRS_USAGE, "%s: byte %zu is not valid UTF-8; give UTF-8 text",
+                            s->sampling->prime_name, offset);
         *length = (size_t)decoded;
     }
     const int64_t found = crs_vocabulary_token(s->vocabulary, code_point);
     if (found < 0) {
         char name[32];
         crs_utf8_name(code_point, name);
-        return crs_fail(error, CRS_DATA, "--prime: the model has never seen %s (byte %zu); leave it out", name, offset);
+        return crs_fail(error, CRS_DATA, "%s: the model has never seen %s (byte %zu); leave it out",
+                        s->sampling->prime_name, name, offset);
     }
     *token = (uint32_t)found;
     return CRS_OK;
 }
 
 static crs_status read_prime(sampler *s, crs_error *error) {
-    const size_t bytes = strlen(s->sampling->prime);
+    const size_t bytes = s->sampling->prime_bytes;
     const unsigned char *text = (const unsigned char *)s->sampling->prime;
     s->prime = crs_alloc_or_fail(bytes + 1, sizeof *s->prime, CRS_MEMORY_OTHER, "the prime", error);
     if (!s->prime)
@@ -78,7 +78,14 @@ static crs_status print_code_point(sampler *s, uint32_t code_point, tally *count
     return s->sink(s->context, bytes, (size_t)length, error);
 }
 
-/* Bytes are held back until they are a character; what can't become one is U+FFFD. */
+static crs_status print_pending(sampler *s, tally *count, crs_error *error) {
+    const size_t bytes = s->pending_count;
+    count->made += bytes > s->pending_primed;
+    s->pending_count = s->pending_primed = 0;
+    return s->sink(s->context, (const char *)s->pending, bytes, error);
+}
+
+/* Bytes are held back until they are a character. What can't become one is written as it is, and counts as one. */
 static crs_status print_byte(sampler *s, unsigned char byte, tally *count, crs_error *error) {
     uint32_t code_point;
     s->pending[s->pending_count++] = byte;
@@ -86,8 +93,8 @@ static crs_status print_byte(sampler *s, unsigned char byte, tally *count, crs_e
     if (length == 0)
         return CRS_OK;
     const bool begins_anew = length < 0 && s->pending_count > 1;
-    s->pending_count = 0;
-    if (print_code_point(s, length > 0 ? code_point : REPLACEMENT, count, error))
+    s->pending_count -= begins_anew;
+    if (print_pending(s, count, error))
         return error->status;
     return begins_anew && count->made < count->most ? print_byte(s, byte, count, error) : CRS_OK;
 }
@@ -100,19 +107,21 @@ static crs_status print_token(sampler *s, uint32_t token, tally *count, crs_erro
 
 static crs_status print_prime(sampler *s, crs_error *error) {
     const char *text = s->sampling->prime;
+    const size_t bytes = s->sampling->prime_bytes;
     tally count = {.most = INT64_MAX};
     if (s->vocabulary->level == CRS_LEVEL_CHAR)
-        return *text ? s->sink(s->context, text, strlen(text), error) : CRS_OK;
-    for (; *text; text++)
-        if (print_byte(s, (unsigned char)*text, &count, error))
+        return bytes > 0 ? s->sink(s->context, text, bytes, error) : CRS_OK;
+    for (size_t i = 0; i < bytes; i++)
+        if (print_byte(s, (unsigned char)text[i], &count, error))
             return error->status;
+    s->pending_primed = s->pending_count;
     return CRS_OK;
 }
 
-/* A character that the prime began and nothing has ended. */
+/* A character that was begun and that nothing has ended. */
 static crs_status print_rest(sampler *s, crs_error *error) {
     tally count = {.most = INT64_MAX};
-    return s->pending_count > 0 ? print_code_point(s, REPLACEMENT, &count, error) : CRS_OK;
+    return s->pending_count > 0 ? print_pending(s, &count, error) : CRS_OK;
 }
 
 /* The model reads a token: its state goes on, and logits say what could follow. */
@@ -144,7 +153,7 @@ static crs_status write_text(sampler *s, int64_t text, crs_error *error) {
     tally count = {.most = s->sampling->length};
     uint32_t token = s->prime[s->primes - 1];
     memcpy(s->state, s->begun, crs_model_state(s->model) * sizeof *s->state);
-    s->pending_count = 0;
+    s->pending_count = s->pending_primed = 0;
     if (print_prime(s, error))
         return error->status;
     for (uint64_t position = 0; count.made < count.most; position++)

@@ -7,6 +7,10 @@
 enum { PACK_TILES = 16, WHOLE = 8 };
 _Static_assert((int)CRS_OUTER_WIDTH <= (int)WHOLE, "a row of a tile is copied as one vector");
 
+CRS_INLINE const float *row_of(const crs_rows *rows, int time, int row) {
+    return rows->first + time * rows->step + (rows->index ? rows->index[row] : row) * rows->row;
+}
+
 /* A whole vector is copied where the next rows of the tile, written later, cover what is too much. */
 static void pack_tiles(const crs_pack_columns *p, int first, int count) {
     float *to[PACK_TILES];
@@ -19,7 +23,7 @@ static void pack_tiles(const crs_pack_columns *p, int first, int count) {
     int left = p->from.times * p->from.rows;
     for (int t = 0; t < p->from.times; t++)
         for (int r = 0; r < p->from.rows; r++, left--) {
-            const float *row = p->from.first + t * p->from.step + r * p->from.row;
+            const float *row = row_of(&p->from, t, r);
             for (int i = 0; i < count; to[i] += width[i], i++)
                 if (left > WHOLE)
                     memcpy(to[i], row + from[i], WHOLE * sizeof *row);
@@ -40,7 +44,7 @@ void CRS_ISA(crs_gather)(const crs_rows *from, int columns, float *to) {
     const ptrdiff_t block = (ptrdiff_t)from->times * from->rows * CRS_BLOCK;
     for (int t = 0; t < from->times; t++)
         for (int r = 0; r < from->rows; r++, to += CRS_BLOCK) {
-            const float *row = from->first + t * from->step + r * from->row;
+            const float *row = row_of(from, t, r);
             for (int j = 0; j * CRS_BLOCK < columns; j++) {
                 __builtin_prefetch(row + AHEAD * from->step + j * CRS_BLOCK);
                 for (int part = 0; part < CRS_BLOCK; part += VL)

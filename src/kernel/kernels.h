@@ -36,11 +36,13 @@ typedef struct crs_product {
 /* Columns of a in one tile of a sum over rows, at most. */
 enum { CRS_OUTER_WIDTH = 6 };
 
-/* Rows of neighbouring batch rows at some times: row r of time t at first + t * step + r * row. */
+/* Rows of neighbouring batch rows at some times: row r of time t at first + t * step + r * row. Or, with an index, of one
+ * time: row r at first + index[r] * row. */
 typedef struct crs_rows {
     const float *first;
     ptrdiff_t step, row;
     int times, rows;
+    const int *index; /* [rows]; NULL: neighbours */
 } crs_rows;
 
 /* to[tile][a_rows][width of the tile] = the rows' columns, cut into tiles as crs_outer does; some tiles of it. */

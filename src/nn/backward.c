@@ -27,20 +27,21 @@ static void transposed_product(const crs_pass *pass, const crs_layer *layer, boo
 static void step(const crs_pass *pass, const crs_layer *layer, int group, int t, int first_row, int rows) {
     const crs_gates *g = &layer->gates;
     const crs_room *room = crs_room_of(pass->workspace, &layer->part);
-    const ptrdiff_t hidden = g->padded, unit = crs_unit_first(g, group), one = pass->batch->rows * hidden;
-    const ptrdiff_t n = crs_pair(pass->batch, t, first_row), at = n * hidden + unit;
+    const ptrdiff_t hidden = g->padded, unit = crs_unit_first(g, group), n = crs_pair(pass->batch, t, first_row);
+    const ptrdiff_t before = crs_state_before(pass->batch, t, first_row) * hidden + unit,
+                    after = crs_state_after(pass->batch, t, first_row) * hidden + unit;
     crs_cell_step s = {.rows = rows, .blocks = crs_units(g, group) / CRS_BLOCK, .row = hidden};
     s.gates = room->gates + crs_gates_offset(g, pass->n, group, n);
     s.gates_row = g->row;
-    s.h_before = room->h + at;
-    s.h = room->h + at + one;
+    s.h_before = room->h + before;
+    s.h = room->h + after;
     if (room->c) {
-        s.c_before = room->c + at;
-        s.c = room->c + at + one;
+        s.c_before = room->c + before;
+        s.c = room->c + after;
         s.dc = pass->workspace->dc + first_row * hidden + unit;
     }
-    s.dh = room->dy + at;
-    s.dh_before = t > 0 ? room->dy + at - one : NULL;
+    s.dh = room->dy + n * hidden + unit;
+    s.dh_before = t > 0 ? room->dy + crs_pair(pass->batch, t - 1, first_row) * hidden + unit : NULL;
     s.peephole = pass->model->parameters + layer->peephole + unit;
     s.peephole_row = hidden;
     if (s.c_before) /* the next group's */
@@ -51,14 +52,14 @@ static void step(const crs_pass *pass, const crs_layer *layer, int group, int t,
 /* The gradient of the layer's input at all times, where it was not made step by step. */
 static void backward_inputs(const crs_pass *pass, const crs_worker *worker, const crs_layer *layer, float *dx) {
     const crs_groups *g = &layer->part.below->groups;
-    const int rows = worker->end_row - worker->first_row;
     for (int group = crs_share(g->groups, worker->member, worker->team_size);
          group < crs_share(g->groups, worker->member + 1, worker->team_size); group++) {
         if (worker->all_rows)
             transposed_product(pass, layer, false, group, 0, pass->n, dx, zeros, 0);
         for (int t = 0; t < pass->batch->steps && !worker->all_rows; t++) {
             const ptrdiff_t n = crs_pair(pass->batch, t, worker->first_row);
-            transposed_product(pass, layer, false, group, n, rows, dx + n * g->padded, zeros, 0);
+            transposed_product(pass, layer, false, group, n, crs_worker_rows(pass, worker, t), dx + n * g->padded,
+                               zeros, 0);
         }
     }
     crs_team_wait(worker);
@@ -67,22 +68,24 @@ static void backward_inputs(const crs_pass *pass, const crs_worker *worker, cons
 /* dx: the gradient of the input, where it is made step by step. */
 static void backward_time(const crs_pass *pass, const crs_worker *worker, const crs_layer *layer, int t, float *dx) {
     const crs_gates *g = &layer->gates;
-    const int rows = worker->end_row - worker->first_row, member = worker->member, size = worker->team_size;
-    const ptrdiff_t n = crs_pair(pass->batch, t, worker->first_row);
+    const int rows = crs_worker_rows(pass, worker, t), member = worker->member, size = worker->team_size;
+    const ptrdiff_t n = crs_pair(pass->batch, t, worker->first_row),
+                    before = t > 0 ? crs_pair(pass->batch, t - 1, worker->first_row) : 0;
     float *dy = crs_room_of(pass->workspace, &layer->part)->dy;
-    for (int group = crs_share(g->groups, member, size); group < crs_share(g->groups, member + 1, size); group++)
+    for (int group = crs_share(g->groups, member, size); group < crs_share(g->groups, member + 1, size) && rows > 0;
+         group++)
         step(pass, layer, group, t, worker->first_row, rows);
     crs_team_wait(worker);
     const int hidden = g->units.groups, inputs = layer->part.below->groups.groups;
-    const int last_hidden = t > 0 ? crs_share(hidden, member + 1, size) : 0;
-    const int last_input = dx ? crs_share(inputs, member + 1, size) : 0;
-    const ptrdiff_t before = -(ptrdiff_t)pass->batch->rows * g->row;
+    const int last_hidden = t > 0 && rows > 0 ? crs_share(hidden, member + 1, size) : 0;
+    const int last_input = dx && rows > 0 ? crs_share(inputs, member + 1, size) : 0;
+    const ptrdiff_t ahead = (before - n) * g->row;
     for (int group = crs_share(hidden, member, size); group < last_hidden; group++)
-        transposed_product(pass, layer, true, group, n, rows, dy + (n - pass->batch->rows) * g->padded, NULL,
-                           group == last_hidden - 1 && last_input == 0 ? before : 0);
+        transposed_product(pass, layer, true, group, n, rows, dy + before * g->padded, NULL,
+                           group == last_hidden - 1 && last_input == 0 ? ahead : 0);
     for (int group = crs_share(inputs, member, size); group < last_input; group++)
         transposed_product(pass, layer, false, group, n, rows, dx + n * layer->inputs_padded, zeros,
-                           group == last_input - 1 && t > 0 ? before : 0);
+                           group == last_input - 1 && t > 0 ? ahead : 0);
     crs_team_wait(worker);
 }
 

@@ -33,9 +33,9 @@ void crs_dropout_forward(const crs_pass *pass, const crs_worker *worker, const c
     const uint64_t threshold = (uint64_t)((double)b->dropout * 0x1p32);
     const float scale = 1.0f / (1.0f - b->dropout);
     for (int t = worker->member; t < b->steps; t += worker->team_size)
-        for (int r = worker->first_row; r < worker->end_row; r++) {
+        for (int r = worker->first_row; r < worker->first_row + crs_worker_rows(pass, worker, t); r++) {
             const ptrdiff_t n = crs_pair(b, t, r);
-            const float *h = room->h + (n + b->rows) * hidden;
+            const float *h = room->h + crs_state_after(b, t, r) * hidden;
             for (int block = 0; block < blocks; block++) {
                 const uint16_t kept = draw_block(b, (uint64_t)b->row_id[r], (uint64_t)layer->layer << 32 | (unsigned)t,
                                                  (unsigned)block, threshold);
@@ -52,7 +52,7 @@ void crs_dropout_backward(const crs_pass *pass, const crs_worker *worker, const 
     const int hidden = layer->gates.padded, blocks = hidden / CRS_BLOCK;
     const float scale = 1.0f / (1.0f - b->dropout);
     for (int t = worker->member; t < b->steps; t += worker->team_size)
-        for (int r = worker->first_row; r < worker->end_row; r++) {
+        for (int r = worker->first_row; r < worker->first_row + crs_worker_rows(pass, worker, t); r++) {
             const ptrdiff_t n = crs_pair(b, t, r);
             for (int block = 0; block < blocks; block++) {
                 float *x = room->dy + n * hidden + block * CRS_BLOCK;

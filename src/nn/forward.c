@@ -12,11 +12,11 @@ static crs_chain input_chain(const crs_pass *pass, const crs_layer *layer, int g
                              crs_x_columns(&layer->gates, group));
 }
 
-static crs_chain hidden_chain(const crs_pass *pass, const crs_layer *layer, int group, ptrdiff_t n) {
+static crs_chain hidden_chain(const crs_pass *pass, const crs_layer *layer, int group, ptrdiff_t before) {
     const crs_gates *g = &layer->gates;
     const float *panel = pass->model->parameters + layer->weight_hh + crs_h_first(g, group) * g->hidden;
-    return crs_chain_of_rows(crs_room_of(pass->workspace, &layer->part)->h + n * g->padded, g->padded, g->hidden, panel,
-                             crs_h_columns(g, group));
+    return crs_chain_of_rows(crs_room_of(pass->workspace, &layer->part)->h + before * g->padded, g->padded, g->hidden,
+                             panel, crs_h_columns(g, group));
 }
 
 /* gru: the input's and the hidden state's products fill different slots, so that what they start from is written first.
@@ -48,8 +48,10 @@ static void input_product(const crs_pass *pass, const crs_layer *layer, int grou
     pass->model->kernels->product(&p);
 }
 
-/* The sums of one group at one time: what the layer's input gives, and the recurrent product. */
-static void recurrent_product(const crs_pass *pass, const crs_layer *layer, int group, ptrdiff_t n, int rows) {
+/* The sums of one group at one time: what the layer's input gives for pairs n on, and the recurrent product with the
+ * states `before` on. */
+static void recurrent_product(const crs_pass *pass, const crs_layer *layer, int group, ptrdiff_t n, ptrdiff_t before,
+                              int rows) {
     const crs_gates *g = &layer->gates;
     float *gates = gates_at(pass, layer, group, n);
     crs_product p = {.rows = rows, .blocks = crs_h_columns(g, group) / CRS_BLOCK, .c = gates + g->h_slot};
@@ -69,7 +71,7 @@ static void recurrent_product(const crs_pass *pass, const crs_layer *layer, int 
         p.start = layer->start + crs_gates_offset(g, 1, group, 0);
         p.chain[p.chains++] = input_chain(pass, layer, group, n);
     }
-    p.chain[p.chains++] = hidden_chain(pass, layer, group, n);
+    p.chain[p.chains++] = hidden_chain(pass, layer, group, before);
     pass->model->kernels->product(&p);
 }
 
@@ -77,12 +79,13 @@ static void step(const crs_pass *pass, const crs_layer *layer, int group, int t,
     const crs_gates *g = &layer->gates;
     const crs_room *room = crs_room_of(pass->workspace, &layer->part);
     const ptrdiff_t n = crs_pair(pass->batch, t, first_row);
-    const ptrdiff_t before = n * g->padded + crs_unit_first(g, group),
-                    after = before + (ptrdiff_t)pass->batch->rows * g->padded;
+    const ptrdiff_t state = crs_state_before(pass->batch, t, first_row), unit = crs_unit_first(g, group);
+    const ptrdiff_t before = state * g->padded + unit,
+                    after = crs_state_after(pass->batch, t, first_row) * g->padded + unit;
     crs_prefetch_units(g, room->h + after, rows, crs_units(g, group));
     if (room->c)
         crs_prefetch_units(g, room->c + after, rows, crs_units(g, group));
-    recurrent_product(pass, layer, group, n, rows);
+    recurrent_product(pass, layer, group, n, state, rows);
     crs_cell_step s = {.rows = rows, .blocks = crs_units(g, group) / CRS_BLOCK, .row = g->padded};
     s.gates = gates_at(pass, layer, group, n);
     s.gates_row = g->row;
@@ -99,7 +102,7 @@ static void step(const crs_pass *pass, const crs_layer *layer, int group, int t,
 
 void crs_layer_forward(const crs_pass *pass, const crs_worker *worker, const crs_part *part) {
     const crs_layer *layer = (const crs_layer *)part;
-    const int rows = worker->end_row - worker->first_row, steps = pass->batch->steps;
+    const int steps = pass->batch->steps;
     const int first = crs_share(layer->gates.groups, worker->member, worker->team_size);
     const int end = crs_share(layer->gates.groups, worker->member + 1, worker->team_size);
     if (!layer->table && !layer->joined) {
@@ -108,12 +111,14 @@ void crs_layer_forward(const crs_pass *pass, const crs_worker *worker, const crs
             if (worker->all_rows)
                 input_product(pass, layer, group, 0, pass->n);
             for (int t = 0; t < steps && !worker->all_rows; t++)
-                input_product(pass, layer, group, crs_pair(pass->batch, t, worker->first_row), rows);
+                input_product(pass, layer, group, crs_pair(pass->batch, t, worker->first_row),
+                              crs_worker_rows(pass, worker, t));
         }
     }
     crs_worker_phase(worker, CRS_PHASE_RECURRENT);
     for (int t = 0; t < steps; t++) {
-        for (int group = first; group < end; group++)
+        const int rows = crs_worker_rows(pass, worker, t);
+        for (int group = first; group < end && rows > 0; group++)
             step(pass, layer, group, t, worker->first_row, rows);
         crs_team_wait(worker);
     }

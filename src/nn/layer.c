@@ -157,15 +157,16 @@ static void add_peephole(const crs_pass *pass, const crs_piece *p, const crs_lay
     const crs_kernels *kernels = pass->model->kernels;
     static const int block_of[3] = {0, 1, 3};
     const ptrdiff_t hidden = layer->gates.padded, unit = crs_unit_first(&layer->gates, group);
-    const int rows = p->end_row - p->first_row;
+    const crs_span *spans = pass->workspace->span_at;
     const float *c = crs_room_of(pass->workspace, &layer->part)->c;
     int64_t *sums = pass->sums + crs_sum_of(&layer->part.slice[0], layer->peephole);
     for (int gate = 0; gate < 3; gate++) {
         float total[CRS_BLOCK] __attribute__((aligned(64))) = {0};
-        for (int t = p->first_time; t < p->end_time; t++) {
-            const ptrdiff_t n = crs_pair(pass->batch, t + (gate == 2), p->first_row);
-            kernels->dot_rows(panel + ((ptrdiff_t)block_of[gate] * p->n + (t - p->first_time) * rows) * CRS_BLOCK,
-                              CRS_BLOCK, c + n * hidden + unit, hidden, rows, total);
+        for (const crs_span *s = spans + p->first_span; s < spans + p->end_span; s++) {
+            const ptrdiff_t n = gate == 2 ? crs_state_after(pass->batch, s->time, s->row)
+                                          : crs_state_before(pass->batch, s->time, s->row);
+            kernels->dot_rows(panel + ((ptrdiff_t)block_of[gate] * p->n + s->at) * CRS_BLOCK, CRS_BLOCK,
+                              c + n * hidden + unit, hidden, s->rows, total);
         }
         kernels->add_fixed(total, CRS_BLOCK, sums + gate * hidden + unit, refused);
     }
@@ -200,14 +201,12 @@ static void add_group(const crs_pass *pass, const crs_worker *worker, const crs_
     const crs_gates *g = &layer->gates;
     const crs_slice *slice = layer->part.slice;
     float *gates = crs_room_of(pass->workspace, &layer->part)->gates;
-    const crs_gradients from = {
-        .base = gates + crs_gates_offset(g, pass->n, group, 0), .row = g->row, .rows = pass->batch->rows};
-    crs_piece_range range = {0, crs_pieces(pass), 1};
+    const crs_gradients from = {.base = gates + crs_gates_offset(g, pass->n, group, 0), .row = g->row};
     crs_run run;
-    while (range.first < range.end) {
-        crs_gather_run(pass, worker, &range, &from, crs_gate_columns(g, group), &run);
+    for (int first_piece = 0; first_piece < pass->workspace->pieces; first_piece += run.pieces) {
+        crs_gather_run(pass, worker, first_piece, pass->workspace->pieces, &from, crs_gate_columns(g, group), &run);
         for (int j = 0; h->first == 0 && h->end > 0 && j < run.pieces; j++)
-            add_group_rest(pass, worker, &run.piece[j], layer, group, run.panel[j], refused);
+            add_group_rest(pass, worker, run.piece[j], layer, group, run.panel[j], refused);
         if (x->first < x->end)
             crs_add_outer(pass, &run, x->c, x->first, x->end, g->x_slot, crs_x_columns(g, group),
                           pass->sums + crs_sum_of(&slice[1], layer->weight_ih) + crs_x_first(g, group) * layer->inputs,
@@ -245,7 +244,7 @@ static void add_weights(const crs_pass *pass, const crs_worker *worker, const cr
     if (!layer->table)
         x = crs_columns_given(pass, layer->part.below);
 #pragma omp barrier
-    if (pass->dropout) /* else packed as what the part above reads */
+    if (!h.shared) /* else packed as what the part above reads */
         crs_pack(pass, worker, &h);
     if (x.tiles)
         crs_pack(pass, worker, &x);

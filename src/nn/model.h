@@ -175,7 +175,7 @@ struct crs_pass {
     float *outputs; /* [rows][outputs]: where those of one step are wanted; NULL: the head's loss is */
     bool backward;
     bool dropout; /* what layers give is dropped out */
-    int n;        /* batch->steps * batch->rows */
+    int n;        /* pairs of the batch */
     const crs_watch *watch;
 };
 
@@ -185,13 +185,28 @@ static inline void crs_pass_progress(const crs_pass *pass, const crs_worker *wor
         pass->watch->progress(pass->watch->context);
 }
 
+/* A worker's rows that run at a time. */
+static inline int crs_worker_rows(const crs_pass *pass, const crs_worker *worker, int time) {
+    const int at = crs_rows_at(pass->batch, time), end = worker->end_row < at ? worker->end_row : at;
+    return end > worker->first_row ? end - worker->first_row : 0;
+}
+
+/* Where a row's state from before (after) the step at a time stands: [rows + pairs], those from before the first step
+ * first. */
+static inline ptrdiff_t crs_state_after(const crs_batch *batch, int time, int row) {
+    return batch->rows + crs_pair(batch, time, row);
+}
+static inline ptrdiff_t crs_state_before(const crs_batch *batch, int time, int row) {
+    return time > 0 ? crs_state_after(batch, time - 1, row) : row;
+}
+
 /* What one part has in a workspace; pairs are (time, row) pairs. */
 typedef struct crs_room {
-    float *y;      /* [pairs][padded]: what it gives; layers: see h and dropped */
-    float *dy;     /* [pairs][padded]: the gradient of that, made by the part above */
-    float *packed; /* columns of what it gives, of all pieces; shared with the part after next */
-    float *gates;  /* layers: gates of all pairs */
-    float *h, *c; /* layers: [steps + 1][rows][padded], from the time before the first on; c NULL where there is none */
+    float *y;        /* [pairs][padded]: what it gives; layers: see h and dropped */
+    float *dy;       /* [pairs][padded]: the gradient of that, made by the part above */
+    float *packed;   /* columns of what it gives, of all pieces; shared with the part after next */
+    float *gates;    /* layers: gates of all pairs */
+    float *h, *c;    /* layers: [rows + pairs][padded], from before the first step on; c NULL where there is none */
     float *dropped;  /* layers: [pairs][padded], h after dropout; NULL without */
     uint16_t *kept;  /* layers: [pairs][padded / 16], a bit a unit */
     float *outputs;  /* the output: [chunk][padded], outputs and then their gradients */
@@ -206,7 +221,11 @@ struct crs_workspace {
     float *dc;       /* [rows][widest] */
     int64_t *losses; /* [threads][CRS_LOSS_STRIDE], a cache line each */
     /* the weight gradient's pieces: a lane's rows over some time */
-    int widest;           /* columns that a part below the output gives */
+    int widest;        /* columns that a part below the output gives */
+    int pieces, spans; /* of this pass */
+    struct crs_piece *piece_at;
+    struct crs_span *span_at;
+    int *pair, *before;   /* [pairs], piece by piece: where a pair, and its state before, stand */
     int piece;            /* most pairs of one */
     int packed;           /* most packed rows of all */
     int panel_pairs;      /* most of those that a thread gathers at a time, but for one long piece */
@@ -234,7 +253,7 @@ static inline const float *crs_given(const crs_pass *pass, const crs_part *part)
     const crs_room *room = crs_room_of(pass->workspace, part);
     if (!room->h)
         return room->y;
-    return pass->dropout ? room->dropped : room->h + (ptrdiff_t)pass->batch->rows * part->padded;
+    return pass->dropout ? room->dropped : room->h + crs_state_after(pass->batch, 0, 0) * part->padded;
 }
 
 /* rows * columns floats of a workspace, which frees them. */

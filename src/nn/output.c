@@ -1,6 +1,6 @@
 /* The output layer, and under it the head's loss. Worked on a chunk at a time, up and, in training, at once down again:
- * its outputs for all pairs never stand in memory together. A chunk has the pieces of some lanes over one stretch of
- * time; where it has all lanes, its rows are neighbours. */
+ * where there are many outputs, those for all pairs never stand in memory together. In training a chunk is some whole
+ * pieces. */
 #include "config.h"
 
 #include <string.h>
@@ -50,7 +50,7 @@ static bool reserve(crs_workspace *w, const crs_part *part) {
     const int all = w->rows * w->steps, piece = CRS_PIECE_PAIRS + w->rows;
     const int cached = CHUNK_BYTES / (int)sizeof(float) / part->padded;
     w->chunk = cached > piece ? cached : piece;
-    if (w->chunk >= all) /* then rows are neighbours whatever the lanes */
+    if (w->chunk >= all) /* then a pass is one chunk, and its pairs are neighbours */
         w->chunk = all;
     return crs_reserve(w, &room->outputs, (size_t)w->chunk, (size_t)part->padded) &&
            (w->chunk == all || crs_reserve(w, &room->gathered, (size_t)w->chunk, (size_t)part->below->padded));
@@ -59,19 +59,11 @@ static bool reserve(crs_workspace *w, const crs_part *part) {
 /* ---- a chunk ---- */
 
 typedef struct chunk {
-    int first_time, end_time, first_row, rows;
     int pairs;
-    bool whole;             /* it has all rows, so that its pairs are neighbours in the batch too */
-    ptrdiff_t first;        /* the pair of the batch that it begins with */
-    crs_piece_range pieces; /* in training */
+    ptrdiff_t first;            /* the pair of the batch that it begins with ... */
+    const int *index;           /* ... or [pairs]: those that it has, piece by piece; NULL: neighbours */
+    int first_piece, end_piece; /* in training */
 } chunk;
-
-static chunk chunk_of(const crs_batch *b, int first_time, int end_time, int first_row, int end_row) {
-    chunk c = {first_time, end_time, first_row, end_row - first_row, 0, end_row - first_row == b->rows, 0, {0}};
-    c.pairs = c.rows * (end_time - first_time);
-    c.first = crs_pair(b, first_time, first_row);
-    return c;
-}
 
 /* Some of a chunk's pairs that are neighbours in the batch: `first` is that of the batch, `at` that of the chunk. */
 typedef struct stretch {
@@ -80,22 +72,23 @@ typedef struct stretch {
 } stretch;
 
 /* The stretch from pair `at` of the chunk on, not beyond `end`. */
-static stretch stretch_at(const chunk *c, const crs_batch *b, int at, int end) {
-    if (c->whole)
+static stretch stretch_at(const chunk *c, int at, int end) {
+    if (!c->index)
         return (stretch){c->first + at, at, end - at};
-    const int time = at / c->rows, row = at % c->rows, left = c->rows - row;
-    return (stretch){crs_pair(b, c->first_time + time, c->first_row + row), at, end - at < left ? end - at : left};
+    int pairs = 0;
+    while (at + pairs < end && c->index[at + pairs] == c->index[at] + pairs)
+        pairs++;
+    return (stretch){pairs > 0 ? c->index[at] : 0, at, pairs};
 }
 
 /* Rows of what is below, as neighbours: those of the pairs at .. end - 1. */
 static const float *gather(const crs_pass *pass, const crs_part *part, const chunk *c, int at, int end) {
     const ptrdiff_t row = part->below->padded;
     const float *from = crs_given(pass, part->below);
-    if (c->whole)
+    if (!c->index)
         return from + (c->first + at) * row;
     float *to = crs_room_of(pass->workspace, part)->gathered;
-    for (stretch s = stretch_at(c, pass->batch, at, end); s.pairs > 0;
-         s = stretch_at(c, pass->batch, s.at + s.pairs, end))
+    for (stretch s = stretch_at(c, at, end); s.pairs > 0; s = stretch_at(c, s.at + s.pairs, end))
         memcpy(to + s.at * row, from + s.first * row, (size_t)s.pairs * (size_t)row * sizeof *to);
     return to + at * row;
 }
@@ -121,7 +114,7 @@ static void backward_products(const crs_pass *pass, const crs_part *part, const 
     const crs_groups *g = &part->below->groups;
     const ptrdiff_t row = g->padded;
     float *dy = crs_room_of(pass->workspace, part->below)->dy;
-    float *to = c->whole ? dy + (c->first + at) * row : room->gathered + at * row; /* the outputs are made by now */
+    float *to = !c->index ? dy + (c->first + at) * row : room->gathered + at * row; /* the outputs are made by now */
     for (int group = 0; group < g->groups; group++) {
         const int first = crs_group_first(g, group), columns = crs_group_columns(g, group);
         crs_product p = {.rows = end - at, .blocks = columns / CRS_BLOCK, .c = to + first, .c_row = row};
@@ -131,18 +124,16 @@ static void backward_products(const crs_pass *pass, const crs_part *part, const 
                                        output_of(part)->transposed + (ptrdiff_t)first * part->padded, columns);
         pass->model->kernels->product(&p);
     }
-    if (c->whole)
+    if (!c->index)
         return;
-    for (stretch s = stretch_at(c, pass->batch, at, end); s.pairs > 0;
-         s = stretch_at(c, pass->batch, s.at + s.pairs, end))
+    for (stretch s = stretch_at(c, at, end); s.pairs > 0; s = stretch_at(c, s.at + s.pairs, end))
         memcpy(dy + s.first * row, room->gathered + s.at * row, (size_t)s.pairs * (size_t)row * sizeof *dy);
 }
 
 static void head_loss(const crs_pass *pass, const crs_worker *worker, const crs_part *part, const chunk *c, int at,
                       int end) {
     float *outputs = crs_room_of(pass->workspace, part)->outputs;
-    for (stretch s = stretch_at(c, pass->batch, at, end); s.pairs > 0;
-         s = stretch_at(c, pass->batch, s.at + s.pairs, end)) {
+    for (stretch s = stretch_at(c, at, end); s.pairs > 0; s = stretch_at(c, s.at + s.pairs, end)) {
         const crs_head_block block = {.pairs = s.pairs,
                                       .outputs = part->width,
                                       .values = outputs + (ptrdiff_t)s.at * part->padded,
@@ -185,13 +176,13 @@ static void add_weights(const crs_pass *pass, const crs_worker *worker, const cr
     crs_worker_phase(worker, CRS_PHASE_WEIGHTS);
     for (int group = 0; group < part->groups.groups && begin < end; group++) {
         const int first = crs_group_first(&part->groups, group), count = crs_group_columns(&part->groups, group);
-        const crs_gradients from = {outputs + first, part->padded, c->first_time, c->first_row, c->rows};
-        crs_piece_range range = c->pieces;
+        const int start = pass->workspace->piece_at[c->first_piece].start;
+        const crs_gradients from = {outputs + first, part->padded, c->index != NULL, start};
         crs_run run;
-        while (range.first < range.end) {
-            crs_gather_run(pass, worker, &range, &from, count, &run);
+        for (int piece = c->first_piece; piece < c->end_piece; piece += run.pieces) {
+            crs_gather_run(pass, worker, piece, c->end_piece, &from, count, &run);
             for (int j = 0; begin == 0 && j < run.pieces; j++)
-                crs_add_column_sums(pass, &run.piece[j], run.panel[j], count,
+                crs_add_column_sums(pass, run.piece[j], run.panel[j], count,
                                     pass->sums + crs_sum_of(slice, o->bias) + first, refused);
             crs_add_outer(pass, &run, x, begin, end, 0, count,
                           pass->sums + crs_sum_of(slice, o->weight) + (size_t)first * (size_t)o->inputs, refused);
@@ -201,18 +192,20 @@ static void add_weights(const crs_pass *pass, const crs_worker *worker, const cr
 
 /* ---- chunk by chunk ---- */
 
-/* The lanes from this one on that go together, over the time of piece `number` of each. */
-static chunk next_chunk(const crs_pass *pass, int number, int *lane) {
-    const crs_batch *b = pass->batch;
-    const int a_lane = crs_pieces_of_lane(pass), first = *lane;
-    const crs_piece p = crs_piece_at(pass, first * a_lane + number);
-    const int times = p.end_time - p.first_time;
+/* The pieces from this one on that go together. */
+static chunk next_chunk(const crs_pass *pass, int piece) {
+    const crs_workspace *w = pass->workspace;
+    chunk c = {.first_piece = piece, .end_piece = piece};
+    if (pass->n <= w->chunk) {
+        c.pairs = pass->n;
+        c.end_piece = w->pieces;
+        return c;
+    }
+    c.index = w->pair + w->piece_at[piece].start;
     do
-        ++*lane;
-    while (*lane < b->lanes && (b->lane_starts[*lane + 1] - p.first_row) * times <= pass->workspace->chunk);
-    chunk c = chunk_of(b, p.first_time, p.end_time, p.first_row, b->lane_starts[*lane]);
-    c.pieces = (crs_piece_range){first * a_lane + number, *lane * a_lane, a_lane};
-    CRS_ASSERT(c.pairs <= pass->workspace->chunk);
+        c.pairs += w->piece_at[c.end_piece++].n;
+    while (c.end_piece < w->pieces && c.pairs + w->piece_at[c.end_piece].n <= w->chunk);
+    CRS_ASSERT(c.pairs <= w->chunk);
     return c;
 }
 
@@ -220,21 +213,20 @@ static void train(const crs_pass *pass, const crs_worker *worker, const crs_part
     const crs_columns x = crs_columns_given(pass, part->below);
     crs_worker_phase(worker, CRS_PHASE_WEIGHTS);
     crs_pack(pass, worker, &x);
-    for (int number = 0; number < crs_pieces_of_lane(pass); number++)
-        for (int lane = 0; lane < pass->batch->lanes;) {
-            const chunk c = next_chunk(pass, number, &lane);
-            work_on(pass, worker, part, &c);
+    for (int piece = 0; piece < pass->workspace->pieces;) {
+        const chunk c = next_chunk(pass, piece);
+        work_on(pass, worker, part, &c);
 #pragma omp barrier
-            add_weights(pass, worker, part, &c, &x);
+        add_weights(pass, worker, part, &c, &x);
 #pragma omp barrier
-        }
+        piece = c.end_piece;
+    }
 }
 
 static void evaluate(const crs_pass *pass, const crs_worker *worker, const crs_part *part) {
-    const crs_batch *b = pass->batch;
-    const int times = pass->workspace->chunk / b->rows;
-    for (int t = 0; t < b->steps; t += times) {
-        const chunk c = chunk_of(b, t, t + times < b->steps ? t + times : b->steps, 0, b->rows);
+    const int most = pass->workspace->chunk;
+    for (int n = 0; n < pass->n; n += most) {
+        const chunk c = {.pairs = pass->n - n < most ? pass->n - n : most, .first = n};
         work_on(pass, worker, part, &c);
 #pragma omp barrier
     }

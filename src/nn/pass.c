@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "nn/model.h"
+#include "nn/pieces.h"
 
 /* Fewer rows than this a team leave the tiles of the recurrent product thin: then units are shared out instead. */
 enum { TEAM_ROWS = 12 };
@@ -46,12 +46,16 @@ static void read_state(const crs_pass *pass, const crs_worker *worker, const crs
 static void write_state(const crs_pass *pass, const crs_layer *layer) {
     const crs_room *room = crs_room_of(pass->workspace, &layer->part);
     const size_t hidden = (size_t)layer->gates.hidden;
-    for (int row = 0; row < pass->batch->rows; row++)
+    int last = pass->batch->steps - 1;
+    for (int row = 0; row < pass->batch->rows; row++) {
+        while (crs_rows_at(pass->batch, last) <= row) /* the longest come first */
+            last--;
         for (int part = 0; part < crs_cell_parts(layer->gates.cell); part++) {
             const float *from = part ? room->c : room->h;
-            memcpy(state_part(pass, row, layer, part), from + (ptrdiff_t)(pass->n + row) * layer->gates.padded,
-                   hidden * sizeof *from);
+            memcpy(state_part(pass, row, layer, part),
+                   from + crs_state_after(pass->batch, last, row) * layer->gates.padded, hidden * sizeof *from);
         }
+    }
 }
 
 /* Tells that the sums up to the end of this part's are complete. */
@@ -88,6 +92,8 @@ static void run(crs_pass *pass) {
     if (b->rows == 0)
         return;
     pass->n = (int)crs_pair(b, b->steps, 0);
+    if (pass->backward)
+        crs_list_pieces(pass);
     crs_parallel(m->threads, work, pass);
     crs_phase_begin(CRS_PHASE_READ);
     for (int l = 0; l < m->spec.layers; l++)

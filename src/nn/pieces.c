@@ -3,39 +3,69 @@
 
 #include "nn/pieces.h"
 
-int crs_pieces_of_lane(const crs_pass *pass) {
-    const int steps = crs_piece_steps(pass->batch->lane_rows);
-    return (pass->batch->steps + steps - 1) / steps;
+/* ---- the list ---- */
+
+static int lane_row(const crs_batch *b, int place) {
+    return b->lane_row ? b->lane_row[place] : place;
 }
 
-int crs_pieces(const crs_pass *pass) {
-    return pass->batch->lanes * crs_pieces_of_lane(pass);
+/* Steps of a lane: those of its first row, which is its longest. */
+static int lane_steps(const crs_batch *b, int lane) {
+    int steps = b->steps;
+    while (crs_rows_at(b, steps - 1) <= lane_row(b, b->lane_starts[lane]))
+        steps--;
+    return steps;
 }
 
-crs_piece crs_piece_at(const crs_pass *pass, int number) {
+/* Those rows of the lane that run at a time, as spans of the piece. */
+static void list_rows(const crs_pass *pass, crs_piece *p, int time) {
     const crs_batch *b = pass->batch;
-    const int a_lane = crs_pieces_of_lane(pass), lane = number / a_lane, part = number % a_lane;
-    crs_piece p = {.number = number,
-                   .first_row = b->lane_starts[lane],
-                   .end_row = b->lane_starts[lane + 1],
-                   .first_time = crs_share(b->steps, part, a_lane),
-                   .end_time = crs_share(b->steps, part + 1, a_lane)};
-    const int rows = p.end_row - p.first_row;
-    p.n = rows * (p.end_time - p.first_time);
-    p.start = p.first_row * b->steps + rows * p.first_time;
-    p.packed = p.first_row * (b->steps + a_lane) + rows * (p.first_time + part);
-    CRS_ASSERT(p.n <= pass->workspace->piece && p.packed + p.n + rows <= pass->workspace->packed);
-    return p;
+    crs_workspace *w = pass->workspace;
+    crs_span *span = NULL;
+    for (int place = b->lane_starts[p->lane]; place < b->lane_starts[p->lane + 1]; place++, p->n++) {
+        const int row = lane_row(b, place);
+        if (row >= crs_rows_at(b, time))
+            break;
+        if (!span || row != span->row + span->rows) {
+            span = &w->span_at[w->spans++];
+            *span = (crs_span){.time = time, .row = row, .at = p->n};
+        }
+        span->rows++;
+        w->pair[p->start + p->n] = (int)crs_pair(b, time, row);
+        w->before[p->start + p->n] = (int)crs_state_before(b, time, row);
+    }
 }
 
-static crs_rows rows_of(const crs_piece *p, const crs_gradients *from) {
-    const ptrdiff_t step = from->rows * from->row;
-    return (crs_rows){.first = from->base + (p->first_time - from->first_time) * step +
-                               (p->first_row - from->first_row) * from->row,
-                      .step = step,
-                      .row = from->row,
-                      .times = p->end_time - p->first_time,
-                      .rows = p->end_row - p->first_row};
+/* Packed rows of a piece: a shared state has those of one time more. */
+static int packed_rows(const crs_batch *b, const crs_piece *p) {
+    return p->n + b->lane_starts[p->lane + 1] - b->lane_starts[p->lane];
+}
+
+void crs_list_pieces(const crs_pass *pass) {
+    const crs_batch *b = pass->batch;
+    crs_workspace *w = pass->workspace;
+    const int piece_steps = crs_piece_steps(b->lane_rows);
+    int start = 0, packed = 0;
+    w->pieces = w->spans = 0;
+    for (int lane = 0; lane < b->lanes; lane++) {
+        const int steps = lane_steps(b, lane), parts = (steps + piece_steps - 1) / piece_steps;
+        for (int part = 0; part < parts; part++) {
+            crs_piece *p = &w->piece_at[w->pieces];
+            *p = (crs_piece){.number = w->pieces++,
+                             .lane = lane,
+                             .first_time = crs_share(steps, part, parts),
+                             .end_time = crs_share(steps, part + 1, parts),
+                             .start = start,
+                             .packed = packed,
+                             .first_span = w->spans};
+            for (int t = p->first_time; t < p->end_time; t++)
+                list_rows(pass, p, t);
+            p->end_span = w->spans;
+            start += p->n;
+            packed += packed_rows(b, p);
+            CRS_ASSERT(p->n <= w->piece && packed <= w->packed);
+        }
+    }
 }
 
 /* ---- packed columns ---- */
@@ -48,17 +78,28 @@ static crs_columns columns_of(const crs_pass *pass, const crs_part *part, const 
                          .packed = crs_room_of(pass->workspace, part)->packed};
 }
 
+/* Whether pairs are [times][rows of the lane], neighbours. */
+static bool regular(const crs_batch *b) {
+    return !b->start && !b->lane_row;
+}
+
+static bool shares_state(const crs_pass *pass, const crs_part *part) {
+    return crs_room_of(pass->workspace, part)->h && !pass->dropout && regular(pass->batch);
+}
+
 crs_columns crs_columns_of_state(const crs_pass *pass, const crs_layer *layer) {
     crs_columns c = columns_of(pass, &layer->part, crs_room_of(pass->workspace, &layer->part)->h);
-    c.state = true;
+    c.shared = shares_state(pass, &layer->part);
+    c.index = regular(pass->batch) ? NULL : pass->workspace->before;
     return c;
 }
 
 crs_columns crs_columns_given(const crs_pass *pass, const crs_part *part) {
     crs_columns c = columns_of(pass, part, crs_given(pass, part));
-    if (crs_room_of(pass->workspace, part)->h && !pass->dropout) {
+    c.index = regular(pass->batch) ? NULL : pass->workspace->pair;
+    if (shares_state(pass, part)) {
         c.x = crs_room_of(pass->workspace, part)->h;
-        c.state = c.later = true;
+        c.shared = c.later = true;
     }
     return c;
 }
@@ -67,37 +108,50 @@ static float *packed_at(const crs_columns *c, const crs_piece *p) {
     return c->packed + (ptrdiff_t)p->packed * c->k;
 }
 
+/* A piece's rows of x, row by row of length `row`. */
+static crs_rows rows_of(const crs_pass *pass, const crs_piece *p, const float *x, ptrdiff_t row, const int *index) {
+    const crs_batch *b = pass->batch;
+    if (index)
+        return (crs_rows){.first = x, .row = row, .times = 1, .rows = p->n, .index = index + p->start};
+    return (crs_rows){.first = x + crs_pair(b, p->first_time, b->lane_starts[p->lane]) * row,
+                      .step = b->rows * row,
+                      .row = row,
+                      .times = p->end_time - p->first_time,
+                      .rows = b->lane_starts[p->lane + 1] - b->lane_starts[p->lane]};
+}
+
 void crs_pack(const crs_pass *pass, const crs_worker *worker, const crs_columns *c) {
-    const crs_gradients all = {.base = c->x, .row = c->length, .rows = pass->batch->rows};
-    for (int i = 0; i < crs_pieces(pass); i++) {
-        const crs_piece p = crs_piece_at(pass, i);
-        crs_pack_columns pack = {.from = rows_of(&p, &all),
+    for (int i = 0; i < pass->workspace->pieces; i++) {
+        const crs_piece *p = &pass->workspace->piece_at[i];
+        crs_pack_columns pack = {.from = rows_of(pass, p, c->x, c->length, c->index),
                                  .k = c->k,
                                  .tiles = c->tiles,
                                  .first_tile = crs_share(c->tiles, worker->thread, worker->threads),
                                  .end_tile = crs_share(c->tiles, worker->thread + 1, worker->threads),
-                                 .a_rows = p.n + p.end_row - p.first_row,
-                                 .to = packed_at(c, &p)};
-        pack.from.times += c->state;
+                                 .a_rows = packed_rows(pass->batch, p),
+                                 .to = packed_at(c, p)};
+        pack.from.times += c->shared;
         pass->model->kernels->pack_columns(&pack);
     }
 }
 
 /* ---- gathered gradients ---- */
 
-void crs_gather_run(const crs_pass *pass, const crs_worker *worker, crs_piece_range *range, const crs_gradients *from,
+void crs_gather_run(const crs_pass *pass, const crs_worker *worker, int first, int end, const crs_gradients *from,
                     int count, crs_run *run) {
     const crs_workspace *w = pass->workspace;
     int n = 0;
-    for (run->pieces = 0; run->pieces < CRS_RUN_PIECES && range->first < range->end; range->first += range->stride) {
-        const crs_piece p = crs_piece_at(pass, range->first);
-        if (run->pieces > 0 && n + p.n > w->panel_pairs)
+    for (run->pieces = 0; run->pieces < CRS_RUN_PIECES && first < end; first++) {
+        const crs_piece *p = &w->piece_at[first];
+        if (run->pieces > 0 && n + p->n > w->panel_pairs)
             break;
-        const crs_rows rows = rows_of(&p, from);
+        crs_rows rows = rows_of(pass, p, from->base, from->row, regular(pass->batch) ? NULL : w->pair);
+        if (from->by_piece)
+            rows = (crs_rows){from->base + (p->start - from->start) * from->row, 0, from->row, 1, p->n, NULL};
         run->piece[run->pieces] = p;
         run->panel[run->pieces] = w->panel[worker->thread] + (ptrdiff_t)n * count;
         pass->model->kernels->gather(&rows, count, run->panel[run->pieces++]);
-        n += p.n;
+        n += p->n;
     }
 }
 
@@ -107,12 +161,12 @@ void crs_add_outer(const crs_pass *pass, const crs_run *run, const crs_columns *
                    int count, int64_t *sums, int64_t *refused) {
     crs_stretch stretch[CRS_RUN_PIECES];
     for (int i = 0; i < run->pieces; i++) {
-        const crs_piece *p = &run->piece[i];
-        const int rows = p->end_row - p->first_row;
+        const crs_piece *p = run->piece[i];
+        const int a_rows = packed_rows(pass->batch, p);
         stretch[i] = (crs_stretch){.n = p->n,
                                    .a = packed_at(c, p),
-                                   .a_rows = p->n + rows,
-                                   .a_first = c->later ? rows : 0,
+                                   .a_rows = a_rows,
+                                   .a_first = c->later ? a_rows - p->n : 0,
                                    .b = run->panel[i] + (ptrdiff_t)slot * p->n};
     }
     const crs_outer o = {.stretches = run->pieces,

@@ -1,33 +1,40 @@
 /* What the weight gradient sums as floats: a lane's rows over some of the time (a piece), its columns packed and
  * gathered.
  *
- * Never a sum over rows of two lanes: then the bits would depend on which rank owns them. */
+ * Never a sum over rows of two lanes: then the bits would depend on which rank owns them. What shapes a piece is its
+ * lane, up to the end of the longest of its rows, and never what else is in the pass. */
 #ifndef CRS_PIECES_H
 #define CRS_PIECES_H
 
 #include "nn/model.h"
 
 typedef struct crs_piece {
-    int number;
-    int first_row, end_row, first_time, end_time;
+    int number, lane;
+    int first_time, end_time;
     int n;      /* (time, row) pairs */
     int start;  /* pairs of the pieces before */
-    int packed; /* packed rows of the pieces before: each has those of one time more than n */
+    int packed; /* packed rows of the pieces before */
+    int first_span, end_span;
 } crs_piece;
 
-/* Lane by lane, each lane's pieces in the order of time: piece number i is of lane i / pieces a lane. */
-int crs_pieces(const crs_pass *pass);
-int crs_pieces_of_lane(const crs_pass *pass);
-crs_piece crs_piece_at(const crs_pass *pass, int number);
+/* Rows of a piece that are neighbours, at one time. */
+typedef struct crs_span {
+    int time, row, rows;
+    int at; /* pairs of the piece before it */
+} crs_span;
 
-/* One operand: columns of h or of a layer's input, packed as [piece][tile][n + rows of the lane][width of the tile].
- * A state is packed once for two uses, as what the layer's steps begin from and, a time later, as what the next layer
- * reads. */
+/* Lists the pieces of a pass in its workspace: lane by lane, each lane's in the order of time. One thread. */
+void crs_list_pieces(const crs_pass *pass);
+
+/* One operand: columns of h or of a layer's input, packed as [piece][tile][rows][width of the tile]. Where all rows run
+ * to the end, a state is packed once for two uses (shared): as what the layer's steps begin from and, a time later, as
+ * what the next layer reads; then there is one time more, the first being the one before the window. */
 typedef struct crs_columns {
-    const float *x; /* [times][rows][length] */
+    const float *x;
     ptrdiff_t length;
     int k, tiles;
-    bool state; /* there is one time more, the first being the one before the window */
+    const int *index; /* [pairs], piece by piece: the row of x; NULL: [times][rows], all in order */
+    bool shared;
     bool later; /* of each time, the state at its end is meant */
     float *packed;
 } crs_columns;
@@ -42,24 +49,21 @@ void crs_pack(const crs_pass *pass, const crs_worker *worker, const crs_columns 
 enum { CRS_RUN_PIECES = 32 };
 typedef struct crs_run {
     int pieces;
-    crs_piece piece[CRS_RUN_PIECES];
+    const crs_piece *piece[CRS_RUN_PIECES];
     float *panel[CRS_RUN_PIECES]; /* [blocks][n][16] each, of this thread */
 } crs_run;
 
-/* Rows of gradients: that of time t, row r at base + ((t - first_time) * rows + r - first_row) * row. */
+/* Rows of gradients, `row` floats apart: those of all pairs in the order of the batch; or, by_piece, those of some pieces,
+ * piece by piece, from pair number `start` of that order on. */
 typedef struct crs_gradients {
     const float *base;
     ptrdiff_t row;
-    int first_time, first_row, rows;
+    bool by_piece;
+    int start;
 } crs_gradients;
 
-/* The pieces first, first + stride, ... before end. */
-typedef struct crs_piece_range {
-    int first, end, stride;
-} crs_piece_range;
-
-/* Gathers `count` columns (a multiple of 16) of as many pieces as make a run; range->first moves behind them. */
-void crs_gather_run(const crs_pass *pass, const crs_worker *worker, crs_piece_range *range, const crs_gradients *from,
+/* Gathers `count` columns (a multiple of 16) of as many of the pieces first .. end - 1 as make a run. */
+void crs_gather_run(const crs_pass *pass, const crs_worker *worker, int first, int end, const crs_gradients *from,
                     int count, crs_run *run);
 
 /* sums[k][count] += the outer products of the tiles first .. end - 1 of c, and `count` columns of a run's panels from

@@ -99,20 +99,18 @@ static bool reserve(crs_workspace *w, const crs_part *part) {
 /* A slot for each token that occurs in a piece. */
 static void assign_slots(const crs_pass *pass) {
     crs_workspace *w = pass->workspace;
-    const int pieces = crs_pieces(pass);
-    for (int j = 0; j < pieces; j++) {
-        const crs_piece p = crs_piece_at(pass, j);
-        uint32_t *token_of = w->slot_token + p.start;
-        int slots = 0, *slot = w->slot + p.start;
-        for (int t = p.first_time; t < p.end_time; t++)
-            for (int r = p.first_row; r < p.end_row; r++) {
-                const uint32_t token = pass->batch->input.tokens[crs_pair(pass->batch, t, r)];
-                if (w->slot_of[token] < 0) {
-                    w->slot_of[token] = slots;
-                    token_of[slots++] = token;
-                }
-                *slot++ = w->slot_of[token];
+    for (int j = 0; j < w->pieces; j++) {
+        const crs_piece *p = &w->piece_at[j];
+        uint32_t *token_of = w->slot_token + p->start;
+        int slots = 0;
+        for (int i = p->start; i < p->start + p->n; i++) {
+            const uint32_t token = pass->batch->input.tokens[w->pair[i]];
+            if (w->slot_of[token] < 0) {
+                w->slot_of[token] = slots;
+                token_of[slots++] = token;
             }
+            w->slot[i] = w->slot_of[token];
+        }
         for (int i = 0; i < slots; i++)
             w->slot_of[token_of[i]] = -1;
         w->slots[j] = slots;
@@ -129,7 +127,7 @@ static void forward(const crs_pass *pass, const crs_worker *worker, const crs_pa
     if (x->reader)
         return;
     for (int t = worker->member; t < b->steps; t += worker->team_size)
-        for (int r = worker->first_row; r < worker->end_row; r++) {
+        for (int r = worker->first_row; r < worker->first_row + crs_worker_rows(pass, worker, t); r++) {
             const ptrdiff_t n = crs_pair(b, t, r);
             memcpy(crs_room_of(pass->workspace, part)->y + n * row,
                    pass->model->parameters + x->embedding + b->input.tokens[n] * row, (size_t)row * sizeof(float));
@@ -168,11 +166,10 @@ static void add_embedding(const crs_pass *pass, const crs_worker *worker, const 
         return;
     float *scatter = w->scatter[worker->thread];
     const float *dy = crs_room_of(w, part)->dy;
-    const int *slot = w->slot + p->start;
     memset(scatter, 0, (size_t)slots * (size_t)count * sizeof *scatter);
-    for (int t = p->first_time; t < p->end_time; t++, slot += p->end_row - p->first_row)
-        kernels->scatter_rows(dy + crs_pair(pass->batch, t, p->first_row) * length + first, length,
-                              p->end_row - p->first_row, count, slot, scatter, count);
+    for (const crs_span *s = w->span_at + p->first_span; s < w->span_at + p->end_span; s++)
+        kernels->scatter_rows(dy + crs_pair(pass->batch, s->time, s->row) * length + first, length, s->rows, count,
+                              w->slot + p->start + s->at, scatter, count);
     for (int i = 0; i < slots; i++)
         kernels->add_fixed(scatter + (ptrdiff_t)i * count, (size_t)count,
                            pass->sums + part->slice[0].sum + (ptrdiff_t)w->slot_token[p->start + i] * length + first,
@@ -183,10 +180,8 @@ static void backward(const crs_pass *pass, const crs_worker *worker, const crs_p
     if (tokens_of(part)->reader)
         return;
     crs_worker_phase(worker, CRS_PHASE_WEIGHTS);
-    for (int i = 0; i < crs_pieces(pass); i++) {
-        const crs_piece p = crs_piece_at(pass, i);
-        add_embedding(pass, worker, part, &p, &crs_losses_of(pass, worker)[CRS_SUM_REFUSED]);
-    }
+    for (int i = 0; i < pass->workspace->pieces; i++)
+        add_embedding(pass, worker, part, &pass->workspace->piece_at[i], &crs_losses_of(pass, worker)[CRS_SUM_REFUSED]);
 }
 
 /* ---- from the table's gradient ---- */

@@ -1,7 +1,7 @@
 /* Activations, allocated once for the largest batch. */
 #include "config.h"
 
-#include "nn/model.h"
+#include "nn/pieces.h"
 
 /* A group's columns of so many pairs, 256 KiB, stay in the second-level cache. */
 enum { PANEL_PAIRS = 1024 };
@@ -42,13 +42,20 @@ static bool reserve_pieces(crs_workspace *w) {
     w->packed = w->rows * (w->steps + pieces);
     w->piece = CRS_PIECE_PAIRS + w->rows < n ? CRS_PIECE_PAIRS + w->rows : n;
     w->panel_pairs = PANEL_PAIRS < n ? PANEL_PAIRS : n;
+    /* Every lane's last may be short; no lane has less than half of the rows that pieces are made for. */
+    const size_t most = (size_t)(n / (CRS_PIECE_PAIRS / 2) + w->rows + 1);
+    w->piece_at = crs_reserve_block(w, most, sizeof *w->piece_at);
+    w->span_at = crs_reserve_block(w, (size_t)n, sizeof *w->span_at);
+    w->pair = crs_reserve_block(w, (size_t)n, sizeof *w->pair);
+    w->before = crs_reserve_block(w, (size_t)n, sizeof *w->before);
     w->panel = crs_reserve_block(w, (size_t)m->threads, sizeof *w->panel);
     w->scatter = crs_reserve_block(w, (size_t)m->threads, sizeof *w->scatter);
     const size_t panel = (size_t)(w->piece > w->panel_pairs ? w->piece : w->panel_pairs);
     const size_t scatter = (size_t)(!m->input.reader && embed > CRS_GROUP ? embed : CRS_GROUP);
     for (int p = 0; p < m->parts - 1; p++)
         w->widest = m->part[p]->padded > w->widest ? m->part[p]->padded : w->widest;
-    bool good = w->panel && w->scatter && crs_reserve(w, &w->dc, (size_t)w->rows, (size_t)w->widest);
+    bool good = w->panel && w->scatter && w->piece_at && w->span_at && w->pair && w->before &&
+                crs_reserve(w, &w->dc, (size_t)w->rows, (size_t)w->widest);
     for (int i = 0; good && i < m->threads; i++)
         good =
             crs_reserve(w, &w->panel[i], panel, CRS_GROUP) && crs_reserve(w, &w->scatter[i], (size_t)w->piece, scatter);

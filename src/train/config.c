@@ -326,7 +326,7 @@ static bool given(const crs_settings *settings, const char *name) {
 static crs_status needs(const crs_settings *s, const char *name, bool fits, const char *other, crs_error *error) {
     if (!given(s, name) || fits)
         return CRS_OK;
-    return crs_fail(error, CRS_CONFIG, "--%s goes with %s alone: leave one of them out, or give both", name, other);
+    return crs_fail(error, CRS_CONFIG, "--%s goes with %s alone: leave it out, or give both", name, other);
 }
 
 crs_status crs_settings_check(const crs_settings *s, crs_error *error) {

@@ -56,8 +56,8 @@ crs_status crs_plan_length(crs_plan *plan, crs_settings *settings, int64_t token
     if (tokens < 2)
         return crs_fail(error, CRS_DATA,
                         "%s: its train split has %" PRId64
-                        " tokens; training needs at least 2 (pack with a larger share, "
-                        "--split=1,0,0 for all of it)",
+                        " tokens; training needs at least 2 (pack a longer text, or a larger share of it: "
+                        "--split=1,0,0 for all)",
                         data, tokens);
     if (fit(settings, tokens, data, &plan->fitted, error) != CRS_OK)
         return error->status;
@@ -86,8 +86,10 @@ double crs_plan_memory(const crs_config *config, const crs_spec *spec, double ro
 }
 
 /* Whether the machine could hold it. The option named is the one that weighs most. */
-static crs_status check_memory(const crs_config *config, const crs_spec *spec, int ranks, double memory,
+static crs_status check_memory(const crs_plan *plan, const crs_config *config, int ranks, double memory,
                                crs_error *error) {
+    const crs_spec *spec = &plan->spec;
+    const char *elsewhere = plan->resumed ? "more memory, or fewer ranks on each node," : NULL;
     const double rows = ceil((double)config->batch / ranks);
     const double lane_rows = config->lane > 0 ? (double)config->lane : 1;
     const double pass_rows = fmin(fmax(lane_rows, crs_plan_pass_rows(config, 1)), rows);
@@ -96,20 +98,39 @@ static crs_status check_memory(const crs_config *config, const crs_spec *spec, i
     if (wanted <= memory)
         return CRS_OK;
     if (crs_plan_memory(config, spec, 0, 0) <= memory / 2)
-        return crs_fail(
-            error, CRS_CONFIG,
-            "--window=%" PRId64 " with --batch=%" PRId64 " and --hidden=%" PRId64
-            " needs about %.0f GB a rank, and this machine has %.1f GB for each; a smaller --window or --batch "
-            "would do",
-            config->window, config->batch, config->hidden, wanted / giga, memory / giga);
+        return crs_fail(error, CRS_CONFIG,
+                        "--window=%" PRId64 " with --batch=%" PRId64 " and --hidden=%" PRId64
+                        " needs about %.0f GB a rank, and this machine has %.1f GB for each; %s would do",
+                        config->window, config->batch, config->hidden, wanted / giga, memory / giga,
+                        elsewhere ? elsewhere : "a smaller --window or --batch");
     char embed[40] = "";
     if (config->embed >= 0)
         snprintf(embed, sizeof embed, ", --embed=%" PRId64, config->embed);
     return crs_fail(error, CRS_CONFIG,
                     "a model of --hidden=%" PRId64 ", --layers=%" PRId64
                     "%s has %.3g parameters and needs about %.0f GB a rank, and "
-                    "this machine has %.1f GB for each; a smaller model would do",
-                    config->hidden, config->layers, embed, crs_spec_parameters(spec), wanted / giga, memory / giga);
+                    "this machine has %.1f GB for each; %s would do",
+                    config->hidden, config->layers, embed, crs_spec_parameters(spec), wanted / giga, memory / giga,
+                    elsewhere ? elsewhere : "a smaller model");
+}
+
+/* More ranks than lanes, where no other lane or batch would do: a run that goes on has its own, and a short text has no
+ * more rows. */
+static crs_status check_lanes(const crs_plan *plan, const crs_config *config, int ranks, crs_error *error) {
+    const int batch = (int)config->batch;
+    const bool too_short = ranks > plan->stride * config->batch;
+    crs_lanes lanes;
+    crs_error ignored;
+    if (crs_lanes_plan(&lanes, batch, (int)config->window, (int)config->lane, 0, 1, &ignored) != CRS_OK ||
+        ranks <= lanes.lanes || (!plan->resumed && !too_short))
+        return CRS_OK;
+    char fresh[96] = "";
+    if (!too_short && ranks > batch)
+        snprintf(fresh, sizeof fresh, ", or start over with --fresh and a larger --batch");
+    else if (!too_short)
+        snprintf(fresh, sizeof fresh, ", or start over with --fresh and a --lane of at most %d", batch / ranks);
+    return crs_fail(error, CRS_CONFIG, "%d ranks are more than the %d lanes of %s; at most %d ranks would do%s", ranks,
+                    lanes.lanes, plan->resumed ? plan->resumed : "so short a text", lanes.lanes, fresh);
 }
 
 static crs_status check_contributions(const crs_plan *plan, const crs_config *config, int rank, int ranks,
@@ -141,10 +162,11 @@ crs_status crs_plan_ranks(crs_plan *plan, const crs_config *config, int64_t voca
     if (config->batch > most || config->window > most || config->lane > most)
         return crs_fail(error, CRS_CONFIG, "--batch, --window and --lane can be %" PRId64 " at most", most);
     plan->spec = crs_plan_spec(config, vocabulary);
-    if (check_memory(config, &plan->spec, ranks, memory, error) != CRS_OK)
+    if (check_memory(plan, config, ranks, memory, error) != CRS_OK)
         return error->status;
-    if (crs_lanes_plan(&plan->lanes, (int)config->batch, (int)config->window, (int)config->lane, rank, ranks, error) !=
-        CRS_OK)
+    if (check_lanes(plan, config, ranks, error) != CRS_OK ||
+        crs_lanes_plan(&plan->lanes, (int)config->batch, (int)config->window, (int)config->lane, rank, ranks, error) !=
+            CRS_OK)
         return error->status;
     return check_contributions(plan, config, rank, ranks, error);
 }

@@ -51,8 +51,9 @@ static crs_status find_model(crs_training *t, crs_checkpoint *checkpoint, char *
 static crs_status take_number(crs_settings *settings, const char *name, int64_t *value, int64_t wanted, int64_t typed,
                               const char *path, crs_error *error) {
     if (settings->given[crs_option_find(name)] && typed != wanted)
-        return crs_fail(error, CRS_CONFIG, "--%s=%" PRId64 ", but the model of --init-from=%s has %s %" PRId64, name,
-                        typed, path, name, wanted);
+        return crs_fail(error, CRS_CONFIG,
+                        "--%s=%" PRId64 ", but the model of --init-from=%s has %s %" PRId64 "; leave --%s out", name,
+                        typed, path, name, wanted, name);
     *value = wanted;
     return CRS_OK;
 }
@@ -60,11 +61,12 @@ static crs_status take_number(crs_settings *settings, const char *name, int64_t 
 static crs_status take_shape(crs_training *t, const crs_checkpoint *checkpoint, const char *path, crs_error *error) {
     crs_settings *settings = t->settings;
     crs_config *config = &settings->config;
+    const bool bytes = checkpoint->vocabulary.level == CRS_LEVEL_BYTE;
     crs_spec spec;
     if (crs_spec_of(checkpoint, path, &spec, error) != CRS_OK)
         return error->status;
     if (settings->given[crs_option_find("cell")] && config->cell != spec.cell)
-        return crs_fail(error, CRS_CONFIG, "--cell=%s, but the model of --init-from=%s has cell %s",
+        return crs_fail(error, CRS_CONFIG, "--cell=%s, but the model of --init-from=%s has cell %s; leave --cell out",
                         crs_cell_name(config->cell), path, crs_cell_name(spec.cell));
     if (take_number(settings, "hidden", &config->hidden, spec.hidden, config->hidden, path, error) != CRS_OK ||
         take_number(settings, "layers", &config->layers, spec.layers, config->layers, path, error) != CRS_OK)
@@ -74,11 +76,8 @@ static crs_status take_shape(crs_training *t, const crs_checkpoint *checkpoint, 
         return error->status;
     config->cell = spec.cell;
     if (!crs_vocabulary_equal(&checkpoint->vocabulary, &t->dataset.vocabulary))
-        return crs_fail(error, CRS_DATA,
-                        "%s: its vocabulary is not that of --init-from=%s; pack the text with --vocabulary=OTHER.h5, "
-                        "the data that the model "
-                        "was trained on",
-                        t->dataset.path, path);
+        return crs_fail(error, CRS_DATA, "%s: its vocabulary is not that of --init-from=%s; pack the text with %s%s",
+                        t->dataset.path, path, bytes ? "--level=byte" : "--vocabulary=", bytes ? "" : path);
     return CRS_OK;
 }
 
@@ -104,6 +103,7 @@ static crs_status plan_length(crs_training *t, const crs_checkpoint *checkpoint,
     if (crs_plan_length(&t->plan, t->settings, t->dataset.length[CRS_TRAIN], t->dataset.path, error) != CRS_OK)
         return error->status;
     if (t->resumed) {
+        t->plan.resumed = t->config->output;
         t->step = checkpoint->step;
         t->best_validation_loss = checkpoint->best_validation_loss;
     } else {
