@@ -47,13 +47,21 @@ static crs_status take_operand(crs_config *config, const char *path, crs_error *
     return CRS_OK;
 }
 
+/* comm: NULL where --help alone is answered. */
+static crs_status agree(crs_comm *comm, crs_error *error) {
+    return comm ? crs_comm_agree(comm, error) : error->status;
+}
+
 crs_status crs_command_train(crs_comm *comm, int argc, char **argv, crs_error *error) {
     crs_cli_arguments arguments;
     crs_settings *settings = crs_alloc_or_fail(1, sizeof *settings, CRS_MEMORY_OTHER, "the settings", error);
-    if (!settings)
+    if (agree(comm, error)) {
+        crs_free(&settings);
         return error->status;
+    }
     crs_settings_default(settings);
-    if (crs_cli_parse(crs_train_cli(), argc, argv, settings, &arguments, error) || arguments.help)
+    crs_cli_parse(crs_train_cli(), argc, argv, settings, &arguments, error);
+    if (agree(comm, error) || arguments.help)
         goto out;
     if (take_operand(&settings->config, arguments.operand[0], error))
         goto out;

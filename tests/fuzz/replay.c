@@ -2,8 +2,8 @@
  *
  *   fuzz_NAME CORPUS [CHANGES [SEED]]
  *
- * CORPUS is a folder; of each file in it, in the order of their names, CHANGES changed ones are tried too (0). Ends with
- * `N passed, 0 failed`, N being the inputs; one that is not dealt with ends the program with a signal, and lies in
+ * CORPUS is a folder; of each file in it, in the order of their names, CHANGES changed ones are tried too (0). Ends
+ * with `N passed, 0 failed`, N being the inputs; one that is not dealt with ends the program with a signal, and lies in
  * $FUZZ_LAST, where that names a file. */
 #include "config.h"
 
