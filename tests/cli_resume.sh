@@ -122,10 +122,6 @@ expect 75 "--stop-after alone" "$CAROUSEL" "${forever[@]}" --stop-after=3.5s -o 
 check "before the time" test $((($(date +%s%N) - start) / 1000000)) -le 3600
 says "it says so" "$err" "stopped by --stop-after after step"
 check "a line on the way" grep -q '^epoch .* step .*loss .* tokens/s .* left$' "$err"
-# Steps of 0.7 s: one that began half a second before the end would be too late.
-start=$(date +%s%N)
-expect 75 "--stop-after among long steps" env CAROUSEL_FAULT=slow-step "$CAROUSEL_FAULTS" "${forever[@]}" --stop-after=4s -o slow
-check "before the time, with long steps" test $((($(date +%s%N) - start) / 1000000)) -le 4000
 expect 75 "--stop-after over ranks" ranks 2 "$CAROUSEL" "${forever[@]}" --stop-after=2s -o clock
 expect 75 "too little time: a step all the same" "$CAROUSEL" "${forever[@]}" --stop-after=0.001s -o clock
 equal "no step is missing" "$(sed 's/^{"step": \([0-9]*\),.*/\1/' clock/metrics.jsonl)" "$(seq "$(wc -l < clock/metrics.jsonl)")"
