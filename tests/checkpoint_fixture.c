@@ -39,7 +39,7 @@ static void add(crs_checkpoint *checkpoint, const char *path, crs_type type, int
     crs_array *array = crs_checkpoint_add(checkpoint, path, type, rank, dims, &error);
     if (!array)
         crs_panic(__FILE__, __LINE__, "%s", error.message);
-    fill(array, (uint64_t)checkpoint->step * 1000 + (uint64_t)checkpoint->arrays);
+    fill(array, (uint64_t)crs_checkpoint_step(checkpoint) * 1000 + (uint64_t)checkpoint->arrays);
 }
 
 static void add_tensor(crs_checkpoint *checkpoint, const char *name, int rank, int64_t rows, int64_t columns) {
@@ -51,36 +51,41 @@ static void add_tensor(crs_checkpoint *checkpoint, const char *name, int rank, i
     }
 }
 
-static void add_layer(crs_checkpoint *c, int layer, int64_t inputs) {
-    bool gru = strcmp(c->cell, "gru") == 0, peephole = strcmp(c->cell, "peephole") == 0;
-    int64_t rows = (strcmp(c->cell, "rnn") == 0 ? 1 : gru ? 3 : 4) * c->hidden;
+static void add_layer(crs_checkpoint *c, const char *cell, int layer, int64_t inputs) {
+    bool gru = strcmp(cell, "gru") == 0, peephole = strcmp(cell, "peephole") == 0;
+    int64_t rows = (strcmp(cell, "rnn") == 0 ? 1 : gru ? 3 : 4) * HIDDEN;
     char name[40];
     snprintf(name, sizeof name, "layers/%d/weight_ih", layer);
     add_tensor(c, name, 2, rows, inputs);
     snprintf(name, sizeof name, "layers/%d/weight_hh", layer);
-    add_tensor(c, name, 2, rows, c->hidden);
+    add_tensor(c, name, 2, rows, HIDDEN);
     snprintf(name, sizeof name, "layers/%d/bias_ih", layer);
     add_tensor(c, name, 1, rows, 0);
     snprintf(name, sizeof name, "layers/%d/%s", layer, gru ? "bias_hh" : "peephole");
     if (gru)
         add_tensor(c, name, 1, rows, 0);
     if (peephole)
-        add_tensor(c, name, 2, 3, c->hidden);
+        add_tensor(c, name, 2, 3, HIDDEN);
 }
 
 void fixture_make(crs_checkpoint *checkpoint, const char *cell, int64_t embed, crs_level level, int64_t step) {
     crs_checkpoint *c = checkpoint;
     crs_error error;
     memset(c, 0, sizeof *c);
-    snprintf(c->cell, sizeof c->cell, "%s", cell);
-    c->hidden = HIDDEN;
-    c->layers = LAYERS;
-    c->embed = embed;
-    c->step = step;
-    c->epoch = step / 10;
-    c->tokens = step * 2500;
-    c->best_validation_loss = 1.25 + 1.0 / (double)(step + 1);
-    crs_hash_bytes("data", 4, c->data);
+    char data[CRS_HASH_HEX];
+    crs_hash_bytes("data", 4, data);
+    crs_attributes *a = &c->attributes;
+    crs_attributes_put_text(a, "cell", cell);
+    crs_attributes_put_integer(a, "hidden", HIDDEN);
+    crs_attributes_put_integer(a, "layers", LAYERS);
+    crs_attributes_put_integer(a, "embed", embed);
+    crs_attributes_put_integer(a, "step", step);
+    crs_attributes_put_integer(a, "epoch", step / 10);
+    crs_attributes_put_integer(a, "tokens", step * 2500);
+    crs_attributes_put_real(a, "best_validation_loss", 1.25 + 1.0 / (double)(step + 1));
+    crs_attributes_put_text(a, "best_validation_loss_units", "nats a token");
+    crs_attributes_put_text(a, "level", crs_level_name(level));
+    crs_attributes_put_text(a, "data", data);
     c->config = crs_copy_text("cell = lstm\nhidden = 5\n; a note with a \xc3\xa9\nrate = 0.002\n");
     if (!c->config || crs_vocabulary_create(&c->vocabulary, level, characters, CHARACTERS, &error))
         crs_panic(__FILE__, __LINE__, "no vocabulary");
@@ -88,7 +93,7 @@ void fixture_make(crs_checkpoint *checkpoint, const char *cell, int64_t embed, c
     if (embed)
         add_tensor(c, "embedding/weight", 2, tokens, embed);
     for (int i = 0; i < LAYERS; i++)
-        add_layer(c, i, i ? HIDDEN : embed ? embed : tokens);
+        add_layer(c, cell, i, i ? HIDDEN : embed ? embed : tokens);
     add_tensor(c, "output/weight", 2, tokens, HIDDEN);
     add_tensor(c, "output/bias", 1, tokens, 0);
     add(c, "/optimizer/adam/updates", CRS_I64, 0, 0, 0, 0);
@@ -99,11 +104,19 @@ void fixture_make(crs_checkpoint *checkpoint, const char *cell, int64_t embed, c
     add(c, "/history/validation_loss", CRS_F64, 1, step > 3 ? 3 : 0, 0, 0);
 }
 
+/* In any order: a file's are read by name. */
+static bool equal_attributes(const crs_attributes *a, const crs_attributes *b) {
+    bool equal = a->count == b->count;
+    for (int i = 0; equal && i < a->count; i++) {
+        const crs_attribute *x = &a->list[i], *y = crs_attributes_find(b, x->name);
+        equal = y && x->kind == y->kind && strcmp(x->text, y->text) == 0 && x->integer == y->integer &&
+                memcmp(&x->real, &y->real, sizeof x->real) == 0;
+    }
+    return equal;
+}
+
 bool fixture_equal(const crs_checkpoint *a, const crs_checkpoint *b) {
-    if (strcmp(a->cell, b->cell) != 0 || a->hidden != b->hidden || a->layers != b->layers || a->embed != b->embed ||
-        a->step != b->step || a->epoch != b->epoch || a->tokens != b->tokens ||
-        memcmp(&a->best_validation_loss, &b->best_validation_loss, sizeof(double)) != 0 ||
-        strcmp(a->data, b->data) != 0 || strcmp(a->config, b->config) != 0 ||
+    if (!equal_attributes(&a->attributes, &b->attributes) || strcmp(a->config, b->config) != 0 ||
         !crs_vocabulary_equal(&a->vocabulary, &b->vocabulary) || a->arrays != b->arrays)
         return false;
     for (int i = 0; i < a->arrays; i++) {

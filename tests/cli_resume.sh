@@ -18,14 +18,6 @@ same() {
     equal "$1: every validation" "$(validations "$2")" "$validations"
 }
 
-# The ids of the processes that a process started.
-children() {
-    local file id name state parent
-    for file in /proc/[0-9]*/stat; do
-        read -r id name state parent _ 2> /dev/null < "$file" && [ "$parent" = "$1" ] && echo "$id"
-    done
-}
-
 # kill_all LAUNCHER: it and its ranks, at once.
 kill_all() {
     local ids
@@ -101,7 +93,7 @@ equal "goes on" "$status" 0
 says "says where" "$err" "resuming signal at step $at"
 same "signal" signal
 
-for name in TERM INT USR1; do
+for name in TERM USR1; do
     "$CAROUSEL" "${long[@]}" -o "alone-$name" > /dev/null 2> "alone.err" &
     process=$!
     wait_for "alone-$name/last.h5"

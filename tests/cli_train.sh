@@ -129,11 +129,16 @@ check "and makes no folder" test ! -e bad
 
 # ---- a run that diverges ----
 
-refused 78 "divergence" "--rate --clip --fresh" "$CAROUSEL" train data.h5 -o diverged "${small[@]}" --optimizer=sgd --rate=1e30 --clip=0 \
+refused 78 "divergence" "--rate --clip=5 --init-from=diverged/last.h5" "$CAROUSEL" train data.h5 -o diverged "${small[@]}" --optimizer=sgd --rate=1e30 --clip=0 \
     --steps=200 --quiet
 refused 78 "divergence over ranks" "--rate --clip" ranks 2 "$CAROUSEL" train data.h5 -o diverged2 "${small[@]}" --optimizer=sgd --rate=1e30 \
     --clip=0 --steps=200 --quiet
 check "the checkpoint before it is whole" "$CAROUSEL" show diverged/last.h5
 says "refused steps are in the metrics" diverged/metrics.jsonl '"refused": '
+expect 0 "a new run from its weights, as advised" "$CAROUSEL" train data.h5 -o converges "${small[@]}" --optimizer=sgd --rate=0.1 --clip=5 \
+    --steps=20 --init-from=diverged/last.h5
+refused 78 "divergence with a clip" "--init-from=clipped/last.h5 --clip 1e+20" "$CAROUSEL" train data.h5 -o clipped "${small[@]}" \
+    --optimizer=sgd --rate=1e30 --clip=1e20 --validate-every=1 --steps=200 --schedule=cosine --quiet --init-from=run/best.h5
+check "where the schedule has a length, not by the same command" test "$(grep -c 'same command' "$err")" -eq 0
 
 finish

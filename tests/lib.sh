@@ -178,6 +178,14 @@ differ() {
     fi
 }
 
+# The ids of the processes that a process started.
+children() {
+    local file id name state parent
+    for file in /proc/[0-9]*/stat; do
+        read -r id name state parent _ 2> /dev/null < "$file" && [ "$parent" = "$1" ] && echo "$id"
+    done
+}
+
 # digest FILE [parameters|state|data]: the hash that `carousel show --digest` prints (default: state).
 digest() {
     "$CAROUSEL" show --digest "$1" | sed -n "s/^${2:-state} //p"

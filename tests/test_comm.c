@@ -141,6 +141,41 @@ static void test_agree_long(void) {
     crs_comm_close(&comm);
 }
 
+/* One rank has another text than rank 0, in the line that is told; or fails by itself. */
+static void test_same(void) {
+    enum { LONG = 5000 };
+    crs_comm *comm = open_comm();
+    const int size = crs_comm_size(comm), rank = crs_comm_rank(comm);
+    char text[LONG], expected[128];
+    crs_comm_set_chunk(comm, 7);
+    for (int odd = 0; odd < size; odd++) {
+        crs_error error = {0};
+        CU_ASSERT_EQUAL(crs_comm_same(comm, "one\ntwo\n", CRS_DATA, "file", "mend it", &error), CRS_OK);
+        CU_ASSERT_EQUAL(
+            crs_comm_same(comm, rank == odd ? "one\nTWO\nx" : "one\ntwo\nx", CRS_CONFIG, "file", "mend it", &error),
+            size > 1 ? CRS_CONFIG : CRS_OK);
+        snprintf(expected, sizeof expected, "rank %d: file is not that of rank 0: %s here, %s there; mend it",
+                 odd > 0 ? odd : 1, odd > 0 ? "TWO" : "two", odd > 0 ? "two" : "TWO");
+        CU_ASSERT_STRING_EQUAL(error.message, size > 1 ? expected : "");
+        error = (crs_error){0};
+        memset(text, 'm', LONG - 1);
+        text[LONG - 1] = '\0';
+        text[LONG - 2 - (rank == odd)] = '\0'; /* the beginning of the others' */
+        CU_ASSERT_EQUAL(crs_comm_same(comm, text, CRS_DATA, "file", "mend it", &error), size > 1 ? CRS_DATA : CRS_OK);
+        error = (crs_error){0};
+        if (rank == odd)
+            crs_fail(&error, CRS_NO_INPUT, "none.h5: is missing");
+        CU_ASSERT_EQUAL(crs_comm_same(comm, rank == odd ? NULL : "", CRS_DATA, "file", "mend it", &error),
+                        CRS_NO_INPUT);
+        snprintf(expected, sizeof expected, "rank %d: none.h5: is missing", odd);
+        CU_ASSERT_STRING_EQUAL(error.message, size > 1 ? expected : "none.h5: is missing");
+    }
+    crs_error error = {.status = CRS_NO_INPUT, .message = "of all"};
+    CU_ASSERT_EQUAL(crs_comm_same(comm, NULL, CRS_DATA, "file", "mend it", &error), CRS_NO_INPUT);
+    CU_ASSERT_STRING_EQUAL(error.message, "of all");
+    crs_comm_close(&comm);
+}
+
 /* ---- sums, extremes, broadcast ------------------------------------------------------------------------*/
 
 enum { VALUES = 37 };
@@ -425,11 +460,19 @@ static void test_lanes_large(void) {
 }
 
 int main(int argc, char **argv) {
-    static const harness_test ranks[] = {
-        HARNESS_TEST(test_open),      HARNESS_TEST(test_launched),   HARNESS_TEST(test_threads),
-        HARNESS_TEST(test_agree),     HARNESS_TEST(test_agree_long), HARNESS_TEST(test_sum),
-        HARNESS_TEST(test_sum_exact), HARNESS_TEST(test_sum_float),  HARNESS_TEST(test_extremes),
-        HARNESS_TEST(test_broadcast), HARNESS_TEST(test_rows),       HARNESS_END};
+    static const harness_test ranks[] = {HARNESS_TEST(test_open),
+                                         HARNESS_TEST(test_launched),
+                                         HARNESS_TEST(test_threads),
+                                         HARNESS_TEST(test_agree),
+                                         HARNESS_TEST(test_agree_long),
+                                         HARNESS_TEST(test_same),
+                                         HARNESS_TEST(test_sum),
+                                         HARNESS_TEST(test_sum_exact),
+                                         HARNESS_TEST(test_sum_float),
+                                         HARNESS_TEST(test_extremes),
+                                         HARNESS_TEST(test_broadcast),
+                                         HARNESS_TEST(test_rows),
+                                         HARNESS_END};
     static const harness_test lanes[] = {HARNESS_TEST(test_lanes), HARNESS_TEST(test_lane_default),
                                          HARNESS_TEST(test_lanes_large), HARNESS_END};
     harness_add("ranks", ranks);

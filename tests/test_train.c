@@ -11,6 +11,7 @@
 #include "carousel/train.h"
 #include "harness.h"
 #include "train/evaluate.h"
+#include "train/load.h"
 #include "train/lock.h"
 #include "train/metrics.h"
 #include "train/plan.h"
@@ -391,7 +392,8 @@ static void test_streams_add_up(void) {
     CU_ASSERT(fabs(alone.nats_per_token - evaluation.nats_per_token) < 0.5);
     CU_ASSERT_NOT_EQUAL(alone.nats_per_token, evaluation.nats_per_token);
     crs_total total, again;
-    crs_evaluate_total(f.comm, f.model, &f.dataset, CRS_VALIDATION, STREAMS, &total, &error);
+    int64_t news[CRS_NEWS];
+    crs_evaluate_total(f.comm, f.model, &f.dataset, CRS_VALIDATION, STREAMS, NULL, NULL, news, &total, &error);
     double sum = 0;
     for (int row = 0; row < STREAMS; row++) {
         uint32_t tokens[512];
@@ -412,6 +414,69 @@ static void test_streams_add_up(void) {
     again = total;
     crs_comm_broadcast(f.comm, &again, sizeof again);
     CU_ASSERT_EQUAL(memcmp(&again, &total, sizeof total), 0);
+    fixture_close(&f);
+}
+
+/* Ends an evaluation at its n-th question, for what a rank has to say. */
+typedef struct questions {
+    int asked, last, rank, news;
+} questions;
+
+static void answer(void *context, int64_t news[CRS_NEWS]) {
+    questions *q = context;
+    if (++q->asked == q->last && harness_rank() == q->rank)
+        news[q->news] = 1;
+}
+
+/* However few passes a rank has, it is asked as often as the others; asking changes no bit, and any rank ends it. */
+static void test_evaluation_can_be_ended(void) {
+    static const int streams[] = {1, 33, 200};
+    fixture f;
+    crs_error error = {0};
+    int64_t news[CRS_NEWS];
+    fixture_open(&f, CRS_GRU, 32, CRS_REDUCE_INT64);
+    const int last_rank = harness_size() - 1;
+    for (int i = 0; i < 3; i++) {
+        crs_total plain, heard, ended;
+        questions q = {.last = -1};
+        crs_evaluate_total(f.comm, f.model, &f.dataset, CRS_VALIDATION, streams[i], NULL, NULL, news, &plain, &error);
+        CU_ASSERT_EQUAL(crs_evaluate_total(f.comm, f.model, &f.dataset, CRS_VALIDATION, streams[i], answer, &q, news,
+                                           &heard, &error),
+                        CRS_OK);
+        CU_ASSERT_EQUAL(memcmp(&heard, &plain, sizeof plain), 0);
+        CU_ASSERT_EQUAL(crs_comm_min(f.comm, q.asked), crs_comm_max(f.comm, q.asked));
+        const int asked = q.asked;
+        CU_ASSERT(asked > 0 || i == 2 || (i == 1 && harness_size() > 1));
+        for (int rank = 0; asked > 0 && rank <= last_rank; rank += last_rank > 0 ? last_rank : 1) {
+            q = (questions){.last = 1, .rank = rank, .news = rank == 0 ? CRS_NEWS_TIME : CRS_NEWS_SIGNAL};
+            CU_ASSERT_EQUAL(crs_evaluate_total(f.comm, f.model, &f.dataset, CRS_VALIDATION, streams[i], answer, &q,
+                                               news, &ended, &error),
+                            CRS_STOPPED);
+            CU_ASSERT_EQUAL(q.asked, 1);
+            CU_ASSERT_EQUAL(news[CRS_NEWS_TIME], rank == 0);
+            CU_ASSERT_EQUAL(news[CRS_NEWS_SIGNAL], rank != 0);
+        }
+    }
+    fixture_close(&f);
+}
+
+/* A rank that fails ends the evaluation of all at the next question, whose answers it alone has not to wait for. */
+static void test_evaluation_fails_together(void) {
+    fixture f;
+    crs_error error = {0};
+    crs_total total;
+    int64_t news[CRS_NEWS];
+    questions q = {.last = -1};
+    fixture_open(&f, CRS_RNN, 32, CRS_REDUCE_INT64);
+    const int last_rank = harness_size() - 1;
+    if (harness_rank() == last_rank)
+        crs_memory_fail_at(1);
+    crs_evaluate_total(f.comm, f.model, &f.dataset, CRS_VALIDATION, 37 * harness_size(), answer, &q, news, &total,
+                       &error);
+    crs_memory_fail_at(0);
+    CU_ASSERT_EQUAL(error.status, CRS_INTERNAL);
+    CU_ASSERT(last_rank == 0 || strstr(error.message, "rank ") == error.message);
+    CU_ASSERT(q.asked <= 1);
     fixture_close(&f);
 }
 
@@ -459,8 +524,17 @@ static void test_evaluation_refuses(void) {
 /* Collective: model.h5, the model of the fixture (a gru). */
 static void write_model(fixture *f) {
     crs_error error = {0};
-    crs_checkpoint checkpoint = {.hidden = 18, .layers = 2, .embed = 5, .best_validation_loss = NAN, .step = 4};
-    strcpy(checkpoint.cell, "gru");
+    crs_checkpoint checkpoint = {0};
+    crs_attributes *a = &checkpoint.attributes;
+    crs_attributes_put_text(a, "cell", "gru");
+    crs_attributes_put_integer(a, "hidden", 18);
+    crs_attributes_put_integer(a, "layers", 2);
+    crs_attributes_put_integer(a, "embed", 5);
+    crs_attributes_put_integer(a, "step", 4);
+    crs_attributes_put_integer(a, "epoch", 0);
+    crs_attributes_put_integer(a, "tokens", 0);
+    crs_attributes_put_real(a, "best_validation_loss", NAN);
+    crs_attributes_put_text(a, "level", crs_level_name(f->dataset.vocabulary.level));
     if (harness_rank() == 0) {
         const crs_vocabulary *v = &f->dataset.vocabulary;
         checkpoint.config = crs_copy_text("hidden = 18\n");
@@ -502,8 +576,9 @@ static void test_checkpoint_is_shared_whole(void) {
     const int64_t dims[] = {2, 3};
     char mine[2][CRS_HASH_HEX], root[2][CRS_HASH_HEX];
     if (harness_rank() == 0) {
-        c.step = 41;
-        strcpy(c.cell, "rnn");
+        crs_attributes_put_integer(&c.attributes, "step", 41);
+        crs_attributes_put_text(&c.attributes, "cell", "rnn");
+        crs_attributes_put_real(&c.attributes, "scale", 0.1);
         c.config = crs_copy_text("cell = rnn\n");
         must(crs_vocabulary_create(&c.vocabulary, CRS_LEVEL_BYTE, NULL, 0, &error), &error);
         for (int type = CRS_F32; type <= CRS_U64; type++) {
@@ -514,9 +589,20 @@ static void test_checkpoint_is_shared_whole(void) {
         }
     }
     CU_ASSERT_EQUAL(crs_checkpoint_share(comm, &c, &error), CRS_OK);
+    const char *cell;
+    double scale = 0;
     CU_ASSERT_EQUAL(c.arrays, 4);
     CU_ASSERT_EQUAL(c.vocabulary.count, 256);
     CU_ASSERT_STRING_EQUAL(c.config, "cell = rnn\n");
+    CU_ASSERT_EQUAL(c.attributes.count, 3);
+    CU_ASSERT_EQUAL(crs_checkpoint_step(&c), 41);
+    CU_ASSERT_EQUAL(crs_attributes_text(&c.attributes, "cell", "shared", &cell, &error), CRS_OK);
+    CU_ASSERT_STRING_EQUAL(cell, "rnn");
+    CU_ASSERT_EQUAL(crs_attributes_real(&c.attributes, "scale", "shared", &scale, &error), CRS_OK);
+    CU_ASSERT_EQUAL(scale, 0.1);
+    CU_ASSERT_EQUAL(crs_attributes_integer(&c.attributes, "cell", "shared", &(int64_t){0}, &error), CRS_DATA);
+    CU_ASSERT_PTR_NOT_NULL(strstr(error.message, "shared: the attribute cell is missing, or no integer"));
+    error = (crs_error){0};
     crs_checkpoint_digests(&c, mine[0], mine[1]);
     memcpy(root, mine, sizeof root);
     crs_comm_broadcast(comm, root, sizeof root);
@@ -889,10 +975,14 @@ int main(int argc, char **argv) {
                                          HARNESS_TEST(test_state_is_carried),
                                          HARNESS_TEST(test_clip_and_schedule_reach_the_update),
                                          HARNESS_END};
-    static const harness_test evaluation[] = {
-        HARNESS_TEST(test_totals_fold_exactly), HARNESS_TEST(test_one_stream_is_the_plain_loss),
-        HARNESS_TEST(test_streams_add_up),      HARNESS_TEST(test_evaluation_leaves_training_alone),
-        HARNESS_TEST(test_evaluation_refuses),  HARNESS_END};
+    static const harness_test evaluation[] = {HARNESS_TEST(test_totals_fold_exactly),
+                                              HARNESS_TEST(test_one_stream_is_the_plain_loss),
+                                              HARNESS_TEST(test_streams_add_up),
+                                              HARNESS_TEST(test_evaluation_can_be_ended),
+                                              HARNESS_TEST(test_evaluation_fails_together),
+                                              HARNESS_TEST(test_evaluation_leaves_training_alone),
+                                              HARNESS_TEST(test_evaluation_refuses),
+                                              HARNESS_END};
     static const harness_test sharing[] = {HARNESS_TEST(test_model_goes_to_all_ranks),
                                            HARNESS_TEST(test_checkpoint_is_shared_whole),
                                            HARNESS_TEST(test_one_rank_runs_out_of_memory), HARNESS_END};

@@ -180,6 +180,45 @@ bool crs_vocabulary_equal(const crs_vocabulary *a, const crs_vocabulary *b);
 /* The token of a code point (level byte: of a byte), or -1. */
 int64_t crs_vocabulary_token(const crs_vocabulary *vocabulary, uint32_t code_point);
 
+/* ---- attributes: names with values, as a file keeps them -----------------------------------------------*/
+
+typedef enum crs_attribute_kind { CRS_ATTRIBUTE_TEXT, CRS_ATTRIBUTE_INTEGER, CRS_ATTRIBUTE_REAL } crs_attribute_kind;
+
+/* Of its values the one that kind says. */
+typedef struct crs_attribute {
+    char name[40], text[64];
+    crs_attribute_kind kind;
+    int64_t integer;
+    double real;
+} crs_attribute;
+
+/* In the order in which they were put. Owns nothing: it may be copied, or sent, as it is. */
+enum { CRS_ATTRIBUTES_MOST = 64 };
+typedef struct crs_attributes {
+    int count;
+    crs_attribute list[CRS_ATTRIBUTES_MOST];
+} crs_attributes;
+
+/* Changes the attribute of that name, or adds one at the end. False where it does not fit: too many, or too long. */
+bool crs_attributes_put(crs_attributes *attributes, const crs_attribute *attribute);
+/* The same, of one's own: that it fits is known. */
+void crs_attributes_put_text(crs_attributes *attributes, const char *name, const char *text);
+void crs_attributes_put_integer(crs_attributes *attributes, const char *name, int64_t value);
+void crs_attributes_put_real(crs_attributes *attributes, const char *name, double value);
+/* Of that name, or NULL. */
+const crs_attribute *crs_attributes_find(const crs_attributes *attributes, const char *name);
+/* The value of one that must be there: CRS_DATA where it is missing or of another kind. file: for the message; the text
+ * is the list's. */
+crs_status crs_attributes_text(const crs_attributes *attributes, const char *name, const char *file, const char **text,
+                               crs_error *error);
+crs_status crs_attributes_integer(const crs_attributes *attributes, const char *name, const char *file, int64_t *value,
+                                  crs_error *error);
+crs_status crs_attributes_real(const crs_attributes *attributes, const char *name, const char *file, double *value,
+                               crs_error *error);
+
+/* What would do about a damaged checkpoint. */
+#define CRS_DAMAGED_ADVICE "the file is damaged: use another checkpoint of the run, or a backup"
+
 /* ---- faults -------------------------------------------------------------------------------------------
  *
  * In the test build alone (-DCRS_FAULTS), CAROUSEL_FAULT=NAME makes one thing go wrong on purpose, so that a test can

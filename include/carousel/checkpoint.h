@@ -18,11 +18,10 @@ typedef struct crs_array {
 } crs_array;
 
 typedef struct crs_checkpoint {
-    /* root attributes */
-    char cell[16];
-    int64_t hidden, layers, embed, step, epoch, tokens;
-    double best_validation_loss; /* NaN: none yet */
-    char data[CRS_HASH_HEX];     /* crs_dataset.digest of what it was trained on; "": not known */
+    /* root attributes, but for those that say what kind of file it is: the shape of the model, as its kind needs it;
+     * step, epoch, tokens; level (of vocabulary); best_validation_loss (NaN: none yet); data (optional:
+     * crs_dataset.digest of what it was trained on) */
+    crs_attributes attributes;
     /* data sets */
     char *config;              /* owned: INI */
     crs_vocabulary vocabulary; /* owned */
@@ -37,7 +36,8 @@ crs_array *crs_checkpoint_add(crs_checkpoint *checkpoint, const char *path, crs_
                               const int64_t *dims, crs_error *error);
 /* The array of that path, or NULL. */
 crs_array *crs_checkpoint_find(const crs_checkpoint *checkpoint, const char *path);
-int64_t crs_array_size(const crs_array *array); /* elements */
+int64_t crs_array_size(const crs_array *array);                /* elements */
+int64_t crs_checkpoint_step(const crs_checkpoint *checkpoint); /* the attribute; 0 where there is none */
 
 /* Writes path atomically: a temporary name beside it, closed, flushed to the disk, read back and checked, renamed, the
  * folder flushed. On failure (CRS_CREATE) nothing of that name has changed and the temporary file is gone. */

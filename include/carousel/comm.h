@@ -31,6 +31,11 @@ int crs_comm_threads(crs_comm *comm);
  * status, the one of the lowest rank that has one; "rank R: " stands before it where R is not 0.
  * The only way in which ranks decide to go on, stop, or fail. */
 crs_status crs_comm_agree(crs_comm *comm, crs_error *error);
+/* Collective: as crs_comm_agree, and then whether every rank has the same text (of what it opened or was told; lines,
+ * any length). Where not, every rank gets `status` and a message that names a rank, `what` ("data.h5"), the first line
+ * that differs, here and there, and `advice`. Where only some ranks have an error, rank 0's is named as such too. */
+crs_status crs_comm_same(crs_comm *comm, const char *text, crs_status status, const char *what, const char *advice,
+                         crs_error *error);
 /* Collective: the lowest / highest of all ranks' values. */
 int64_t crs_comm_min(crs_comm *comm, int64_t value);
 int64_t crs_comm_max(crs_comm *comm, int64_t value);

@@ -27,6 +27,15 @@ crs_spec crs_spec_text(crs_cell cell, int vocabulary, int embed, int hidden, int
 /* Refuses (CRS_CONFIG) sizes below 1 (embed: below 0), and what is larger than this program can train. */
 crs_status crs_spec_check(const crs_spec *spec, crs_error *error);
 
+/* As a checkpoint's attributes say it, with the tokens of its vocabulary: CRS_DATA where one is missing, or none that a
+ * model of this program has. file: for the message. */
+crs_status crs_spec_of(const crs_attributes *attributes, uint32_t tokens, const char *file, crs_spec *spec,
+                       crs_error *error);
+/* The opposite. */
+void crs_spec_put(const crs_spec *spec, crs_attributes *attributes);
+/* "cell gru, hidden 5, layers 2, embed 3 and 4 tokens" */
+void crs_spec_describe(const crs_spec *spec, char out[128]);
+
 const char *const *crs_cell_names(void); /* "lstm", "peephole", "gru", "rnn", by crs_cell; ended by NULL */
 const char *crs_cell_name(crs_cell cell);
 int crs_cell_gates(crs_cell cell); /* 4, 4, 3, 1 */

@@ -123,9 +123,16 @@ const char *crs_name_suggest(const char *name, const char *const *names, int cou
 
 /* ---- the run. Collective: every rank calls with the same settings and gets the same status. ---- */
 
-/* From now on SIGTERM, SIGINT and SIGUSR1 ask crs_train to stop. To be called before crs_comm_open, which takes a
- * while; crs_train would do it itself. Local. */
+/* From now on SIGTERM, SIGINT, SIGHUP, SIGUSR1 and SIGUSR2 ask crs_train to stop, but for those that are ignored. To be
+ * called before crs_comm_open, which takes a while; crs_train would do it itself. Local. */
 void crs_catch_signals(void);
+
+/* Whether every rank was given the same settings, and opened the same data; to be asked before anything depends on it.
+ * *error may come with what this rank failed at before; settings may be NULL then. more: further options as lines
+ * `name = value`, or NULL. Threads may differ, and so may paths that lead to the same. CRS_CONFIG, CRS_DATA.
+ * Collective. */
+crs_status crs_settings_agree(crs_comm *comm, const crs_settings *settings, const char *more, crs_error *error);
+crs_status crs_dataset_agree(crs_comm *comm, const crs_dataset *dataset, crs_error *error);
 
 /* Trains to the end, or to a signal or --stop-after (CRS_STOPPED).
  * Resumes where the run's folder holds a checkpoint. */

@@ -23,6 +23,11 @@ int64_t crs_array_size(const crs_array *array) {
     return size;
 }
 
+int64_t crs_checkpoint_step(const crs_checkpoint *checkpoint) {
+    const crs_attribute *step = crs_attributes_find(&checkpoint->attributes, "step");
+    return step ? step->integer : 0;
+}
+
 crs_purpose crs_array_purpose(const char *path) {
     if (strncmp(path, "/model/", 7) == 0)
         return CRS_MEMORY_PARAMETERS;
@@ -104,7 +109,7 @@ void crs_checkpoint_digests(const crs_checkpoint *checkpoint, char parameters[CR
     char head[48];
     if (!model || !all)
         crs_panic(__FILE__, __LINE__, "out of memory");
-    int used = snprintf(head, sizeof head, "step %lld", (long long)checkpoint->step);
+    int used = snprintf(head, sizeof head, "step %lld", (long long)crs_checkpoint_step(checkpoint));
     crs_hash_add(all, head, (size_t)used + 1);
     for (const crs_array *array = NULL; (array = next_by_path(checkpoint, array));) {
         bool in_model = is_below(array->path, "/model/");

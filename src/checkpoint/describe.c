@@ -33,6 +33,7 @@ static const phrase meanings[] = {
     {"/state/refused_in_a_row", "", "steps refused just before, without one made in between"},
     {"/run/schedule_total", "", "length of the schedule, fixed by the first run's end"},
     {"/run/refused", "", "steps refused so far"},
+    {"/run/owes_validation", "", "1: a validation was due at this step, and is yet to be made"},
     {"/run/", "seconds", "time spent so far"},
     {"/history/step", "", "when it was validated"},
     {"/history/validation_loss", "", "on the validation split, at each of /history/step"},

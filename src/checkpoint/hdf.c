@@ -65,13 +65,13 @@ static bool get_text(hid_t attribute, hid_t type, crs_hdf_value *value) {
 static bool get(hid_t attribute, hid_t type, crs_hdf_value *value) {
     switch (H5Tget_class(type)) {
     case H5T_STRING:
-        value->class = CRS_HDF_TEXT;
+        value->kind = CRS_ATTRIBUTE_TEXT;
         return get_text(attribute, type, value);
     case H5T_INTEGER:
-        value->class = CRS_HDF_INTEGER;
+        value->kind = CRS_ATTRIBUTE_INTEGER;
         return H5Aread(attribute, H5T_NATIVE_INT64, &value->integer) >= 0;
     case H5T_FLOAT:
-        value->class = CRS_HDF_REAL;
+        value->kind = CRS_ATTRIBUTE_REAL;
         return H5Aread(attribute, H5T_NATIVE_DOUBLE, &value->real) >= 0;
     default:
         return false;

@@ -22,9 +22,8 @@ bool crs_hdf_put_text(hid_t object, const char *name, const char *text);
 bool crs_hdf_put_integer(hid_t object, const char *name, int64_t value);
 bool crs_hdf_put_real(hid_t object, const char *name, double value);
 
-typedef enum crs_hdf_class { CRS_HDF_TEXT, CRS_HDF_INTEGER, CRS_HDF_REAL } crs_hdf_class;
 typedef struct crs_hdf_value {
-    crs_hdf_class class;
+    crs_attribute_kind kind;
     char text[1024];
     int64_t integer;
     double real;

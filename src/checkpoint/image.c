@@ -108,17 +108,24 @@ static bool put_vocabulary(hid_t file, const crs_vocabulary *vocabulary) {
     return good;
 }
 
+static bool put_attribute(hid_t file, const crs_attribute *a) {
+    switch (a->kind) {
+    case CRS_ATTRIBUTE_TEXT:
+        return crs_hdf_put_text(file, a->name, a->text);
+    case CRS_ATTRIBUTE_INTEGER:
+        return crs_hdf_put_integer(file, a->name, a->integer);
+    default:
+        return crs_hdf_put_real(file, a->name, a->real);
+    }
+}
+
 static bool put_root(hid_t file, const crs_checkpoint *c) {
-    return crs_hdf_put_text(file, "format", CRS_FORMAT_CHECKPOINT) &&
-           crs_hdf_put_integer(file, "version", CRS_FORMAT_VERSION) &&
-           crs_hdf_put_text(file, "program", PACKAGE_STRING) && crs_hdf_put_text(file, "cell", c->cell) &&
-           crs_hdf_put_integer(file, "hidden", c->hidden) && crs_hdf_put_integer(file, "layers", c->layers) &&
-           crs_hdf_put_integer(file, "embed", c->embed) && crs_hdf_put_integer(file, "step", c->step) &&
-           crs_hdf_put_integer(file, "epoch", c->epoch) && crs_hdf_put_integer(file, "tokens", c->tokens) &&
-           crs_hdf_put_real(file, "best_validation_loss", c->best_validation_loss) &&
-           crs_hdf_put_text(file, "best_validation_loss_units", "nats a token") &&
-           crs_hdf_put_text(file, "level", crs_level_name(c->vocabulary.level)) &&
-           (!*c->data || crs_hdf_put_text(file, "data", c->data));
+    bool good = crs_hdf_put_text(file, "format", CRS_FORMAT_CHECKPOINT) &&
+                crs_hdf_put_integer(file, "version", CRS_FORMAT_VERSION) &&
+                crs_hdf_put_text(file, "program", PACKAGE_STRING);
+    for (int i = 0; good && i < c->attributes.count; i++)
+        good = put_attribute(file, &c->attributes.list[i]);
+    return good;
 }
 
 /* The hash over everything, last of all. */
@@ -148,8 +155,9 @@ static bool put_all(hid_t file, const crs_checkpoint *checkpoint) {
         return false;
     if (checkpoint->vocabulary.level == CRS_LEVEL_CHAR && !put_vocabulary(file, &checkpoint->vocabulary))
         return false;
+    const crs_attribute *cell = crs_attributes_find(&checkpoint->attributes, "cell");
     for (int i = 0; i < checkpoint->arrays; i++)
-        if (!put_array(file, &checkpoint->array[i], checkpoint->cell))
+        if (!put_array(file, &checkpoint->array[i], cell ? cell->text : ""))
             return false;
     return true;
 }

@@ -252,15 +252,15 @@ static herr_t add_attribute(hid_t object, const char *name, const H5A_info_t *in
         return 0;
     if (!crs_hdf_get(object, name, &value))
         return -1;
-    if (value.class == CRS_HDF_INTEGER) {
+    if (value.kind == CRS_ATTRIBUTE_INTEGER) {
         snprintf(number, sizeof number, "%lld", (long long)value.integer);
-    } else if (value.class == CRS_HDF_REAL) {
+    } else if (value.kind == CRS_ATTRIBUTE_REAL) {
         uint64_t bits;
         memcpy(&bits, &value.real, sizeof bits);
         snprintf(number, sizeof number, "%016llx", (unsigned long long)bits);
     }
     add_line(h->hash, name);
-    add_line(h->hash, value.class == CRS_HDF_TEXT ? value.text : number);
+    add_line(h->hash, value.kind == CRS_ATTRIBUTE_TEXT ? value.text : number);
     return 0;
 }
 

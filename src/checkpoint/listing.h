@@ -49,7 +49,4 @@ crs_status crs_listing_hash(const crs_listing *listing, hid_t file, const char *
 #define CRS_HASH_ATTRIBUTE "xxh3_128"
 #define CRS_LISTING_ATTRIBUTE "attributes_xxh3_128"
 
-/* What would do about a damaged file. */
-#define CRS_DAMAGED_ADVICE "the file is damaged: use another checkpoint of the run, or a backup"
-
 #endif

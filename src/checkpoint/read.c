@@ -81,7 +81,7 @@ static void close_reader(reader *r) {
 
 static crs_status root_text(const reader *r, const char *attribute, char *out, size_t size, crs_error *error) {
     crs_hdf_value value;
-    if (!crs_hdf_get(r->file, attribute, &value) || value.class != CRS_HDF_TEXT || strlen(value.text) >= size)
+    if (!crs_hdf_get(r->file, attribute, &value) || value.kind != CRS_ATTRIBUTE_TEXT || strlen(value.text) >= size)
         return crs_fail(error, CRS_DATA, "%s: the attribute %s is missing, or no text that it may be; %s", r->name,
                         attribute, CRS_DAMAGED_ADVICE);
     memcpy(out, value.text, strlen(value.text) + 1);
@@ -90,19 +90,10 @@ static crs_status root_text(const reader *r, const char *attribute, char *out, s
 
 static crs_status root_integer(const reader *r, const char *attribute, int64_t *out, crs_error *error) {
     crs_hdf_value value;
-    if (!crs_hdf_get(r->file, attribute, &value) || value.class != CRS_HDF_INTEGER)
+    if (!crs_hdf_get(r->file, attribute, &value) || value.kind != CRS_ATTRIBUTE_INTEGER)
         return crs_fail(error, CRS_DATA, "%s: the attribute %s is missing, or no integer; %s", r->name, attribute,
                         CRS_DAMAGED_ADVICE);
     *out = value.integer;
-    return CRS_OK;
-}
-
-static crs_status root_real(const reader *r, const char *attribute, double *out, crs_error *error) {
-    crs_hdf_value value;
-    if (!crs_hdf_get(r->file, attribute, &value) || value.class != CRS_HDF_REAL)
-        return crs_fail(error, CRS_DATA, "%s: the attribute %s is missing, or no floating-point number; %s", r->name,
-                        attribute, CRS_DAMAGED_ADVICE);
-    *out = value.real;
     return CRS_OK;
 }
 
@@ -111,7 +102,7 @@ static crs_status read_format(const reader *r, char format[32], crs_error *error
     htri_t there = H5Aexists(r->file, "format");
     if (there < 0)
         return crs_fail(error, CRS_DATA, "%s: its attributes can't be read; %s", r->name, CRS_DAMAGED_ADVICE);
-    bool named = there && crs_hdf_get(r->file, "format", &value) && value.class == CRS_HDF_TEXT;
+    bool named = there && crs_hdf_get(r->file, "format", &value) && value.kind == CRS_ATTRIBUTE_TEXT;
     if (named && (strcmp(value.text, CRS_FORMAT_CHECKPOINT) == 0 || strcmp(value.text, CRS_FORMAT_TOKENS) == 0)) {
         memcpy(format, value.text, strlen(value.text) + 1);
         return CRS_OK;
@@ -142,16 +133,40 @@ static crs_status check_format(const reader *r, crs_error *error) {
     return CRS_OK;
 }
 
+/* Those that say what kind of file it is, and are no part of the list. */
+static bool is_about_file(const char *name) {
+    static const char *const names[] = {"format", "version", "program", CRS_LISTING_ATTRIBUTE};
+    bool known = false;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        known |= strcmp(name, names[i]) == 0;
+    return known;
+}
+
+/* A guest's that are too long are passed over: whoever needs one of that name finds it missing. */
+static herr_t take_attribute(hid_t root, const char *name, const H5A_info_t *info, void *context) {
+    crs_hdf_value value;
+    crs_attribute a = {0};
+    (void)info;
+    if (is_about_file(name) || strlen(name) >= sizeof a.name)
+        return 0;
+    if (!crs_hdf_get(root, name, &value))
+        return -1;
+    if (strlen(value.text) >= sizeof a.text)
+        return 0;
+    memcpy(a.name, name, strlen(name) + 1);
+    memcpy(a.text, value.text, strlen(value.text) + 1);
+    a.kind = value.kind;
+    a.integer = value.integer;
+    a.real = value.real;
+    return crs_attributes_put(context, &a) ? 0 : -1;
+}
+
 static crs_status read_attributes(const reader *r, crs_checkpoint *c, crs_error *error) {
-    char level[8];
-    if (root_text(r, "cell", c->cell, sizeof c->cell, error) || root_integer(r, "hidden", &c->hidden, error) ||
-        root_integer(r, "layers", &c->layers, error) || root_integer(r, "embed", &c->embed, error) ||
-        root_integer(r, "step", &c->step, error) || root_integer(r, "epoch", &c->epoch, error) ||
-        root_integer(r, "tokens", &c->tokens, error) ||
-        root_real(r, "best_validation_loss", &c->best_validation_loss, error) ||
-        root_text(r, "level", level, sizeof level, error))
-        return error->status;
-    if (H5Aexists(r->file, "data") > 0 && root_text(r, "data", c->data, sizeof c->data, error))
+    const char *level;
+    if (H5Aiterate2(r->file, H5_INDEX_NAME, H5_ITER_INC, NULL, take_attribute, &c->attributes) < 0)
+        return crs_fail(error, CRS_DATA, "%s: its attributes can't be read, or are more than %d; %s", r->name,
+                        CRS_ATTRIBUTES_MOST, CRS_DAMAGED_ADVICE);
+    if (crs_attributes_text(&c->attributes, "level", r->name, &level, error))
         return error->status;
     c->vocabulary.level = CRS_LEVEL_CHAR;
     if (strcmp(level, crs_level_name(CRS_LEVEL_BYTE)) == 0)
@@ -166,7 +181,7 @@ static crs_status read_attributes(const reader *r, crs_checkpoint *c, crs_error 
 
 static crs_status check_hash(const reader *r, hid_t set, const char *path, const char *hash, crs_error *error) {
     crs_hdf_value value;
-    if (!crs_hdf_get(set, CRS_HASH_ATTRIBUTE, &value) || value.class != CRS_HDF_TEXT)
+    if (!crs_hdf_get(set, CRS_HASH_ATTRIBUTE, &value) || value.kind != CRS_ATTRIBUTE_TEXT)
         return crs_fail(error, CRS_DATA, "%s: %s carries no hash (attribute %s); %s", r->name, path, CRS_HASH_ATTRIBUTE,
                         CRS_DAMAGED_ADVICE);
     if (strcmp(value.text, hash) != 0)

@@ -159,7 +159,7 @@ static crs_status prune(const char *run, int64_t newest, int keep, crs_error *er
 
 crs_status crs_run_save(const char *run, const crs_checkpoint *checkpoint, bool best, int keep, crs_error *error) {
     char path[PATH_MAX], name[NAME_MAX_BYTES];
-    step_name(checkpoint->step, name);
+    step_name(crs_checkpoint_step(checkpoint), name);
     if (!join(path, sizeof path, run, name))
         return crs_fail(error, CRS_CREATE, "%s: too long a name; give a shorter one", run);
     if (create_run(run, error))
@@ -170,7 +170,7 @@ crs_status crs_run_save(const char *run, const crs_checkpoint *checkpoint, bool 
         return error->status;
     if (crs_fault("checkpoint-kill-linked"))
         raise(SIGKILL);
-    return prune(run, checkpoint->step, keep, error);
+    return prune(run, crs_checkpoint_step(checkpoint), keep, error);
 }
 
 /* ---- loading ---- */

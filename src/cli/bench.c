@@ -143,17 +143,25 @@ static crs_status measure(const crs_bench_team *team, const request *r, crs_benc
     return crs_comm_agree(team->comm, error);
 }
 
+/* Whether all ranks are to measure the same. Collective. */
+static crs_status agree(crs_comm *comm, const request *r, crs_error *error) {
+    char more[96];
+    snprintf(more, sizeof more, "vocabulary = %lld\nseconds = %.17g\n", (long long)r->vocabulary, r->seconds);
+    return crs_settings_agree(comm, &r->settings, more, error);
+}
+
 crs_status crs_command_bench(crs_comm *comm, int argc, char **argv, crs_error *error) {
-    crs_cli_arguments arguments;
+    crs_cli_arguments arguments = {0};
     crs_bench_team team = {.comm = comm};
     crs_bench_result *results = NULL;
     request *r = crs_alloc_or_fail(1, sizeof *r, CRS_MEMORY_OTHER, "the settings", error);
-    if (!r)
-        return error->status;
-    crs_settings_default(&r->settings);
-    r->vocabulary = 65;
-    r->seconds = 6;
-    if (crs_cli_parse(&bench_cli, argc, argv, r, &arguments, error) || arguments.help ||
+    if (r) {
+        crs_settings_default(&r->settings);
+        r->vocabulary = 65;
+        r->seconds = 6;
+        crs_cli_parse(&bench_cli, argc, argv, r, &arguments, error);
+    }
+    if (arguments.help || crs_comm_agree(comm, error) || agree(comm, r, error) ||
         crs_choose_kernels(comm, &team.kernels, error))
         goto out;
     team.threads = crs_comm_threads(comm);

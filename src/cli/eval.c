@@ -141,12 +141,16 @@ static crs_status evaluate(crs_comm *comm, const request *r, const char *checkpo
     crs_vocabulary vocabulary = {0};
     crs_dataset dataset = {0};
     crs_evaluation evaluation;
-    const int threads = r->threads > 0 ? (int)r->threads : crs_comm_threads(comm);
+    int threads = crs_comm_threads(comm);
+    if (r->threads > 0)
+        threads = (int)r->threads;
     if (crs_choose_kernels(comm, &kernels, error) ||
         crs_model_load_all(comm, checkpoint, kernels, threads, &model, &vocabulary, error))
         goto out;
-    if (crs_dataset_open(&dataset, data, error) == CRS_OK &&
-        check(&vocabulary, &dataset, checkpoint, r, error) == CRS_OK && crs_comm_rank(comm) == 0)
+    crs_dataset_open(&dataset, data, error);
+    if (crs_dataset_agree(comm, &dataset, error))
+        goto out;
+    if (check(&vocabulary, &dataset, checkpoint, r, error) == CRS_OK && crs_comm_rank(comm) == 0)
         crs_dataset_verify(&dataset, (crs_split)r->split, error);
     if (crs_comm_agree(comm, error) ||
         crs_evaluate(comm, model, &dataset, (crs_split)r->split, r->streams, &evaluation, error))
@@ -163,8 +167,13 @@ out:
 
 crs_status crs_command_eval(crs_comm *comm, int argc, char **argv, crs_error *error) {
     request r = {.split = CRS_TEST, .streams = 1};
-    crs_cli_arguments arguments;
-    if (crs_cli_parse(&eval_cli, argc, argv, &r, &arguments, error) || arguments.help)
+    crs_cli_arguments arguments = {0};
+    char text[64];
+    crs_cli_parse(&eval_cli, argc, argv, &r, &arguments, error);
+    if (arguments.help)
+        return error->status;
+    snprintf(text, sizeof text, "--split=%s\n--streams=%" PRId64 "\n", crs_split_name((crs_split)r.split), r.streams);
+    if (crs_comm_same(comm, text, CRS_USAGE, "the command line", "start every rank with the same options", error))
         return error->status;
     return evaluate(comm, &r, arguments.operand[0], arguments.operand[1], error);
 }

@@ -162,9 +162,13 @@ static void do_alone(const task *t, crs_error *error) {
 static void carry_out(const task *t, int argc, char **argv, crs_error *error) {
     const command *c = t->what == DO_RUN ? t->command : NULL;
     const bool together = c && c->all_ranks && !crs_cli_asks_help(c->cli(), t->argc, t->argv);
+    char text[96];
     if (together && c->all_ranks == crs_command_train)
         crs_catch_signals();
     crs_comm *comm = together || crs_comm_launched() ? crs_comm_open(&argc, &argv) : NULL;
+    snprintf(text, sizeof text, "%s %s", PACKAGE_STRING, together ? c->name : "by one rank");
+    if (comm)
+        crs_comm_same(comm, text, CRS_USAGE, "the program or its command", "start the same on every rank", error);
     if (error->status == CRS_OK && together) {
         c->all_ranks(comm, t->argc, t->argv, error);
     } else if (error->status == CRS_OK) {

@@ -55,6 +55,17 @@ static bool is_below(const char *path, const char *folder) {
     return strncmp(path, folder, strlen(folder)) == 0;
 }
 
+/* 0, or "", where this kind of model has no attribute of that name. */
+static int64_t number_of(const crs_checkpoint *c, const char *name) {
+    const crs_attribute *found = crs_attributes_find(&c->attributes, name);
+    return found ? found->integer : 0;
+}
+
+static const char *text_of(const crs_checkpoint *c, const char *name) {
+    const crs_attribute *found = crs_attributes_find(&c->attributes, name);
+    return found ? found->text : "";
+}
+
 static int64_t parameters_of(const crs_checkpoint *c) {
     int64_t sum = 0;
     for (int i = 0; i < c->arrays; i++)
@@ -115,29 +126,32 @@ static const char *unit_of(const crs_checkpoint *c) {
 }
 
 static void print_model(const crs_checkpoint *c) {
+    const int64_t layers = number_of(c, "layers"), hidden = number_of(c, "hidden"), embed = number_of(c, "embed");
     char count[32], words[48];
-    if (c->embed > 0)
-        snprintf(words, sizeof words, "an embedding of %lld", (long long)c->embed);
+    if (embed > 0)
+        snprintf(words, sizeof words, "an embedding of %lld", (long long)embed);
     else
         snprintf(words, sizeof words, "one-hot input");
-    crs_show_line("model", "%s, %lld layer%s of %lld unit%s, %s, %u %ss", c->cell, (long long)c->layers,
-                  crs_show_plural(c->layers), (long long)c->hidden, crs_show_plural(c->hidden), words,
-                  c->vocabulary.count, unit_of(c));
+    crs_show_line("model", "%s, %lld layer%s of %lld unit%s, %s, %u %ss", text_of(c, "cell"), (long long)layers,
+                  crs_show_plural(layers), (long long)hidden, crs_show_plural(hidden), words, c->vocabulary.count,
+                  unit_of(c));
     crs_show_grouped(parameters_of(c), count);
     crs_show_words(parameters_of(c), words);
     crs_show_line("parameters", *words ? "%s, %s" : "%s", count, words);
 }
 
 static void print_training(const crs_checkpoint *c) {
+    const int64_t step = number_of(c, "step"), epoch = number_of(c, "epoch"), seen = number_of(c, "tokens");
+    const crs_attribute *best = crs_attributes_find(&c->attributes, "best_validation_loss");
+    const char *data = text_of(c, "data");
     char steps[32], epochs[32], tokens[32], words[48], optimizer[64];
-    double loss = c->best_validation_loss;
-    crs_show_grouped(c->step, steps);
-    crs_show_grouped(c->epoch, epochs);
-    crs_show_grouped(c->tokens, tokens);
-    crs_show_words(c->tokens, words);
+    double loss = best ? best->real : NAN;
+    crs_show_grouped(step, steps);
+    crs_show_grouped(epoch, epochs);
+    crs_show_grouped(seen, tokens);
+    crs_show_words(seen, words);
     crs_show_line("trained", *words ? "%s step%s, %s epoch%s, %s token%s (%s)" : "%s step%s, %s epoch%s, %s token%s",
-                  steps, crs_show_plural(c->step), epochs, crs_show_plural(c->epoch), tokens,
-                  crs_show_plural(c->tokens), words);
+                  steps, crs_show_plural(step), epochs, crs_show_plural(epoch), tokens, crs_show_plural(seen), words);
     if (isfinite(loss))
         crs_show_line("validation", "best loss %.4f nats = %.4f bits a %s (perplexity %.3f)", loss, loss / M_LN2,
                       unit_of(c), exp(loss));
@@ -146,8 +160,8 @@ static void print_training(const crs_checkpoint *c) {
     optimizer_of(c, optimizer);
     if (*optimizer)
         crs_show_line("optimizer", "%s", optimizer);
-    if (*c->data)
-        crs_show_line("data", "%s (as `show --digest` of the data set prints it)", c->data);
+    if (*data)
+        crs_show_line("data", "%s (as `show --digest` of the data set prints it)", data);
 }
 
 static void print_vocabulary(const crs_checkpoint *c) {
@@ -269,26 +283,44 @@ static json_t *config_object(const crs_checkpoint *c) {
     return config;
 }
 
+static json_t *attribute_value(const crs_attribute *a) {
+    if (a->kind == CRS_ATTRIBUTE_TEXT)
+        return crs_show_json_text(a->text);
+    return a->kind == CRS_ATTRIBUTE_INTEGER ? json_integer(a->integer) : crs_show_json_real(a->real);
+}
+
+/* Whatever the file has at its root, the usual ones first. */
+static json_t *attributes_object(const crs_checkpoint *c) {
+    static const char *const first[] = {"cell", "hidden", "layers", "embed", "level"};
+    json_t *object = json_object();
+    for (size_t i = 0; i < sizeof first / sizeof *first; i++) {
+        const crs_attribute *found = crs_attributes_find(&c->attributes, first[i]);
+        if (found)
+            json_object_set_new(object, found->name, attribute_value(found));
+    }
+    for (int i = 0; i < c->attributes.count; i++)
+        json_object_set_new(object, c->attributes.list[i].name, attribute_value(&c->attributes.list[i]));
+    return object;
+}
+
 static json_t *whole_object(const char *path, const crs_checkpoint *c, int64_t bytes) {
     char optimizer[64], parameters[CRS_HASH_HEX], state[CRS_HASH_HEX];
-    json_t *tensors = json_array();
+    json_t *tensors = json_array(), *attributes = attributes_object(c);
     for (int i = 0; i < c->arrays; i++)
         json_array_append_new(tensors, array_object(&c->array[i]));
     optimizer_of(c, optimizer);
     crs_checkpoint_digests(c, parameters, state);
-    json_t *object =
-        json_pack("{s:o, s:s, s:s, s:I, s:I, s:I, s:s, s:i, s:I, s:I, s:I, s:I, s:o}", "file", crs_show_json_text(path),
-                  "format", "carousel/checkpoint", "cell", c->cell, "hidden", (json_int_t)c->hidden, "layers",
-                  (json_int_t)c->layers, "embed", (json_int_t)c->embed, "level", crs_level_name(c->vocabulary.level),
-                  "vocabulary_size", (int)c->vocabulary.count, "parameters", (json_int_t)parameters_of(c), "step",
-                  (json_int_t)c->step, "epoch", (json_int_t)c->epoch, "tokens", (json_int_t)c->tokens,
-                  "best_validation_loss", crs_show_json_real(c->best_validation_loss));
+    json_t *object = json_pack("{s:o, s:s}", "file", crs_show_json_text(path), "format", "carousel/checkpoint");
     json_t *rest =
-        json_pack("{s:s, s:s, s:s, s:s, s:I, s:o, s:o, s:o}", "optimizer", optimizer, "data_digest", c->data,
+        json_pack("{s:i, s:I, s:s, s:s, s:s, s:s, s:I, s:o, s:o, s:o}", "vocabulary_size", (int)c->vocabulary.count,
+                  "parameters", (json_int_t)parameters_of(c), "optimizer", optimizer, "data_digest", text_of(c, "data"),
                   "parameters_digest", parameters, "state_digest", state, "bytes", (json_int_t)bytes, "vocabulary",
                   crs_show_json_vocabulary(&c->vocabulary), "config", config_object(c), "tensors", tensors);
-    if (object && rest)
+    if (object && rest) {
+        json_object_update(object, attributes);
         json_object_update(object, rest);
+    }
+    json_decref(attributes);
     json_decref(rest);
     return object;
 }

@@ -47,34 +47,27 @@ static crs_status take_operand(crs_config *config, const char *path, crs_error *
     return CRS_OK;
 }
 
-/* comm: NULL where --help alone is answered. */
-static crs_status agree(crs_comm *comm, crs_error *error) {
-    return comm ? crs_comm_agree(comm, error) : error->status;
+/* Command line and --config. Local. */
+static crs_status read_settings(crs_settings *settings, int argc, char **argv, crs_cli_arguments *arguments,
+                                crs_error *error) {
+    crs_settings_default(settings);
+    if (crs_cli_parse(crs_train_cli(), argc, argv, settings, arguments, error) || arguments->help ||
+        take_operand(&settings->config, arguments->operand[0], error))
+        return error->status;
+    if (settings->config.config_file[0] && crs_settings_read_file(settings, settings->config.config_file, error))
+        return error->status;
+    if (!settings->config.output[0])
+        crs_fail(error, CRS_USAGE, "-o is missing: the folder of the run; usage: carousel train %s", train_cli.usage);
+    return error->status;
 }
 
 crs_status crs_command_train(crs_comm *comm, int argc, char **argv, crs_error *error) {
-    crs_cli_arguments arguments;
+    crs_cli_arguments arguments = {0};
     crs_settings *settings = crs_alloc_or_fail(1, sizeof *settings, CRS_MEMORY_OTHER, "the settings", error);
-    if (agree(comm, error)) {
-        crs_free(&settings);
-        return error->status;
-    }
-    crs_settings_default(settings);
-    crs_cli_parse(crs_train_cli(), argc, argv, settings, &arguments, error);
-    if (agree(comm, error) || arguments.help)
-        goto out;
-    if (take_operand(&settings->config, arguments.operand[0], error))
-        goto out;
-    if (settings->config.config_file[0])
-        crs_settings_read_file(settings, settings->config.config_file, error);
-    if (crs_comm_agree(comm, error))
-        goto out;
-    if (!settings->config.output[0]) {
-        crs_fail(error, CRS_USAGE, "-o is missing: the folder of the run; usage: carousel train %s", train_cli.usage);
-        goto out;
-    }
-    crs_train(comm, settings, error);
-out:
+    if (settings)
+        read_settings(settings, argc, argv, &arguments, error);
+    if (!arguments.help && crs_comm_agree(comm, error) == CRS_OK)
+        crs_train(comm, settings, error);
     crs_free(&settings);
     return error->status;
 }

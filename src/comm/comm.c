@@ -3,6 +3,7 @@
 
 #include <mpi.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "comm/comm.h"
 
@@ -104,5 +105,41 @@ crs_status crs_comm_agree(crs_comm *comm, crs_error *error) {
     if (first > 0)
         crs_fail(error, said.status, "rank %d: %s", first, said.message);
     comm->seconds += crs_seconds() - start;
+    return error->status;
+}
+
+/* The first line in which two texts that are not the same differ. */
+static crs_status tell_difference(const char *mine, const char *theirs, crs_status status, const char *what,
+                                  const char *advice, crs_error *error) {
+    size_t line = 0, most = 200;
+    for (size_t i = 0; mine[i] && mine[i] == theirs[i]; i++)
+        if (mine[i] == '\n')
+            line = i + 1;
+    const size_t here = strcspn(mine + line, "\n"), there = strcspn(theirs + line, "\n");
+    return crs_fail(error, status, "%s is not that of rank 0: %.*s here, %.*s there; %s", what,
+                    (int)(here < most ? here : most), mine + line, (int)(there < most ? there : most), theirs + line,
+                    advice);
+}
+
+crs_status crs_comm_same(crs_comm *comm, const char *text, crs_status status, const char *what, const char *advice,
+                         crs_error *error) {
+    int64_t failed = error->status != CRS_OK;
+    uint64_t size = text && !failed ? strlen(text) + 1 : 0;
+    crs_comm_sum(comm, &failed, 1);
+    if (comm->rank == 0 && error->status != CRS_OK && failed < comm->size)
+        crs_fail(error, error->status, "rank 0: %s", error->message);
+    if (crs_comm_agree(comm, error) != CRS_OK || comm->size == 1)
+        return error->status;
+    crs_comm_broadcast(comm, &size, sizeof size);
+    char *theirs = crs_alloc_or_fail(size, 1, CRS_MEMORY_OTHER, "what rank 0 has", error);
+    if (crs_comm_agree(comm, error) == CRS_OK) {
+        if (comm->rank == 0)
+            memcpy(theirs, text, size);
+        crs_comm_broadcast(comm, theirs, size);
+        if (strcmp(text, theirs) != 0)
+            tell_difference(text, theirs, status, what, advice, error);
+        crs_comm_agree(comm, error);
+    }
+    crs_free(&theirs);
     return error->status;
 }

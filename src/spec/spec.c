@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "carousel/spec.h"
+#include "spec/limits.h"
 
 static const char *const cell_names[CRS_CELLS + 1] = {"lstm", "peephole", "gru", "rnn", NULL};
 
@@ -41,18 +42,17 @@ crs_spec crs_spec_text(crs_cell cell, int vocabulary, int embed, int hidden, int
 }
 
 crs_status crs_spec_check(const crs_spec *s, crs_error *error) {
-    const int most = 1 << 20, most_tokens = 1 << 24;
     if (s->input_size < 1 || s->outputs < 1 || s->hidden < 1 || s->layers < 1 || s->embed < 0)
         return crs_fail(
             error, CRS_CONFIG,
             "a model of %d tokens, --hidden=%d, --layers=%d, --embed=%d: each must be at least 1 (embed: 0)",
             s->input_size, s->hidden, s->layers, s->embed);
-    if (s->hidden > most || s->embed > most || s->layers > 4096 || s->input_size > most_tokens ||
-        s->outputs > most_tokens)
+    if (s->hidden > CRS_MOST_UNITS || s->embed > CRS_MOST_UNITS || s->layers > CRS_MOST_LAYERS ||
+        s->input_size > CRS_MOST_TOKENS || s->outputs > CRS_MOST_TOKENS)
         return crs_fail(error, CRS_CONFIG,
                         "a model of %d tokens, --hidden=%d, --layers=%d, --embed=%d is larger than this program can "
-                        "train; at most --hidden=%d --layers=4096 --embed=%d",
-                        s->input_size, s->hidden, s->layers, s->embed, most, most);
+                        "train; at most --hidden=%d --layers=%d --embed=%d",
+                        s->input_size, s->hidden, s->layers, s->embed, CRS_MOST_UNITS, CRS_MOST_LAYERS, CRS_MOST_UNITS);
     return CRS_OK;
 }
 

@@ -11,6 +11,10 @@
  * folded. */
 enum { ROWS = 32, STEPS = 120 };
 
+/* About how often ranks ask each other whether to go on, in seconds. They count passes until then, as their clocks
+ * differ. */
+static const double asking_seconds = 0.5;
+
 /* What one rank works with. */
 typedef struct crs_evaluator {
     crs_model *model;
@@ -19,7 +23,35 @@ typedef struct crs_evaluator {
     crs_split split;
     int64_t stride;
     float *state; /* [ROWS][crs_model_state] */
+
+    /* whether to go on */
+    crs_comm *comm;
+    crs_listen *listen;
+    void *context;
+    int64_t passes, made;   /* of the rank that has most; of this one, or those that it waited for */
+    int64_t next, interval; /* the pass after which ranks ask each other, and how many lie before it */
+    double asked;           /* when */
+    int64_t *news;          /* [CRS_NEWS], the caller's */
+    bool stopped;
 } crs_evaluator;
+
+/* After each pass: now and then (the same passes at every rank) ranks tell each other whether one failed or wants to
+ * end. A rank that has no more passes takes part. */
+static void end_pass(crs_evaluator *e, const crs_error *error) {
+    if (++e->made < e->next || e->made >= e->passes)
+        return;
+    memset(e->news, 0, CRS_NEWS * sizeof *e->news);
+    if (e->listen)
+        e->listen(e->context, e->news);
+    e->news[CRS_NEWS_BAD] = error->status != CRS_OK;
+    const int64_t slowest = crs_comm_max(e->comm, (int64_t)((crs_seconds() - e->asked) * 1e9));
+    crs_comm_sum(e->comm, e->news, CRS_NEWS);
+    e->stopped = e->news[CRS_NEWS_BAD] > 0 || e->news[CRS_NEWS_SIGNAL] > 0 || e->news[CRS_NEWS_TIME] > 0;
+    const double wanted = asking_seconds * 1e9 * (double)e->interval / (double)(slowest > 0 ? slowest : 1);
+    e->interval = wanted < 1 ? 1 : wanted < 2.0 * (double)e->interval ? (int64_t)wanted : 2 * e->interval;
+    e->next = e->made + e->interval;
+    e->asked = crs_seconds();
+}
 
 void crs_total_fold(crs_total *total, int64_t trailer[CRS_SUM_TRAILER]) {
     const int64_t loss = trailer[CRS_SUM_LOSS], low = loss & UINT32_MAX;
@@ -55,12 +87,13 @@ static crs_status evaluate_rows(crs_evaluator *e, int64_t first_row, int rows, c
         return error->status;
     memset(e->state, 0, (size_t)rows * crs_model_state(e->model) * sizeof *e->state);
     int64_t trailer[CRS_SUM_TRAILER] = {0};
-    for (int64_t step = 0; step < crs_feed_steps(feed) && error->status == CRS_OK; step++) {
+    for (int64_t step = 0; step < crs_feed_steps(feed) && !e->stopped && error->status == CRS_OK; step++) {
         crs_batch batch = {.state = e->state};
         if (crs_feed_read(feed, step, 0, &batch, error))
             break;
         crs_model_evaluate(e->model, e->workspace, &batch, trailer);
         crs_total_fold(total, trailer);
+        end_pass(e, error);
     }
     crs_feed_close(&feed);
     return error->status;
@@ -71,7 +104,7 @@ static crs_status evaluate_own(crs_evaluator *e, int64_t first, int64_t end, crs
     if (first == end)
         return CRS_OK;
     if (allocate(e, (int)(end - first < ROWS ? end - first : ROWS), error) == CRS_OK)
-        for (int64_t row = first; row < end && error->status == CRS_OK; row += ROWS)
+        for (int64_t row = first; row < end && !e->stopped && error->status == CRS_OK; row += ROWS)
             evaluate_rows(e, row, (int)(end - row < ROWS ? end - row : ROWS), total, error);
     crs_workspace_free(&e->workspace);
     crs_free(&e->state);
@@ -95,19 +128,41 @@ static crs_status check_split(const crs_model *model, const crs_dataset *dataset
     return CRS_OK;
 }
 
+/* Passes of the rank that has most. */
+static int64_t most_passes(int64_t streams, int64_t ranks, int64_t stride) {
+    const int64_t rows = (streams + ranks - 1) / ranks;
+    return (rows + ROWS - 1) / ROWS * ((stride + STEPS - 1) / STEPS);
+}
+
 crs_status crs_evaluate_total(crs_comm *comm, crs_model *model, const crs_dataset *dataset, crs_split split,
-                              int64_t streams, crs_total *total, crs_error *error) {
+                              int64_t streams, crs_listen *listen, void *context, int64_t news[CRS_NEWS],
+                              crs_total *total, crs_error *error) {
     const int64_t rank = crs_comm_rank(comm), ranks = crs_comm_size(comm);
     *error = (crs_error){0};
     *total = (crs_total){0};
-    if (check_split(model, dataset, split, streams, error) == CRS_OK) {
-        crs_evaluator evaluator = {
-            .model = model, .dataset = dataset, .split = split, .stride = (dataset->length[split] - 1) / streams};
-        /* A single stream is rank 0's: floor(r * 1 / ranks) would give it to the last. */
-        const int64_t first = ranks - rank, end = first - 1;
-        evaluate_own(&evaluator, streams - streams * first / ranks, streams - streams * end / ranks, total, error);
-    }
-    if (crs_comm_agree(comm, error) != CRS_OK)
+    check_split(model, dataset, split, streams, error);
+    if (crs_comm_agree(comm, error))
+        return error->status;
+    crs_evaluator e = {.model = model,
+                       .dataset = dataset,
+                       .split = split,
+                       .stride = (dataset->length[split] - 1) / streams,
+                       .comm = comm,
+                       .listen = listen,
+                       .context = context,
+                       .next = 1,
+                       .interval = 1,
+                       .asked = crs_seconds(),
+                       .news = news};
+    e.passes = most_passes(streams, ranks, e.stride);
+    /* A single stream is rank 0's: floor(r * 1 / ranks) would give it to the last. */
+    const int64_t first = ranks - rank, end = first - 1;
+    evaluate_own(&e, streams - streams * first / ranks, streams - streams * end / ranks, total, error);
+    while (e.made < e.passes && !e.stopped)
+        end_pass(&e, error);
+    if (crs_comm_agree(comm, error) == CRS_OK && e.stopped)
+        crs_fail(error, CRS_STOPPED, "the evaluation of %s was stopped before its end", dataset->path);
+    if (error->status)
         return error->status;
     int64_t values[] = {total->high, total->low, total->targets, total->refused};
     crs_comm_sum(comm, values, sizeof values / sizeof *values);
@@ -118,9 +173,10 @@ crs_status crs_evaluate_total(crs_comm *comm, crs_model *model, const crs_datase
 crs_status crs_evaluate(crs_comm *comm, crs_model *model, const crs_dataset *dataset, crs_split split, int64_t streams,
                         crs_evaluation *evaluation, crs_error *error) {
     const double start = crs_seconds();
+    int64_t news[CRS_NEWS];
     crs_total total;
     *evaluation = (crs_evaluation){0};
-    if (crs_evaluate_total(comm, model, dataset, split, streams, &total, error) != CRS_OK)
+    if (crs_evaluate_total(comm, model, dataset, split, streams, NULL, NULL, news, &total, error))
         return error->status;
     if (total.refused > 0)
         return crs_fail(error, CRS_DATA,

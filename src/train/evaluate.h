@@ -2,7 +2,7 @@
 #ifndef CRS_TRAIN_EVALUATE_H
 #define CRS_TRAIN_EVALUATE_H
 
-#include "carousel/train.h"
+#include "train/step.h"
 
 /* A sum of losses of any length: nats = high + low * 2^-32. Parts may be added in any grouping; crs_total_nats gives
  * the same bits. */
@@ -14,9 +14,14 @@ typedef struct crs_total {
 void crs_total_fold(crs_total *total, int64_t trailer[CRS_SUM_TRAILER]);
 double crs_total_nats(const crs_total *total);
 
+/* Asked between passes, on every rank: sets CRS_NEWS_SIGNAL or CRS_NEWS_TIME of this rank's news to 1 to give up. */
+typedef void crs_listen(void *context, int64_t news[CRS_NEWS]);
+
 /* As crs_evaluate, but losses that are out of range or not finite are counted in total->refused, and are no error.
- * Collective. */
+ * listen: NULL where nobody wants to end it; where a rank does, all leave with CRS_STOPPED within a second or a pass,
+ * and news is what they said, summed. Collective. */
 crs_status crs_evaluate_total(crs_comm *comm, crs_model *model, const crs_dataset *dataset, crs_split split,
-                              int64_t streams, crs_total *total, crs_error *error);
+                              int64_t streams, crs_listen *listen, void *context, int64_t news[CRS_NEWS],
+                              crs_total *total, crs_error *error);
 
 #endif

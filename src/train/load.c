@@ -1,26 +1,11 @@
 /* Models from checkpoints. */
 #include "config.h"
 
-#include <inttypes.h>
 #include <string.h>
 
+#include "carousel/train.h"
+#include "train/load.h"
 #include "train/share.h"
-
-crs_status crs_spec_of(const crs_checkpoint *checkpoint, const char *path, crs_spec *spec, crs_error *error) {
-    const int64_t most = INT32_MAX;
-    int cell = 0;
-    while (cell < CRS_CELLS && strcmp(crs_cell_name((crs_cell)cell), checkpoint->cell) != 0)
-        cell++;
-    if (cell == CRS_CELLS)
-        return crs_fail(error, CRS_DATA, "%s: its cell '%s' is unknown", path, checkpoint->cell);
-    if (checkpoint->hidden < 1 || checkpoint->hidden > most || checkpoint->layers < 1 || checkpoint->layers > most ||
-        checkpoint->embed < 0 || checkpoint->embed > most)
-        return crs_fail(error, CRS_DATA, "%s: no model has %" PRId64 " layers of %" PRId64 " units, embedding %" PRId64,
-                        path, checkpoint->layers, checkpoint->hidden, checkpoint->embed);
-    *spec = crs_spec_text((crs_cell)cell, (int)checkpoint->vocabulary.count, (int)checkpoint->embed,
-                          (int)checkpoint->hidden, (int)checkpoint->layers);
-    return CRS_OK;
-}
 
 crs_status crs_arena_restore(const crs_model *model, float *arena, const crs_checkpoint *checkpoint, const char *prefix,
                              const char *path, crs_error *error) {
@@ -59,10 +44,10 @@ crs_status crs_arena_capture(const crs_model *model, const float *arena, crs_che
 static crs_status model_of(crs_checkpoint *checkpoint, const char *path, const crs_kernels *kernels, int threads,
                            crs_model **model, crs_vocabulary *vocabulary, crs_error *error) {
     crs_spec spec;
-    if (crs_spec_of(checkpoint, path, &spec, error) != CRS_OK ||
-        crs_model_create(model, &spec, kernels, threads, error) != CRS_OK)
+    if (crs_spec_of(&checkpoint->attributes, checkpoint->vocabulary.count, path, &spec, error) ||
+        crs_model_create(model, &spec, kernels, threads, error))
         return error->status;
-    if (crs_arena_restore(*model, crs_model_parameters(*model), checkpoint, "/model", path, error) != CRS_OK) {
+    if (crs_arena_restore(*model, crs_model_parameters(*model), checkpoint, "/model", path, error)) {
         crs_model_free(model);
         return error->status;
     }
@@ -94,7 +79,7 @@ crs_status crs_model_load_all(crs_comm *comm, const char *path, const crs_kernel
         crs_checkpoint_read(path, &checkpoint, error);
     if (crs_comm_agree(comm, error) == CRS_OK && crs_checkpoint_share(comm, &checkpoint, error) == CRS_OK) {
         model_of(&checkpoint, path, kernels, threads, model, vocabulary, error);
-        if (crs_comm_agree(comm, error) != CRS_OK) {
+        if (crs_comm_agree(comm, error)) {
             crs_model_free(model);
             crs_vocabulary_free(vocabulary);
         }

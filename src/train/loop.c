@@ -26,28 +26,42 @@ static crs_status check_finite(const crs_training *t, crs_error *error) {
     const float *values = crs_model_parameters(t->model);
     const size_t n = crs_model_arena(t->model);
     for (size_t i = 0; i < n; i++)
-        if (!isfinite(values[i]))
-            return crs_fail(error, CRS_CONFIG,
-                            "step %" PRId64
-                            ": the parameters are not finite any more; start over with --fresh and a lower --rate (now "
-                            "%g) or --clip (now %g)",
-                            t->step, t->config->rate, t->config->clip);
+        if (!isfinite(values[i])) {
+            crs_fail(error, CRS_CONFIG, "step %" PRId64 ": the parameters are not finite any more", t->step);
+            return crs_report_diverged(t, error);
+        }
     return CRS_OK;
 }
 
 crs_status crs_training_save(crs_training *t, bool best, crs_error *error) {
     crs_checkpoint checkpoint;
     const double start = crs_seconds();
-    if (check_finite(t, error) != CRS_OK)
-        return error->status; /* alike on every rank, as the parameters are */
-    if (crs_state_capture(t, &checkpoint, error) != CRS_OK)
+    if (check_finite(t, error)) /* alike on every rank, as the parameters are */
+        return error->status;
+    if (crs_state_capture(t, &checkpoint, error))
         return error->status;
     if (at_root(t) && (!t->metrics.file || crs_metrics_flush(&t->metrics, error) == CRS_OK))
         crs_run_save(t->config->output, &checkpoint, best, (int)t->config->keep, error);
     crs_checkpoint_free(&checkpoint);
     t->last_save = crs_seconds();
     t->save_seconds = fmax(t->last_save - start, t->save_seconds / 2);
-    return crs_comm_agree(t->comm, error);
+    if (crs_comm_agree(t->comm, error) == CRS_OK)
+        t->saved = t->step;
+    return error->status;
+}
+
+/* Data that can't be read any more end a run, but what it made of them is whole. *error stays, and tells of it. */
+static crs_status save_good(crs_training *t, crs_error *error) {
+    const crs_error why = *error;
+    *error = (crs_error){0};
+    if (why.status == CRS_DATA && t->saved != t->step)
+        crs_training_save(t, false, error);
+    if (error->status)
+        crs_note("step %" PRId64 " could not be saved: %s", t->step, error->message);
+    *error = why;
+    if (why.status == CRS_DATA && t->saved == t->step)
+        crs_fail(error, why.status, "%s; step %" PRId64 " is saved in %s", why.message, t->step, t->config->output);
+    return error->status;
 }
 
 /* ---- validation ---- */
@@ -60,12 +74,33 @@ static int64_t validation_streams(const crs_training *t) {
     return targets < t->config->batch ? targets : t->config->batch;
 }
 
-/* Collective. *loss: NaN where the model gives no number; *best: whether it is the lowest so far. */
-static crs_status validate(crs_training *t, double *loss, bool *best, crs_error *error) {
+/* Whether --stop-after is so near that no more than saving can be done. */
+static bool time_is_short(const crs_training *t, double needed) {
+    const double most = t->config->stop_after;
+    return most > 0 && crs_process_seconds() + stop_margin * needed + stop_reserve >= most;
+}
+
+/* What a rank has to say in a validation, or before the first step. */
+static void hear(void *context, int64_t news[CRS_NEWS]) {
+    const crs_training *t = context;
+    news[CRS_NEWS_SIGNAL] = crs_signals_caught() != 0;
+    news[CRS_NEWS_TIME] = at_root(t) && time_is_short(t, 2 * t->step_seconds + t->save_seconds);
+}
+
+/* Collective. *loss: NaN where the model gives no number; *best: whether it is the lowest so far. CRS_STOPPED: given
+ * up, for a signal or --stop-after. again: it is one that was given up, or left out, before. */
+static crs_status validate(crs_training *t, bool again, double *loss, bool *best, crs_error *error) {
+    int64_t news[CRS_NEWS];
     crs_total total;
     const double start = crs_seconds();
-    if (crs_evaluate_total(t->comm, t->model, &t->dataset, CRS_VALIDATION, validation_streams(t), &total, error) !=
-        CRS_OK)
+    crs_evaluate_total(t->comm, t->model, &t->dataset, CRS_VALIDATION, validation_streams(t), hear, t, news, &total,
+                       error);
+    if (error->status == CRS_STOPPED)
+        crs_report_stop(t, news[CRS_NEWS_SIGNAL] > 0, error);
+    if (error->status == CRS_STOPPED && again && news[CRS_NEWS_SIGNAL] == 0)
+        crs_fail(error, CRS_STOPPED, "%s; the validation after that step needs a longer --stop-after", error->message);
+    t->owes_validation = error->status != CRS_OK;
+    if (error->status)
         return error->status;
     *loss = total.refused > 0 ? NAN : crs_total_nats(&total) / (double)total.targets;
     *best = isfinite(*loss) && !(t->best_validation_loss <= *loss);
@@ -99,14 +134,12 @@ static bool time_is_up(const crs_every *every, double last) {
 /* Whether rank 0 must leave after the step that begins now, to have saved before --stop-after. */
 static bool time_to_stop(const crs_training *t) {
     const crs_config *config = t->config;
-    if (config->stop_after <= 0)
-        return false;
     double needed = 2 * t->step_seconds + t->save_seconds;
     if (due(t, &config->validate_every, t->step + 1) || time_is_up(&config->validate_every, t->last_validation))
         needed += t->validation_seconds;
     if (due(t, &config->save_every, t->step + 1) || time_is_up(&config->save_every, t->last_save))
         needed += t->save_seconds;
-    return crs_process_seconds() + stop_margin * needed + stop_reserve >= config->stop_after;
+    return time_is_short(t, needed);
 }
 
 static void gather_news(const crs_training *t, int64_t news[CRS_NEWS]) {
@@ -133,11 +166,10 @@ static crs_status count_refused(crs_training *t, const crs_outcome *outcome, crs
     crs_debug("step %" PRId64 " refused: %" PRId64 " numbers out of range or not finite", t->step, outcome->refused);
     if (t->refused_row < REFUSED_MAX)
         return CRS_OK;
-    return crs_fail(error, CRS_CONFIG,
-                    "steps %" PRId64 " to %" PRId64
-                    ": the gradient was out of range or not finite %d times in a row; start over with "
-                    "--fresh and a lower --rate (now %g) or --clip (now %g)",
-                    t->step - REFUSED_MAX + 1, t->step, REFUSED_MAX, t->config->rate, t->config->clip);
+    crs_fail(error, CRS_CONFIG,
+             "steps %" PRId64 " to %" PRId64 ": the gradient was out of range or not finite %d times in a row",
+             t->step - REFUSED_MAX + 1, t->step, REFUSED_MAX);
+    return crs_report_diverged(t, error);
 }
 
 static void write_line(crs_training *t, const crs_outcome *outcome, double validation_loss, crs_error *error) {
@@ -162,48 +194,62 @@ static void write_line(crs_training *t, const crs_outcome *outcome, double valid
 static crs_status take_turn(crs_training *t, crs_error *error) {
     int64_t news[CRS_NEWS];
     crs_outcome outcome;
+    crs_error why = {0}; /* why to leave when all is saved */
     double loss = NAN;
     bool best = false;
     gather_news(t, news);
     *error = t->pending;
-    if (crs_engine_step(&t->engine, t->step, news, &outcome, error) != CRS_OK)
-        return error->status;
+    if (crs_engine_step(&t->engine, t->step, news, &outcome, error))
+        return save_good(t, error);
     t->step++;
     t->step_seconds = fmax(outcome.seconds, 0.9 * t->step_seconds);
     const crs_config *config = t->config;
     const crs_status refused = count_refused(t, &outcome, error);
-    const bool stop = (outcome.news[CRS_NEWS_SIGNAL] > 0 || outcome.news[CRS_NEWS_TIME] > 0) && t->step < t->plan.total;
-    if (refused == CRS_OK && !stop && validation_streams(t) > 0 &&
-        (outcome.news[CRS_NEWS_VALIDATE] > 0 || due(t, &config->validate_every, t->step)) &&
-        validate(t, &loss, &best, error) != CRS_OK)
-        return error->status;
+    const bool by_clock = outcome.news[CRS_NEWS_VALIDATE] > 0;
+    t->owes_validation = validation_streams(t) > 0 && (by_clock || due(t, &config->validate_every, t->step));
+    if ((outcome.news[CRS_NEWS_SIGNAL] > 0 || outcome.news[CRS_NEWS_TIME] > 0) && t->step < t->plan.total)
+        crs_report_stop(t, outcome.news[CRS_NEWS_SIGNAL] > 0, &why);
+    else if (refused == CRS_OK && t->owes_validation)
+        validate(t, false, &loss, &best, &why);
     if (at_root(t))
         write_line(t, &outcome, loss, &t->pending);
-    if (refused != CRS_OK)
+    if (refused)
         return refused;
-    const bool save = stop || best || outcome.news[CRS_NEWS_SAVE] > 0 || due(t, &config->save_every, t->step);
-    if (!save)
+    if (!why.status && !best && outcome.news[CRS_NEWS_SAVE] == 0 && !due(t, &config->save_every, t->step))
         return CRS_OK;
     *error = t->pending;
-    if (crs_comm_agree(t->comm, error) != CRS_OK || crs_training_save(t, best, error) != CRS_OK)
+    if (crs_comm_agree(t->comm, error) || crs_training_save(t, best, error))
         return error->status;
     if (at_root(t))
         crs_report_save(t);
-    return stop ? crs_report_stop(t, outcome.news[CRS_NEWS_SIGNAL] > 0, error) : CRS_OK;
+    *error = why;
+    return save_good(t, error);
 }
 
-/* A run that was stopped left out a validation that was due: it is made up for. */
+/* A run that was stopped left out a validation that was due, or gave it up: it is made up for. */
 static bool owes_validation(const crs_training *t) {
     const crs_history *h = &t->history;
-    return t->resumed && t->step > 0 && validation_streams(t) > 0 && due(t, &t->config->validate_every, t->step) &&
+    return t->resumed && t->step > 0 && validation_streams(t) > 0 &&
+           (t->owes_validation || due(t, &t->config->validate_every, t->step)) &&
            (h->count == 0 || h->step[h->count - 1] < t->step);
+}
+
+/* Whether to leave before the first step: for a signal, or because a validation has used up the time. A run that does
+ * nothing else makes a step in any case. */
+static crs_status stop_early(crs_training *t, bool validated, crs_error *error) {
+    int64_t news[CRS_NEWS] = {0};
+    hear(t, news);
+    crs_comm_sum(t->comm, news, CRS_NEWS);
+    if (t->step < t->plan.total && (news[CRS_NEWS_SIGNAL] > 0 || (validated && news[CRS_NEWS_TIME] > 0)))
+        crs_report_stop(t, news[CRS_NEWS_SIGNAL] > 0, error);
+    return error->status;
 }
 
 /* From a run that is set up to the first step. */
 static crs_status begin(crs_training *t, crs_error *error) {
     double loss = NAN;
     bool best = false;
-    if (!t->resumed && crs_training_save(t, false, error) != CRS_OK)
+    if (!t->resumed && crs_training_save(t, false, error))
         return error->status;
     if (at_root(t)) {
         crs_report_start(t);
@@ -211,17 +257,17 @@ static crs_status begin(crs_training *t, crs_error *error) {
                            (double)t->config->batch * (double)t->config->window, t->dataset.vocabulary.level);
     }
     const bool owes = owes_validation(t);
-    if (owes && validate(t, &loss, &best, error) != CRS_OK)
+    if (owes && validate(t, true, &loss, &best, error))
         return error->status;
     if (at_root(t))
         crs_metrics_open(&t->metrics, t->config->output, t->step, loss, error);
-    if (crs_comm_agree(t->comm, error) != CRS_OK)
+    if (crs_comm_agree(t->comm, error) || (owes && crs_training_save(t, best, error)))
         return error->status;
-    return owes ? crs_training_save(t, best, error) : CRS_OK;
+    return stop_early(t, owes, error);
 }
 
 static crs_status run(crs_training *t, crs_error *error) {
-    if (begin(t, error) != CRS_OK)
+    if (begin(t, error))
         return error->status;
     while (error->status == CRS_OK && t->step < t->plan.total)
         take_turn(t, error);

@@ -92,13 +92,37 @@ crs_status crs_report_stop(const crs_training *t, bool by_signal, crs_error *err
                     by_signal ? "a signal" : "--stop-after", t->step, t->plan.total, t->config->output);
 }
 
+/* What an option's value could be instead, where the gradient gets too large. */
+static const char *lower_clip(const crs_training *t, char out[64]) {
+    if (t->config->clip > 0)
+        snprintf(out, 64, "a lower --clip (now %g)", t->config->clip);
+    else
+        snprintf(out, 64, "--clip=5 (now none)");
+    return out;
+}
+
+static const char *good_file(const crs_training *t) {
+    return isnan(t->best_validation_loss) ? "last" : "best";
+}
+
+crs_status crs_report_diverged(const crs_training *t, crs_error *error) {
+    const crs_config *config = t->config;
+    char again[160] = "", clip[64];
+    if (config->schedule == CRS_CONSTANT)
+        snprintf(again, sizeof again,
+                 "the same command with a lower --rate (now %g) goes on from step %" PRId64 "; or ", config->rate,
+                 t->saved);
+    return crs_fail(error, error->status,
+                    "%s; %sstart a new run (another -o) with --init-from=%s/%s.h5 and a lower --rate or %s",
+                    error->message, again, config->output, good_file(t), lower_clip(t, clip));
+}
+
 static void say_next(const crs_training *t) {
-    const char *file = isnan(t->best_validation_loss) ? "last" : "best";
-    crs_note("next: carousel sample %s/%s.h5 --length=500", t->config->output, file);
+    crs_note("next: carousel sample %s/%s.h5 --length=500", t->config->output, good_file(t));
 }
 
 void crs_report_end(const crs_training *t) {
-    char steps[32], time[32], refused[64] = "", best[64] = "";
+    char steps[32], time[32], refused[64] = "", best[64] = "", clip[64];
     if (t->refused_total > 0)
         snprintf(refused, sizeof refused, " (%" PRId64 " refused)", t->refused_total);
     if (!isnan(t->best_validation_loss))
@@ -107,8 +131,8 @@ void crs_report_end(const crs_training *t) {
     crs_note("done: %s steps%s in %s%s", crs_format_count(t->step, steps), refused,
              crs_format_time(t->seconds_before + crs_seconds() - t->start, time), best);
     if (t->refused_row > 0)
-        crs_warn(
-            "the last steps were refused: gradients out of range or not finite; a lower --rate or --clip may help");
+        crs_warn("the last steps were refused: gradients out of range or not finite; a lower --rate or %s may help",
+                 lower_clip(t, clip));
     crs_note("files: %s/last.h5%s, step-*.h5, metrics.jsonl", t->config->output,
              isnan(t->best_validation_loss) ? "" : ", best.h5");
     say_next(t);

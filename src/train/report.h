@@ -10,6 +10,8 @@ void crs_report_validation(crs_training *training, double loss, bool best, doubl
 void crs_report_save(crs_training *training);
 /* Fills *error with CRS_STOPPED and why. */
 crs_status crs_report_stop(const crs_training *training, bool by_signal, crs_error *error);
+/* Adds to *error, which says that the run has diverged, what would do. Returns its status. */
+crs_status crs_report_diverged(const crs_training *training, crs_error *error);
 void crs_report_end(const crs_training *training);
 /* Of a run that has nothing left to do. */
 void crs_report_finished(const crs_training *training);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "train/load.h"
 #include "train/lock.h"
 #include "train/share.h"
 #include "train/training.h"
@@ -20,7 +21,7 @@ static bool at_root(const crs_training *t) {
 /* A checkpoint of rank 0 for all, if it has one: *found is set alike everywhere. */
 static crs_status share(crs_training *t, bool *found, crs_checkpoint *checkpoint, char *path, size_t path_size,
                         crs_error *error) {
-    if (crs_comm_agree(t->comm, error) != CRS_OK)
+    if (crs_comm_agree(t->comm, error))
         return error->status;
     crs_comm_broadcast(t->comm, found, sizeof *found);
     crs_comm_broadcast(t->comm, path, path_size);
@@ -63,16 +64,16 @@ static crs_status take_shape(crs_training *t, const crs_checkpoint *checkpoint, 
     crs_config *config = &settings->config;
     const bool bytes = checkpoint->vocabulary.level == CRS_LEVEL_BYTE;
     crs_spec spec;
-    if (crs_spec_of(checkpoint, path, &spec, error) != CRS_OK)
+    if (crs_spec_of(&checkpoint->attributes, checkpoint->vocabulary.count, path, &spec, error))
         return error->status;
     if (settings->given[crs_option_find("cell")] && config->cell != spec.cell)
         return crs_fail(error, CRS_CONFIG, "--cell=%s, but the model of --init-from=%s has cell %s; leave --cell out",
                         crs_cell_name(config->cell), path, crs_cell_name(spec.cell));
-    if (take_number(settings, "hidden", &config->hidden, spec.hidden, config->hidden, path, error) != CRS_OK ||
-        take_number(settings, "layers", &config->layers, spec.layers, config->layers, path, error) != CRS_OK)
+    if (take_number(settings, "hidden", &config->hidden, spec.hidden, config->hidden, path, error) ||
+        take_number(settings, "layers", &config->layers, spec.layers, config->layers, path, error))
         return error->status;
     const int64_t embed = config->embed < 0 ? config->hidden : config->embed;
-    if (take_number(settings, "embed", &config->embed, spec.embed, embed, path, error) != CRS_OK)
+    if (take_number(settings, "embed", &config->embed, spec.embed, embed, path, error))
         return error->status;
     config->cell = spec.cell;
     if (!crs_vocabulary_equal(&checkpoint->vocabulary, &t->dataset.vocabulary))
@@ -86,9 +87,9 @@ static crs_status take_shape(crs_training *t, const crs_checkpoint *checkpoint, 
 static crs_status resume_settings(crs_training *t, const crs_checkpoint *checkpoint, const char *path,
                                   crs_error *error) {
     crs_config recorded;
-    if (crs_config_parse(&recorded, checkpoint->config, path, error) != CRS_OK ||
-        crs_settings_resume(t->settings, &recorded, t->config->output, error) != CRS_OK ||
-        crs_state_check_data(checkpoint, path, &t->dataset, error) != CRS_OK)
+    if (crs_config_parse(&recorded, checkpoint->config, path, error) ||
+        crs_settings_resume(t->settings, &recorded, t->config->output, error) ||
+        crs_state_check_data(checkpoint, path, &t->dataset, error))
         return error->status;
     return crs_state_integer(checkpoint, "/run/schedule_total", path, &t->schedule_total, error);
 }
@@ -100,16 +101,19 @@ static double memory_of_rank(const crs_comm *comm) {
 }
 
 static crs_status plan_length(crs_training *t, const crs_checkpoint *checkpoint, crs_error *error) {
-    if (crs_plan_length(&t->plan, t->settings, t->dataset.length[CRS_TRAIN], t->dataset.path, error) != CRS_OK)
+    if (crs_plan_length(&t->plan, t->settings, t->dataset.length[CRS_TRAIN], t->dataset.path, error))
         return error->status;
     if (t->resumed) {
         t->plan.resumed = t->config->output;
-        t->step = checkpoint->step;
-        t->best_validation_loss = checkpoint->best_validation_loss;
+        t->step = t->saved = crs_checkpoint_step(checkpoint);
+        if (crs_attributes_real(&checkpoint->attributes, "best_validation_loss", t->config->output,
+                                &t->best_validation_loss, error))
+            return error->status;
     } else {
         t->schedule_total = t->plan.total;
     }
-    t->finished = t->resumed && t->step >= t->plan.total;
+    const bool validated = t->dataset.length[CRS_VALIDATION] < 2 || crs_state_validated(checkpoint);
+    t->finished = t->resumed && (t->step > t->plan.total || (t->step == t->plan.total && validated));
     return CRS_OK;
 }
 
@@ -121,7 +125,7 @@ static crs_status plan_ranks(crs_training *t, crs_error *error) {
                    (double)least, error);
     if (error->status == CRS_OK)
         crs_isa_choose(&t->isa, error);
-    if (crs_comm_agree(t->comm, error) != CRS_OK)
+    if (crs_comm_agree(t->comm, error))
         return error->status;
     t->isa = (crs_isa)crs_comm_min(t->comm, t->isa);
     t->kernels = crs_kernels_of(t->isa);
@@ -170,9 +174,8 @@ static crs_status create(crs_training *t, const crs_checkpoint *checkpoint, cons
                                               .beta2 = config->beta2,
                                               .epsilon = config->epsilon,
                                               .weight_decay = config->weight_decay};
-    if (crs_model_create(&t->model, &t->plan.spec, t->kernels, t->threads, error) != CRS_OK ||
-        crs_optim_create(&t->optim, &optimizer, crs_model_arena(t->model), error) != CRS_OK ||
-        create_engine(t, error) != CRS_OK)
+    if (crs_model_create(&t->model, &t->plan.spec, t->kernels, t->threads, error) ||
+        crs_optim_create(&t->optim, &optimizer, crs_model_arena(t->model), error) || create_engine(t, error))
         return error->status;
     if (t->resumed)
         return crs_state_restore(t, checkpoint, path, error);
@@ -203,11 +206,13 @@ static crs_status open_folder(crs_training *t, crs_error *error) {
 
 static crs_status prepare(crs_training *t, crs_checkpoint *checkpoint, crs_error *error) {
     char path[4200] = "";
+    if (crs_settings_agree(t->comm, t->settings, NULL, error))
+        return error->status;
     crs_dataset_open(&t->dataset, t->config->data, error);
-    if (crs_comm_agree(t->comm, error) != CRS_OK || find_run(t, checkpoint, path, sizeof path, error) != CRS_OK)
+    if (crs_dataset_agree(t->comm, &t->dataset, error) || find_run(t, checkpoint, path, sizeof path, error))
         return error->status;
     const bool init = !t->resumed && t->config->init_from[0] != '\0';
-    if (init && find_model(t, checkpoint, path, sizeof path, error) != CRS_OK)
+    if (init && find_model(t, checkpoint, path, sizeof path, error))
         return error->status;
     if (t->resumed)
         resume_settings(t, checkpoint, path, error);
@@ -216,12 +221,12 @@ static crs_status prepare(crs_training *t, crs_checkpoint *checkpoint, crs_error
     /* Only now is it known what was not given: of an option that needs another, the other may be the earlier run's. */
     if (error->status == CRS_OK && crs_settings_check(t->settings, error) == CRS_OK)
         plan_length(t, checkpoint, error);
-    if (crs_comm_agree(t->comm, error) != CRS_OK || t->finished)
+    if (crs_comm_agree(t->comm, error) || t->finished)
         return error->status;
-    if (plan_ranks(t, error) != CRS_OK || verify_data(t, error) != CRS_OK)
+    if (plan_ranks(t, error) || verify_data(t, error))
         return error->status;
     create(t, checkpoint, path, error);
-    if (crs_comm_agree(t->comm, error) != CRS_OK)
+    if (crs_comm_agree(t->comm, error))
         return error->status;
     return open_folder(t, error);
 }
@@ -234,6 +239,7 @@ crs_status crs_training_open(crs_training *training, crs_comm *comm, crs_setting
                                .settings = settings,
                                .config = &settings->config,
                                .lock = -1,
+                               .saved = -1,
                                .best_validation_loss = NAN,
                                .start = now,
                                .last_save = now,

@@ -7,9 +7,7 @@
 
 /* What the others need to know before they can make room. */
 typedef struct crs_head {
-    char cell[16], data[CRS_HASH_HEX];
-    int64_t hidden, layers, embed, step, epoch, tokens;
-    double best_validation_loss;
+    crs_attributes attributes;
     uint64_t config_bytes; /* with the terminating zero */
     int32_t level;
     uint32_t tokens_known;
@@ -17,61 +15,41 @@ typedef struct crs_head {
 } crs_head;
 
 static crs_head head_of(const crs_checkpoint *c) {
-    crs_head head = {.hidden = c->hidden,
-                     .layers = c->layers,
-                     .embed = c->embed,
-                     .step = c->step,
-                     .epoch = c->epoch,
-                     .tokens = c->tokens,
-                     .best_validation_loss = c->best_validation_loss,
-                     .config_bytes = c->config ? strlen(c->config) + 1 : 0,
-                     .level = (int32_t)c->vocabulary.level,
-                     .tokens_known = c->vocabulary.count,
-                     .arrays = c->arrays};
-    memcpy(head.cell, c->cell, sizeof head.cell);
-    memcpy(head.data, c->data, sizeof head.data);
-    return head;
-}
-
-static void take_head(crs_checkpoint *c, const crs_head *head) {
-    *c = (crs_checkpoint){.hidden = head->hidden,
-                          .layers = head->layers,
-                          .embed = head->embed,
-                          .step = head->step,
-                          .epoch = head->epoch,
-                          .tokens = head->tokens,
-                          .best_validation_loss = head->best_validation_loss};
-    memcpy(c->cell, head->cell, sizeof c->cell);
-    memcpy(c->data, head->data, sizeof c->data);
+    return (crs_head){.attributes = c->attributes,
+                      .config_bytes = c->config ? strlen(c->config) + 1 : 0,
+                      .level = (int32_t)c->vocabulary.level,
+                      .tokens_known = c->vocabulary.count,
+                      .arrays = c->arrays};
 }
 
 static crs_status share_vocabulary(crs_comm *comm, crs_checkpoint *c, const crs_head *head, crs_error *error) {
+    const bool root = crs_comm_rank(comm) == 0;
     const size_t count = head->level == CRS_LEVEL_CHAR ? head->tokens_known : 0;
-    uint32_t *points = crs_rank() == 0
-                           ? c->vocabulary.code_points
-                           : crs_alloc_or_fail(count, sizeof *points, CRS_MEMORY_OTHER, "a vocabulary", error);
+    uint32_t *points = root ? c->vocabulary.code_points
+                            : crs_alloc_or_fail(count, sizeof *points, CRS_MEMORY_OTHER, "a vocabulary", error);
     if (crs_comm_agree(comm, error) == CRS_OK) {
         crs_comm_broadcast(comm, points, count * sizeof *points);
-        if (crs_rank() != 0)
+        if (!root)
             crs_vocabulary_create(&c->vocabulary, (crs_level)head->level, points, (uint32_t)count, error);
         crs_comm_agree(comm, error);
     }
-    if (crs_rank() != 0)
+    if (!root)
         crs_free(&points);
     return error->status;
 }
 
 /* Names and shapes first, so that all have room for the values before any are sent. */
 static crs_status share_arrays(crs_comm *comm, crs_checkpoint *c, int arrays, crs_error *error) {
+    const bool root = crs_comm_rank(comm) == 0;
     for (int i = 0; i < arrays; i++) {
         crs_array shape = {0};
-        if (crs_rank() == 0)
+        if (root)
             shape = c->array[i];
         crs_comm_broadcast(comm, &shape, sizeof shape);
-        if (crs_rank() != 0 && error->status == CRS_OK)
+        if (!root && error->status == CRS_OK)
             crs_checkpoint_add(c, shape.path, shape.type, shape.rank, shape.dims, error);
     }
-    if (crs_comm_agree(comm, error) != CRS_OK)
+    if (crs_comm_agree(comm, error))
         return error->status;
     for (int i = 0; i < arrays; i++) {
         const crs_array *array = &c->array[i];
@@ -82,13 +60,14 @@ static crs_status share_arrays(crs_comm *comm, crs_checkpoint *c, int arrays, cr
 }
 
 crs_status crs_checkpoint_share(crs_comm *comm, crs_checkpoint *checkpoint, crs_error *error) {
+    const bool root = crs_comm_rank(comm) == 0;
     crs_head head = {0};
     *error = (crs_error){0};
-    if (crs_rank() == 0)
+    if (root)
         head = head_of(checkpoint);
     crs_comm_broadcast(comm, &head, sizeof head);
-    if (crs_rank() != 0) {
-        take_head(checkpoint, &head);
+    if (!root) {
+        *checkpoint = (crs_checkpoint){.attributes = head.attributes};
         if (head.config_bytes > 0)
             checkpoint->config = crs_alloc_or_fail(head.config_bytes, 1, CRS_MEMORY_OTHER, "a configuration", error);
     }
@@ -97,7 +76,7 @@ crs_status crs_checkpoint_share(crs_comm *comm, crs_checkpoint *checkpoint, crs_
         if (share_vocabulary(comm, checkpoint, &head, error) == CRS_OK)
             share_arrays(comm, checkpoint, head.arrays, error);
     }
-    if (error->status != CRS_OK && crs_rank() != 0)
+    if (error->status && !root)
         crs_checkpoint_free(checkpoint);
     return error->status;
 }

@@ -7,7 +7,7 @@
 #include "carousel/train.h"
 #include "train/signals.h"
 
-static const int stopping[] = {SIGTERM, SIGINT, SIGUSR1};
+static const int stopping[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2};
 enum { STOPPING = sizeof stopping / sizeof *stopping };
 
 static volatile sig_atomic_t caught;
@@ -41,7 +41,10 @@ void crs_signals_catch(bool alone) {
         if (alone && stopping[i] == SIGINT)
             action.sa_flags |= (int)SA_RESETHAND;
         sigemptyset(&action.sa_mask);
-        sigaction(stopping[i], &action, catching ? NULL : &before[i]);
+        if (!catching)
+            sigaction(stopping[i], NULL, &before[i]);
+        if (before[i].sa_handler != SIG_IGN)
+            sigaction(stopping[i], &action, NULL);
     }
     catching = true;
 }

@@ -4,8 +4,9 @@
 
 #include <stdbool.h>
 
-/* From now on SIGTERM, SIGINT and SIGUSR1 are remembered, and nothing else happens. alone: a second SIGINT ends the
- * process, for whom the step takes too long. */
+/* From now on SIGTERM, SIGINT, SIGHUP, SIGUSR1 and SIGUSR2 are remembered, and nothing else happens; those that were
+ * ignored before (nohup; SIGINT of a job in the background) stay ignored. alone: a second SIGINT ends the process, for
+ * whom the step takes too long. */
 void crs_signals_catch(bool alone);
 /* The first that came since, or 0. */
 int crs_signals_caught(void);

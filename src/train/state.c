@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "train/share.h"
+#include "train/load.h"
 #include "train/training.h"
 
 /* ---- history ---- */
@@ -78,6 +78,8 @@ static bool put_run(const crs_training *t, crs_checkpoint *c, crs_error *error) 
                 put(c, "/run/validation_seconds", CRS_F64, -1, &t->validation_seconds, error) &&
                 put(c, "/history/mean_loss_sum", CRS_F64, -1, &t->mean.sum, error) &&
                 put_integer(c, "/history/mean_loss_count", t->mean.count, error);
+    if (good && t->owes_validation)
+        good = put_integer(c, "/run/owes_validation", 1, error);
     if (good && h->count > 0)
         good = put(c, "/history/step", CRS_I64, h->count, h->step, error) &&
                put(c, "/history/validation_loss", CRS_F64, h->count, h->validation_loss, error) &&
@@ -90,29 +92,33 @@ static bool copy_vocabulary(const crs_training *t, crs_checkpoint *c, crs_error 
     return crs_vocabulary_create(&c->vocabulary, v->level, v->code_points, v->count, error) == CRS_OK;
 }
 
+/* In the order of the file. */
+static void put_attributes(const crs_training *t, crs_attributes *a) {
+    crs_spec_put(&t->plan.spec, a);
+    crs_attributes_put_integer(a, "step", t->step);
+    crs_attributes_put_integer(a, "epoch", t->step / t->plan.windows);
+    crs_attributes_put_integer(a, "tokens", t->step * t->config->batch * t->config->window);
+    crs_attributes_put_real(a, "best_validation_loss", t->best_validation_loss);
+    crs_attributes_put_text(a, "best_validation_loss_units", "nats a token");
+    crs_attributes_put_text(a, "level", crs_level_name(t->dataset.vocabulary.level));
+    crs_attributes_put_text(a, "data", t->dataset.digest);
+}
+
 /* All but the carried state. Rank 0. */
 static crs_status capture(crs_training *t, crs_checkpoint *c, crs_error *error) {
-    const crs_spec *spec = &t->plan.spec;
-    *c = (crs_checkpoint){.hidden = spec->hidden,
-                          .layers = spec->layers,
-                          .embed = spec->embed,
-                          .step = t->step,
-                          .epoch = t->step / t->plan.windows,
-                          .tokens = t->step * t->config->batch * t->config->window,
-                          .best_validation_loss = t->best_validation_loss};
-    snprintf(c->cell, sizeof c->cell, "%s", crs_cell_name(spec->cell));
-    memcpy(c->data, t->dataset.digest, sizeof c->data);
+    *c = (crs_checkpoint){0};
+    put_attributes(t, &c->attributes);
     c->config = crs_config_text(t->config);
     if (!c->config)
         return crs_fail(error, CRS_INTERNAL, "out of memory for a checkpoint");
     if (!copy_vocabulary(t, c, error) ||
-        crs_arena_capture(t->model, crs_model_parameters(t->model), c, "/model", error) != CRS_OK)
+        crs_arena_capture(t->model, crs_model_parameters(t->model), c, "/model", error))
         return error->status;
     for (int i = 0; i < t->optim.moments; i++) {
         char prefix[64];
         snprintf(prefix, sizeof prefix, "/optimizer/%s/%s", crs_optimizer_name(t->config->optimizer),
                  t->optim.moment_name[i]);
-        if (crs_arena_capture(t->model, t->optim.moment[i], c, prefix, error) != CRS_OK)
+        if (crs_arena_capture(t->model, t->optim.moment[i], c, prefix, error))
             return error->status;
     }
     put_run(t, c, error);
@@ -135,7 +141,7 @@ crs_status crs_state_capture(crs_training *t, crs_checkpoint *checkpoint, crs_er
         crs_comm_gather(t->comm, t->engine.state, hidden ? hidden->values : NULL, rows_of, state * sizeof(float));
     }
     crs_free(&rows_of);
-    if (error->status != CRS_OK)
+    if (error->status)
         crs_checkpoint_free(checkpoint);
     return error->status;
 }
@@ -164,17 +170,24 @@ static crs_status get_real(const crs_checkpoint *checkpoint, const char *name, c
     return CRS_OK;
 }
 
+bool crs_state_validated(const crs_checkpoint *checkpoint) {
+    const crs_array *step = crs_checkpoint_find(checkpoint, "/history/step");
+    const int64_t count = step && step->type == CRS_I64 ? crs_array_size(step) : 0;
+    return count > 0 && ((const int64_t *)step->values)[count - 1] == crs_checkpoint_step(checkpoint);
+}
+
 crs_status crs_state_check_data(const crs_checkpoint *checkpoint, const char *path, const crs_dataset *dataset,
                                 crs_error *error) {
+    const crs_attribute *data = crs_attributes_find(&checkpoint->attributes, "data");
     if (!crs_vocabulary_equal(&checkpoint->vocabulary, &dataset->vocabulary))
         return crs_fail(
             error, CRS_DATA,
             "%s: its vocabulary is not that of %s; give the data that this run was trained on, or another -o",
             dataset->path, path);
-    if (strcmp(checkpoint->data, dataset->digest) != 0)
+    if (!data || strcmp(data->text, dataset->digest) != 0)
         return crs_fail(error, CRS_DATA,
                         "%s: its data (digest %s) is not what %s was trained on (%s); give that, or another -o",
-                        dataset->path, dataset->digest, path, checkpoint->data);
+                        dataset->path, dataset->digest, path, data ? data->text : "");
     return CRS_OK;
 }
 
@@ -192,7 +205,7 @@ static crs_status restore_history(crs_training *t, const crs_checkpoint *c, cons
     const int64_t *step = column[0]->values;
     const double *validation = column[1]->values, *training = column[2]->values;
     for (int64_t i = 0; i < column[0]->dims[0]; i++)
-        if (crs_history_add(&t->history, step[i], validation[i], training[i], error) != CRS_OK)
+        if (crs_history_add(&t->history, step[i], validation[i], training[i], error))
             break;
     return error->status;
 }
@@ -202,14 +215,14 @@ static crs_status restore_optimizer(crs_training *t, const crs_checkpoint *c, co
         char prefix[64];
         snprintf(prefix, sizeof prefix, "/optimizer/%s/%s", crs_optimizer_name(t->config->optimizer),
                  t->optim.moment_name[i]);
-        if (crs_arena_restore(t->model, t->optim.moment[i], c, prefix, path, error) != CRS_OK)
+        if (crs_arena_restore(t->model, t->optim.moment[i], c, prefix, path, error))
             return error->status;
     }
-    if (crs_state_integer(c, "/state/updates", path, &t->optim.updates, error) != CRS_OK)
+    if (crs_state_integer(c, "/state/updates", path, &t->optim.updates, error))
         return error->status;
-    if (t->optim.updates < 0 || t->optim.updates > c->step)
+    if (t->optim.updates < 0 || t->optim.updates > crs_checkpoint_step(c))
         return crs_fail(error, CRS_DATA, "%s: %" PRId64 " updates in %" PRId64 " steps", path, t->optim.updates,
-                        c->step);
+                        crs_checkpoint_step(c));
     return CRS_OK;
 }
 
@@ -220,20 +233,21 @@ crs_status crs_state_restore(crs_training *t, const crs_checkpoint *c, const cha
     if (!hidden || hidden->type != CRS_F32 || hidden->rank != 2 || hidden->dims[0] != t->config->batch ||
         hidden->dims[1] != (int64_t)state)
         return missing(path, "/state/hidden", error);
-    if (crs_arena_restore(t->model, crs_model_parameters(t->model), c, "/model", path, error) != CRS_OK ||
-        restore_optimizer(t, c, path, error) != CRS_OK ||
-        crs_state_integer(c, "/state/window", path, &window, error) != CRS_OK ||
-        crs_state_integer(c, "/state/refused_in_a_row", path, &t->refused_row, error) != CRS_OK ||
-        crs_state_integer(c, "/run/refused", path, &t->refused_total, error) != CRS_OK ||
-        get_real(c, "/run/seconds", path, &t->seconds_before, error) != CRS_OK ||
-        get_real(c, "/run/save_seconds", path, &t->save_seconds, error) != CRS_OK ||
-        get_real(c, "/run/validation_seconds", path, &t->validation_seconds, error) != CRS_OK ||
-        get_real(c, "/history/mean_loss_sum", path, &t->mean.sum, error) != CRS_OK ||
-        crs_state_integer(c, "/history/mean_loss_count", path, &t->mean.count, error) != CRS_OK ||
-        restore_history(t, c, path, error) != CRS_OK)
+    if (crs_arena_restore(t->model, crs_model_parameters(t->model), c, "/model", path, error) ||
+        restore_optimizer(t, c, path, error) || crs_state_integer(c, "/state/window", path, &window, error) ||
+        crs_state_integer(c, "/state/refused_in_a_row", path, &t->refused_row, error) ||
+        crs_state_integer(c, "/run/refused", path, &t->refused_total, error) ||
+        get_real(c, "/run/seconds", path, &t->seconds_before, error) ||
+        get_real(c, "/run/save_seconds", path, &t->save_seconds, error) ||
+        get_real(c, "/run/validation_seconds", path, &t->validation_seconds, error) ||
+        get_real(c, "/history/mean_loss_sum", path, &t->mean.sum, error) ||
+        crs_state_integer(c, "/history/mean_loss_count", path, &t->mean.count, error) ||
+        restore_history(t, c, path, error))
         return error->status;
-    if (window != c->step % t->plan.windows)
-        return crs_fail(error, CRS_DATA, "%s: window %" PRId64 " is not that of step %" PRId64, path, window, c->step);
+    t->owes_validation = crs_checkpoint_find(c, "/run/owes_validation") != NULL;
+    if (window != crs_checkpoint_step(c) % t->plan.windows)
+        return crs_fail(error, CRS_DATA, "%s: window %" PRId64 " is not that of step %" PRId64, path, window,
+                        crs_checkpoint_step(c));
     memcpy(t->engine.state, (const float *)hidden->values + (size_t)t->plan.lanes.first_row * state,
            (size_t)t->plan.lanes.own_rows * state * sizeof(float));
     crs_model_refresh(t->model);

@@ -46,6 +46,8 @@ typedef struct crs_training {
     crs_history history;
     crs_mean mean;
     double seconds_before; /* of training, in earlier invocations */
+    bool owes_validation;  /* one was due at this step, and is not done */
+    int64_t saved;         /* the step of the newest checkpoint; -1: none yet */
 
     /* this invocation */
     double start, last_save, last_validation;              /* times, of crs_seconds */
@@ -72,6 +74,8 @@ crs_status crs_state_restore(crs_training *training, const crs_checkpoint *check
 /* The integer of a scalar /run/NAME or /state/NAME. CRS_DATA where it is missing. */
 crs_status crs_state_integer(const crs_checkpoint *checkpoint, const char *name, const char *path, int64_t *value,
                              crs_error *error);
+/* Whether a validation at the checkpoint's step is in its history. */
+bool crs_state_validated(const crs_checkpoint *checkpoint);
 /* Whether the checkpoint was made with this data. */
 crs_status crs_state_check_data(const crs_checkpoint *checkpoint, const char *path, const crs_dataset *dataset,
                                 crs_error *error);
