@@ -5,12 +5,16 @@
 #include <string.h>
 
 #include "carousel/checkpoint.h"
+#include "carousel/spec.h"
 #include "fuzz.h"
 
 static void look_through(const crs_checkpoint *checkpoint) {
     char parameters[CRS_HASH_HEX], state[CRS_HASH_HEX];
     CRS_ASSERT(checkpoint->config && checkpoint->vocabulary.count > 0);
-    CRS_ASSERT(checkpoint->hidden >= 1 && checkpoint->layers >= 1 && checkpoint->embed >= 0);
+    crs_spec spec;
+    crs_error error = {0};
+    CRS_ASSERT(crs_checkpoint_step(checkpoint) >= 0);
+    CRS_ASSERT(crs_spec_of(&checkpoint->attributes, checkpoint->vocabulary.count, "fuzz", &spec, &error) == CRS_OK);
     for (int i = 0; i < checkpoint->arrays; i++) {
         const crs_array *array = &checkpoint->array[i];
         CRS_ASSERT(array->rank >= 0 && array->rank <= 3 && array->values);
