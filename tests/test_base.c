@@ -226,6 +226,31 @@ static void test_utf8_edges(void) {
     CU_ASSERT_EQUAL(c, 0xffff);
 }
 
+static void test_shell_word(void) {
+    static const char *const words[][2] = {
+        {"run/best.h5", "run/best.h5"},
+        {"a b", "'a b'"},
+        {"it's", "'it'\\''s'"},
+        {"-o", "./-o"},
+        {"-a b", "./'-a b'"},
+        {"$HOME", "'$HOME'"},
+        {"", "''"},
+        {"'", "''\\'"
+              "''"},
+        {"a;b&c\\", "'a;b&c\\'"},
+        {"\xc3\xa9", "'\xc3\xa9'"},
+        {"~", "'~'"},
+        {"*", "'*'"},
+    };
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        char *word = crs_shell_word(words[i][0]);
+        CU_ASSERT_STRING_EQUAL(word, words[i][1]);
+        crs_free(&word);
+    }
+    crs_memory_fail_at(1);
+    CU_ASSERT_PTR_NULL(crs_shell_word("a"));
+}
+
 static void test_utf8_names(void) {
     static const struct {
         uint32_t code_point;
@@ -790,10 +815,15 @@ int main(int argc, char **argv) {
                                            HARNESS_TEST(test_cospi),
                                            HARNESS_TEST(test_power),
                                            HARNESS_END};
-    static const harness_test texts[] = {HARNESS_TEST(test_utf8_round_trip),     HARNESS_TEST(test_utf8_table),
-                                         HARNESS_TEST(test_utf8_edges),          HARNESS_TEST(test_utf8_names),
-                                         HARNESS_TEST(test_vocabulary_lookup),   HARNESS_TEST(test_vocabulary_equal),
-                                         HARNESS_TEST(test_vocabulary_refusals), HARNESS_END};
+    static const harness_test texts[] = {HARNESS_TEST(test_utf8_round_trip),
+                                         HARNESS_TEST(test_utf8_table),
+                                         HARNESS_TEST(test_utf8_edges),
+                                         HARNESS_TEST(test_utf8_names),
+                                         HARNESS_TEST(test_shell_word),
+                                         HARNESS_TEST(test_vocabulary_lookup),
+                                         HARNESS_TEST(test_vocabulary_equal),
+                                         HARNESS_TEST(test_vocabulary_refusals),
+                                         HARNESS_END};
     static const harness_test the_rest[] = {HARNESS_TEST(test_alloc_blocks),
 #ifndef __SANITIZE_ADDRESS__
                                             HARNESS_TEST(test_large_blocks),

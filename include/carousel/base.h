@@ -69,6 +69,9 @@ void crs_report(const crs_error *error);
  * Nothing happens where standard error is not a terminal or with CRS_QUIET. */
 void crs_live(const char *line);
 bool crs_is_terminal(void); /* whether standard error is one (and TERM is not dumb) */
+/* The path of a file as (the beginning of) a word of a command to be typed into a shell: quoted where it must be, and
+ * never an option. Owned by the caller, freed with crs_free; NULL when out of memory. */
+char *crs_shell_word(const char *path);
 
 /* ---- memory -------------------------------------------------------------------------------------------*/
 

@@ -57,14 +57,33 @@ crs_status crs_file_format(const char *path, char format[32], crs_error *error);
 /* ---- a run's folder ---- */
 
 /* Writes RUN/step-NNNNNNNN.h5, then makes RUN/last.h5 (and best.h5 where best) a hard link to it, or a copy, each by a
- * temporary name and a rename; then removes the oldest step files beyond keep. Creates RUN. */
+ * temporary name and a rename; then removes the oldest step files beyond keep. RUN is there. Where it fails, nothing is
+ * removed, and the names may have to be put right. */
 crs_status crs_run_save(const char *run, const crs_checkpoint *checkpoint, bool best, int keep, crs_error *error);
 /* The newest good checkpoint of RUN. Each damaged one that it passes over is said with crs_warn. *found is false where
  * RUN holds none at all (or does not exist); CRS_DATA where there are some and none is whole.
  * path: of the file read. */
 crs_status crs_run_load(const char *run, bool *found, crs_checkpoint *checkpoint, char *path, size_t path_size,
                         crs_error *error);
-/* Moves RUN to RUN.old, RUN.old-2, ... (the first free name), told in moved. */
+/* What is wrong with the names in RUN, as a run leaves them that is killed while it saves, or meets a full disk. */
+enum { CRS_RUN_NAME = 32 };
+typedef struct crs_run_names {
+    char last[CRS_RUN_NAME]; /* of which file in RUN last.h5 should be another name; "": right as it is */
+    char best[CRS_RUN_NAME]; /* likewise best.h5; "" also where there is none to be had */
+    bool remains;            /* temporary files are left */
+    bool wrong;              /* any of this */
+} crs_run_names;
+
+/* Finds that out, and changes no file. newest, path: as crs_run_load gave them; last.h5 should be that file. best.h5
+ * should be that of the whole files which has the lowest validation loss by the history of the newest. Where this is
+ * not the lowest on record, says so with crs_warn and puts what there is (NaN: nothing) into best_validation_loss. */
+crs_status crs_run_check_names(const char *run, crs_checkpoint *newest, const char *path, crs_run_names *names,
+                               crs_error *error);
+/* Puts them right, and says so with crs_note. CRS_CREATE. */
+crs_status crs_run_mend_names(const char *run, const crs_run_names *names, crs_error *error);
+
+/* Moves RUN to RUN.old, RUN.old-2, ... (the first free name), told in moved. Where RUN is a link, the folder that it
+ * leads to is moved, and made anew, empty: the link stays. moved is "" where there is no such folder. */
 crs_status crs_run_move_aside(const char *run, char *moved, size_t moved_size, crs_error *error);
 
 #endif

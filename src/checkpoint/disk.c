@@ -129,6 +129,23 @@ crs_status crs_disk_copy(const char *from, const char *path, crs_error *error) {
     return finish(file) ? CRS_OK : fail(path, "flushed to the disk", error);
 }
 
+bool crs_disk_same(const char *a, const char *b) {
+    struct stat x, y;
+    if (stat(a, &x) != 0 || stat(b, &y) != 0 || x.st_size != y.st_size)
+        return false;
+    if (x.st_dev == y.st_dev && x.st_ino == y.st_ino)
+        return true;
+    FILE *one = fopen(a, "re"), *other = fopen(b, "re");
+    bool same = one && other;
+    for (int byte = 0; same && byte != EOF;)
+        same = (byte = getc_unlocked(one)) == getc_unlocked(other);
+    if (one)
+        fclose(one);
+    if (other)
+        fclose(other);
+    return same;
+}
+
 crs_status crs_disk_rename(const char *from, const char *to, crs_error *error) {
     if (rename(from, to) != 0)
         return fail(to, "replaced", error);

@@ -13,6 +13,8 @@ bool crs_disk_is_temporary(const char *name);
 crs_status crs_disk_write(const char *path, const void *bytes, size_t count, crs_error *error);
 /* As crs_disk_write, with the bytes of another file. */
 crs_status crs_disk_copy(const char *from, const char *path, crs_error *error);
+/* Whether both are there, and hold the same bytes. */
+bool crs_disk_same(const char *a, const char *b);
 /* Renames and flushes the folder. CRS_CREATE. */
 crs_status crs_disk_rename(const char *from, const char *to, crs_error *error);
 /* Flushes the folder in which path stands. CRS_CREATE. */

@@ -100,7 +100,10 @@ static void tell(const crs_pack *pack, const crs_packed *packed) {
              packed->length[CRS_VALIDATION], packed->length[CRS_TEST]);
     if (pack->whole_if_short && packed->length[CRS_TRAIN] == packed->tokens)
         crs_note("the text is too short for three splits: all of it is for training; --split says otherwise");
-    crs_note("next: carousel train %s -o run", pack->output);
+    char *file = crs_shell_word(pack->output);
+    if (file)
+        crs_note("next: carousel train %s -o run", file);
+    crs_free(&file);
 }
 
 crs_status crs_command_pack(int argc, char **argv, crs_error *error) {

@@ -25,6 +25,10 @@ static crs_status lock_file(const char *run, int file, crs_error *error) {
     return CRS_OK;
 }
 
+static crs_status cannot_write(const char *run, crs_error *error) {
+    return crs_fail(error, CRS_CREATE, "cannot write into the folder %s: %s", run, strerror(errno));
+}
+
 static void lock_path(const char *run, char *path, size_t size) {
     snprintf(path, size, "%s/.lock", run);
 }
@@ -60,8 +64,11 @@ crs_status crs_lock_make(const char *run, int *lock, crs_error *error) {
     const int file = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (file < 0 && errno == EEXIST)
         return busy(run, error);
+    if (file < 0 && errno == ENOENT)
+        return crs_fail(error, CRS_CREATE,
+                        "%s is a link to a folder that is not there; make that folder, or remove the link", run);
     if (file < 0)
-        return crs_fail(error, CRS_CREATE, "cannot write into the folder %s: %s", run, strerror(errno));
+        return cannot_write(run, error);
     if (lock_file(run, file, error) != CRS_OK) {
         close(file);
         return error->status;
@@ -74,6 +81,10 @@ void crs_lock_release(int *lock) {
     if (*lock >= 0)
         close(*lock);
     *lock = -1;
+}
+
+crs_status crs_lock_writable(const char *run, crs_error *error) {
+    return access(run, W_OK | X_OK) == 0 ? CRS_OK : cannot_write(run, error);
 }
 
 bool crs_run_holds_files(const char *run) {

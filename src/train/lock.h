@@ -11,6 +11,8 @@ crs_status crs_lock_take(const char *run, int *lock, crs_error *error);
  * meanwhile. */
 crs_status crs_lock_make(const char *run, int *lock, crs_error *error);
 void crs_lock_release(int *lock);
+/* Whether files can be made in RUN. CRS_CREATE. */
+crs_status crs_lock_writable(const char *run, crs_error *error);
 
 /* Whether RUN holds anything but RUN/.lock. */
 bool crs_run_holds_files(const char *run);

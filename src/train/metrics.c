@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <jansson.h>
@@ -17,6 +18,22 @@ enum { DUMP_FLAGS = JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(12) };
 
 static crs_status can_not(const char *what, const char *path, crs_error *error) {
     return crs_fail(error, CRS_CREATE, "cannot %s %s: %s", what, path, strerror(errno));
+}
+
+/* All lines to the file. A file that was removed or replaced takes them and tells nobody: that is noticed here. Some
+ * network file systems give a file another inode now and then, so the size must differ, too. */
+static crs_status flush(const crs_metrics *metrics, crs_error *error) {
+    struct stat own, there;
+    if (fflush(metrics->file) != 0 || fstat(fileno(metrics->file), &own) != 0)
+        return can_not("write", metrics->path, error);
+    const bool seen = stat(metrics->path, &there) == 0;
+    if (seen ? (there.st_dev == own.st_dev && there.st_ino == own.st_ino) || there.st_size == own.st_size
+             : errno != ENOENT && errno != ENOTDIR)
+        return CRS_OK;
+    return crs_fail(error, CRS_CREATE,
+                    "%s was %s while the run wrote to it: its last lines are lost; the same command goes on from the "
+                    "newest checkpoint that is left",
+                    metrics->path, seen ? "replaced" : "removed");
 }
 
 static json_t *real_or_null(double value) {
@@ -154,14 +171,14 @@ crs_status crs_metrics_write(crs_metrics *metrics, const crs_metrics_line *line,
     if (now - metrics->flushed < flush_seconds)
         return CRS_OK;
     metrics->flushed = now;
-    return fflush(metrics->file) == 0 ? CRS_OK : can_not("write", metrics->path, error);
+    return flush(metrics, error);
 }
 
 crs_status crs_metrics_flush(crs_metrics *metrics, crs_error *error) {
     metrics->flushed = crs_seconds();
-    if (fflush(metrics->file) != 0 || fsync(fileno(metrics->file)) != 0)
-        return can_not("write", metrics->path, error);
-    return CRS_OK;
+    if (flush(metrics, error) != CRS_OK)
+        return error->status;
+    return fsync(fileno(metrics->file)) == 0 ? CRS_OK : can_not("write", metrics->path, error);
 }
 
 void crs_metrics_close(crs_metrics *metrics) {

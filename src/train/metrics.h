@@ -23,9 +23,9 @@ typedef struct crs_metrics_line {
  * the last line. CRS_CREATE. */
 crs_status crs_metrics_open(crs_metrics *metrics, const char *run, int64_t step, double validation_loss,
                             crs_error *error);
-/* Lines reach the file every few seconds. CRS_CREATE. */
+/* Lines reach the file every few seconds. CRS_CREATE; also where the file was removed or replaced. */
 crs_status crs_metrics_write(crs_metrics *metrics, const crs_metrics_line *line, crs_error *error);
-/* All lines so far, to the disk. CRS_CREATE. */
+/* All lines so far, to the disk. As crs_metrics_write. */
 crs_status crs_metrics_flush(crs_metrics *metrics, crs_error *error);
 void crs_metrics_close(crs_metrics *metrics);
 

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <unistd.h>
 
 #include "train/report.h"
 
@@ -101,24 +102,32 @@ static const char *lower_clip(const crs_training *t, char out[64]) {
     return out;
 }
 
-static const char *good_file(const crs_training *t) {
-    return isnan(t->best_validation_loss) ? "last" : "best";
+/* Whether there is a best.h5: after a validation, and where nobody removed it. */
+static bool has_best(const crs_training *t) {
+    char path[4150];
+    snprintf(path, sizeof path, "%s/best.h5", t->config->output);
+    return !isnan(t->best_validation_loss) && access(path, R_OK) == 0;
 }
 
 crs_status crs_report_diverged(const crs_training *t, crs_error *error) {
     const crs_config *config = t->config;
-    char again[160] = "", clip[64];
+    char again[160] = "", clip[64], *run = crs_shell_word(config->output);
     if (config->schedule == CRS_CONSTANT)
         snprintf(again, sizeof again,
                  "the same command with a lower --rate (now %g) goes on from step %" PRId64 "; or ", config->rate,
                  t->saved);
-    return crs_fail(error, error->status,
-                    "%s; %sstart a new run (another -o) with --init-from=%s/%s.h5 and a lower --rate or %s",
-                    error->message, again, config->output, good_file(t), lower_clip(t, clip));
+    crs_fail(error, error->status,
+             "%s; %sstart a new run (another -o) with --init-from=%s/%s.h5 and a lower --rate or %s", error->message,
+             again, run ? run : config->output, has_best(t) ? "best" : "last", lower_clip(t, clip));
+    crs_free(&run);
+    return error->status;
 }
 
 static void say_next(const crs_training *t) {
-    crs_note("next: carousel sample %s/%s.h5 --length=500", t->config->output, good_file(t));
+    char *run = crs_shell_word(t->config->output);
+    if (run)
+        crs_note("next: carousel sample %s/%s.h5 --length=500", run, has_best(t) ? "best" : "last");
+    crs_free(&run);
 }
 
 void crs_report_end(const crs_training *t) {
@@ -133,8 +142,7 @@ void crs_report_end(const crs_training *t) {
     if (t->refused_row > 0)
         crs_warn("the last steps were refused: gradients out of range or not finite; a lower --rate or %s may help",
                  lower_clip(t, clip));
-    crs_note("files: %s/last.h5%s, step-*.h5, metrics.jsonl", t->config->output,
-             isnan(t->best_validation_loss) ? "" : ", best.h5");
+    crs_note("files: %s/last.h5%s, step-*.h5, metrics.jsonl", t->config->output, has_best(t) ? ", best.h5" : "");
     say_next(t);
 }
 

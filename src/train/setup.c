@@ -30,9 +30,11 @@ static crs_status share(crs_training *t, bool *found, crs_checkpoint *checkpoint
 
 static crs_status find_run(crs_training *t, crs_checkpoint *checkpoint, char *path, size_t path_size,
                            crs_error *error) {
+    const char *run = t->config->output;
     bool found = false;
-    if (at_root(t) && crs_lock_take(t->config->output, &t->lock, error) == CRS_OK && !t->config->fresh)
-        crs_run_load(t->config->output, &found, checkpoint, path, path_size, error);
+    if (at_root(t) && crs_lock_take(run, &t->lock, error) == CRS_OK && !t->config->fresh &&
+        crs_run_load(run, &found, checkpoint, path, path_size, error) == CRS_OK && found)
+        crs_run_check_names(run, checkpoint, path, &t->names, error);
     const crs_status status = share(t, &found, checkpoint, path, path_size, error);
     t->resumed = found && status == CRS_OK;
     return status;
@@ -190,18 +192,23 @@ static crs_status create(crs_training *t, const crs_checkpoint *checkpoint, cons
 
 /* ---- the folder ---- */
 
+/* Rank 0. */
 static crs_status open_folder(crs_training *t, crs_error *error) {
     const char *run = t->config->output;
     char moved[4200];
-    if (at_root(t) && t->config->fresh && crs_run_holds_files(run)) {
-        if (crs_run_move_aside(run, moved, sizeof moved, error) == CRS_OK) {
-            crs_note("moved the earlier run to %s", moved);
-            crs_lock_release(&t->lock);
-        }
+    if (t->finished && !t->names.wrong)
+        return CRS_OK; /* nothing is touched */
+    if (t->config->fresh && crs_run_holds_files(run)) {
+        if (crs_run_move_aside(run, moved, sizeof moved, error) != CRS_OK)
+            return error->status;
+        crs_note("moved the earlier run to %s", moved);
+        crs_lock_release(&t->lock);
     }
-    if (at_root(t) && error->status == CRS_OK && t->lock < 0)
-        crs_lock_make(run, &t->lock, error);
-    return crs_comm_agree(t->comm, error);
+    if (t->lock < 0 && crs_lock_make(run, &t->lock, error) != CRS_OK)
+        return error->status;
+    if (crs_lock_writable(run, error) != CRS_OK || !t->resumed)
+        return error->status;
+    return crs_run_mend_names(run, &t->names, error);
 }
 
 static crs_status prepare(crs_training *t, crs_checkpoint *checkpoint, crs_error *error) {
@@ -221,14 +228,15 @@ static crs_status prepare(crs_training *t, crs_checkpoint *checkpoint, crs_error
     /* Only now is it known what was not given: of an option that needs another, the other may be the earlier run's. */
     if (error->status == CRS_OK && crs_settings_check(t->settings, error) == CRS_OK)
         plan_length(t, checkpoint, error);
-    if (crs_comm_agree(t->comm, error) || t->finished)
-        return error->status;
-    if (plan_ranks(t, error) || verify_data(t, error))
-        return error->status;
-    create(t, checkpoint, path, error);
     if (crs_comm_agree(t->comm, error))
         return error->status;
-    return open_folder(t, error);
+    if (!t->finished && (plan_ranks(t, error) || verify_data(t, error)))
+        return error->status;
+    if (!t->finished)
+        create(t, checkpoint, path, error);
+    if (crs_comm_agree(t->comm, error) == CRS_OK && at_root(t))
+        open_folder(t, error);
+    return crs_comm_agree(t->comm, error);
 }
 
 crs_status crs_training_open(crs_training *training, crs_comm *comm, crs_settings *settings, crs_error *error) {

@@ -34,6 +34,7 @@ typedef struct crs_training {
     int threads;
     int lock; /* rank 0: of RUN/.lock; -1 elsewhere */
     bool resumed, finished;
+    crs_run_names names; /* rank 0: what is wrong with them in a run that goes on */
     crs_model *model;
     crs_optim optim;
     crs_engine engine;
