@@ -181,7 +181,7 @@ static void seal_set(hid_t file, const crs_object *object) {
     crs_hash_bytes(values, size, hash);
     if (H5Aexists(set, CRS_HASH_ATTRIBUTE) > 0)
         H5Adelete(set, CRS_HASH_ATTRIBUTE);
-    CRS_ASSERT(crs_hdf_put_text(set, CRS_HASH_ATTRIBUTE, hash));
+    CRS_ASSERT(crs_h5_put_text(set, CRS_HASH_ATTRIBUTE, hash));
     H5Dclose(set);
     free(values);
 }
@@ -197,12 +197,12 @@ static void seal_all(hid_t file) {
     CRS_ASSERT(crs_listing_hash(&listing, file, "edited", hash, &error) == CRS_OK);
     if (H5Aexists(file, CRS_LISTING_ATTRIBUTE) > 0)
         H5Adelete(file, CRS_LISTING_ATTRIBUTE);
-    CRS_ASSERT(crs_hdf_put_text(file, CRS_LISTING_ATTRIBUTE, hash));
+    CRS_ASSERT(crs_h5_put_text(file, CRS_LISTING_ATTRIBUTE, hash));
     crs_listing_free(&listing);
 }
 
 void fixture_edit(const char *path, fixture_change *change, const void *context, bool seal) {
-    crs_hdf_quiet();
+    crs_h5_silence();
     hid_t file = H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT);
     CRS_ASSERT(file >= 0);
     change(file, context);

@@ -2,8 +2,8 @@
 #ifndef CAROUSEL_TESTS_DATA_FIXTURE_H
 #define CAROUSEL_TESTS_DATA_FIXTURE_H
 
-#include "data/h5.h"
 #include "data/pack.h"
+#include "store/h5.h"
 
 /* ---- files ---- */
 

@@ -263,12 +263,12 @@ static void test_foreign(void) {
 static void put_format(int64_t file, const void *context) {
     H5Adelete((hid_t)file, "format");
     if (context)
-        CU_ASSERT(crs_hdf_put_text((hid_t)file, "format", context));
+        CU_ASSERT(crs_h5_put_text((hid_t)file, "format", context));
 }
 
 static void put_version(int64_t file, const void *context) {
     H5Adelete((hid_t)file, "version");
-    CU_ASSERT(crs_hdf_put_integer((hid_t)file, "version", *(const int *)context));
+    CU_ASSERT(crs_h5_put_integer((hid_t)file, "version", *(const int *)context));
 }
 
 static void test_format(void) {
@@ -299,6 +299,17 @@ static void test_version(void) {
     refused(path, CRS_DATA, "version 0", "damaged");
 }
 
+static void test_newer_hdf5(void) {
+    size_t size;
+    const char *path = make_file("newer.h5");
+    unsigned char *bytes = fixture_slurp(path, &size);
+    CU_ASSERT(bytes[8] < 4);
+    bytes[8] = 4; /* the superblock's version */
+    fixture_spill(path, bytes, size);
+    refused(path, CRS_DATA, "newer HDF5", "h5repack");
+    free(bytes);
+}
+
 /* ---- changes that keep HDF5 content ---- */
 
 typedef struct root_change {
@@ -312,9 +323,9 @@ static void change_root(int64_t file, const void *context) {
     if (H5Aexists((hid_t)file, change->attribute) > 0)
         H5Adelete((hid_t)file, change->attribute);
     if (!change->text)
-        CU_ASSERT(crs_hdf_put_integer((hid_t)file, change->attribute, change->integer));
+        CU_ASSERT(crs_h5_put_integer((hid_t)file, change->attribute, change->integer));
     if (change->text && *change->text)
-        CU_ASSERT(crs_hdf_put_text((hid_t)file, change->attribute, change->text));
+        CU_ASSERT(crs_h5_put_text((hid_t)file, change->attribute, change->text));
 }
 
 static void test_changed_attributes(void) {
@@ -349,7 +360,7 @@ static void add_copy(int64_t file, const void *context) {
 static void change_description(int64_t file, const void *context) {
     hid_t set = H5Dopen2((hid_t)file, context, H5P_DEFAULT);
     H5Adelete(set, "description");
-    CU_ASSERT(crs_hdf_put_text(set, "description", "something else"));
+    CU_ASSERT(crs_h5_put_text(set, "description", "something else"));
     H5Dclose(set);
 }
 
@@ -625,14 +636,14 @@ static void put_characters(int64_t file, const void *context) {
     const hsize_t count = 4;
     char hash[CRS_HASH_HEX];
     crs_hash *hashing = crs_hash_new();
-    hid_t type = crs_hdf_text_type(6), space = H5Screate_simple(1, &count, NULL);
+    hid_t type = crs_h5_text_type(6), space = H5Screate_simple(1, &count, NULL);
     H5Ldelete((hid_t)file, "/vocabulary", H5P_DEFAULT);
     hid_t set = H5Dcreate2((hid_t)file, "/vocabulary", type, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
     CU_ASSERT(H5Dwrite(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, texts) >= 0);
     for (int i = 0; i < 4; i++)
         crs_hash_add(hashing, texts + 6 * i, 4);
     crs_hash_text(hashing, hash);
-    CU_ASSERT(crs_hdf_put_text(set, CRS_HASH_ATTRIBUTE, hash));
+    CU_ASSERT(crs_h5_put_text(set, CRS_HASH_ATTRIBUTE, hash));
     crs_hash_free(&hashing);
     H5Dclose(set);
     H5Sclose(space);
@@ -771,14 +782,31 @@ static void test_digest_bytes(void) {
 }
 
 static const harness_test tests[] = {
-    HARNESS_TEST(test_round_trip),       HARNESS_TEST(test_other_attributes),  HARNESS_TEST(test_same_bytes),
-    HARNESS_TEST(test_replaces),         HARNESS_TEST(test_flipped_bytes),     HARNESS_TEST(test_flipped_values),
-    HARNESS_TEST(test_truncated),        HARNESS_TEST(test_zeroed_pages),      HARNESS_TEST(test_foreign),
-    HARNESS_TEST(test_format),           HARNESS_TEST(test_version),           HARNESS_TEST(test_changed_attributes),
-    HARNESS_TEST(test_changed_objects),  HARNESS_TEST(test_sealed_attributes), HARNESS_TEST(test_sealed_objects),
-    HARNESS_TEST(test_lying_sets),       HARNESS_TEST(test_not_finite),        HARNESS_TEST(test_writes_nothing_bad),
-    HARNESS_TEST(test_variable_strings), HARNESS_TEST(test_bad_vocabulary),    HARNESS_TEST(test_out_of_memory),
-    HARNESS_TEST(test_digests),          HARNESS_TEST(test_digest_bytes),      HARNESS_END,
+    HARNESS_TEST(test_round_trip),
+    HARNESS_TEST(test_other_attributes),
+    HARNESS_TEST(test_same_bytes),
+    HARNESS_TEST(test_replaces),
+    HARNESS_TEST(test_flipped_bytes),
+    HARNESS_TEST(test_flipped_values),
+    HARNESS_TEST(test_truncated),
+    HARNESS_TEST(test_zeroed_pages),
+    HARNESS_TEST(test_foreign),
+    HARNESS_TEST(test_format),
+    HARNESS_TEST(test_version),
+    HARNESS_TEST(test_newer_hdf5),
+    HARNESS_TEST(test_changed_attributes),
+    HARNESS_TEST(test_changed_objects),
+    HARNESS_TEST(test_sealed_attributes),
+    HARNESS_TEST(test_sealed_objects),
+    HARNESS_TEST(test_lying_sets),
+    HARNESS_TEST(test_not_finite),
+    HARNESS_TEST(test_writes_nothing_bad),
+    HARNESS_TEST(test_variable_strings),
+    HARNESS_TEST(test_bad_vocabulary),
+    HARNESS_TEST(test_out_of_memory),
+    HARNESS_TEST(test_digests),
+    HARNESS_TEST(test_digest_bytes),
+    HARNESS_END,
 };
 
 int main(int argc, char **argv) {

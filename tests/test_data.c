@@ -2,15 +2,16 @@
  * own. */
 #include "config.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "data/h5.h"
 #include "data/reader.h"
 #include "data_fixture.h"
 #include "harness.h"
+#include "store/h5.h"
 
 static const char *const abc[] = {"a", "b", "c", "\xc3\xa9"};
 static const uint8_t some[] = {0, 1, 2, 3, 3, 2, 1, 0, 0, 3, 1, 2};
@@ -416,6 +417,106 @@ const char *__asan_default_options(void) {
     return "allocator_may_return_null=1:detect_leaks=0";
 }
 
+/* Replaces the first of these bytes of a file; false where they are not there. */
+static bool patch(const char *path, const char *from, size_t size, char to) {
+    size_t count;
+    unsigned char *bytes = get_file(path, &count), *place = memmem(bytes, count, from, size);
+    if (place) {
+        *place = (unsigned char)to;
+        put_file(path, bytes, count);
+    }
+    crs_free(&bytes);
+    return place != NULL;
+}
+
+/* Files of a newer HDF5 are not called damaged alone: the superblock's version, and that of a data type. */
+static void test_newer_hdf5(void) {
+    const char *path = own("newer.h5");
+    H5Fclose(new_dataset(path, ""));
+    CU_ASSERT(patch(path, "\0\0\0\0\0\x08\x08", 7, 4));
+    CU_ASSERT(refuses(&said, try_open(path), CRS_DATA, "newer.h5 newer h5repack"));
+    H5Fclose(new_dataset(path, ""));
+    /* version 1, class 0, 8 bits */
+    CU_ASSERT(patch(path, "\x10\0\0\0\x01\0\0\0\0\0\x08\0", 12, 0x60));
+    CU_ASSERT(refuses(&said, try_open(path), CRS_DATA, "newer.h5 newer h5repack"));
+    H5Fclose(new_dataset(path, ""));
+    /* version 1, class 9, a string: that of the attribute format */
+    CU_ASSERT(patch(path, "\x19\x01\0\0\x10\0\0\0", 8, 0x69));
+    CU_ASSERT(refuses(&said, try_open(path), CRS_DATA, "newer.h5 newer h5repack"));
+}
+
+/* The first line of `carousel show`. */
+static bool shows(const char *path, const char *words) {
+    char command[1200], line[600] = "";
+    snprintf(command, sizeof command, "'%s' show '%s'", getenv("CAROUSEL"), path);
+    FILE *output = popen(command, "r");
+    bool good = output && fgets(line, sizeof line, output) && strstr(line, words);
+    while (output && fgets(command, sizeof command, output))
+        ;
+    good = output && pclose(output) == 0 && good;
+    if (!good)
+        fprintf(stderr, "shown, not %s: %s\n", words, line);
+    return good;
+}
+
+static void test_shown_hashes(void) {
+    const char *path = own("hashes.h5");
+    char hex[CRS_HASH_HEX];
+    if (!getenv("CAROUSEL") || harness_rank() != 0)
+        return;
+    crs_hash_bytes(some, sizeof some, hex);
+    hid_t file = new_dataset(path, "");
+    H5Fclose(file);
+    CU_ASSERT(shows(path, "as far as can be told: /train, /validation, /test carry no hash"));
+    for (crs_split split = CRS_SPLITS; split-- > 0;) {
+        file = H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT);
+        hid_t set = H5Dopen2(file, crs_split_name(split), H5P_DEFAULT);
+        put_string(set, CRS_HASH_ATTRIBUTE, hex, false);
+        H5Dclose(set);
+        H5Fclose(file);
+        CU_ASSERT(shows(path, split == CRS_TEST         ? "/train, /validation carry no hash"
+                              : split == CRS_VALIDATION ? "/train carries no hash"
+                                                        : "whole: every hash in it agrees"));
+    }
+}
+
+/* One more read of a file that was opened before something happened to it. */
+static crs_status read_again(const crs_dataset *dataset) {
+    uint32_t tokens[SOME];
+    memset(&said, 0, sizeof said);
+    return crs_dataset_read(dataset, CRS_TRAIN, 0, SOME, tokens, &said);
+}
+
+static void test_changes(void) {
+    crs_dataset dataset;
+    crs_reader *reader;
+    uint32_t inputs[SOME], targets[SOME];
+    size_t count;
+    const char *path = own("moving.h5"), *other = own("other.h5");
+    H5Fclose(new_dataset(path, ""));
+    unsigned char *bytes = get_file(path, &count);
+    put_file(other, bytes, count);
+    CU_ASSERT_EQUAL_FATAL(crs_dataset_open(&dataset, path, &said), CRS_OK);
+    CU_ASSERT_EQUAL(read_again(&dataset), CRS_OK);
+    CU_ASSERT_EQUAL(truncate(path, (off_t)count / 2), 0);
+    CU_ASSERT(refuses(&said, read_again(&dataset), CRS_DATA, "moving.h5 changed bytes again"));
+    CU_ASSERT_EQUAL(crs_reader_create_within(&reader, &dataset, CRS_TRAIN, SOME - 1, 0, 1, 1, 4, &said), CRS_OK);
+    CU_ASSERT_EQUAL(crs_reader_window(reader, 0, 4, inputs, targets, &said), CRS_DATA);
+    CU_ASSERT_EQUAL(crs_dataset_verify(&dataset, CRS_TEST, &said), CRS_DATA);
+    crs_reader_free(&reader);
+    put_file(path, bytes, count); /* as long as before, and yet another */
+    CU_ASSERT(refuses(&said, read_again(&dataset), CRS_DATA, "moving.h5 changed written"));
+    crs_dataset_close(&dataset);
+    CU_ASSERT_EQUAL_FATAL(crs_dataset_open(&dataset, path, &said), CRS_OK);
+    CU_ASSERT_EQUAL(read_again(&dataset), CRS_OK);
+    CU_ASSERT_EQUAL(rename(other, path), 0);
+    CU_ASSERT(refuses(&said, read_again(&dataset), CRS_DATA, "moving.h5 changed place"));
+    CU_ASSERT_EQUAL(unlink(path), 0); /* what is open stays what it was */
+    CU_ASSERT_EQUAL(read_again(&dataset), CRS_OK);
+    crs_dataset_close(&dataset);
+    crs_free(&bytes);
+}
+
 /* Any byte of the file spoilt: refused, or the tokens are what they were, or verifying tells. */
 static void test_any_byte_damaged(void) {
     size_t count;
@@ -626,6 +727,9 @@ static void test_reader_memory_out(void) {
 }
 
 static const harness_test dataset_tests[] = {
+    HARNESS_TEST(test_newer_hdf5),
+    HARNESS_TEST(test_shown_hashes),
+    HARNESS_TEST(test_changes),
     HARNESS_TEST(test_open_refused),
     HARNESS_TEST(test_truncated),
     HARNESS_TEST(test_heads_refused),

@@ -103,6 +103,11 @@ void crs_free_foreign(void *block); /* what the C library allocated (getline, re
 /* A copy of text; owned by the caller, freed with crs_free. NULL when out of memory. */
 char *crs_copy_text(const char *text);
 
+/* Room for one more in a list of count elements of this size, all by crs_list_grow: list is the address of the pointer
+ * to the first (NULL: none yet), which may move. It grows at each power of two, so that nobody has to keep how much room
+ * there is. False where memory is out: the list stays as it was. */
+bool crs_list_grow(void *list, size_t count, size_t size);
+
 int64_t crs_memory_blocks(void);               /* blocks allocated and not freed; 0 at exit */
 int64_t crs_memory_bytes(crs_purpose purpose); /* now */
 int64_t crs_memory_peak(crs_purpose purpose);  /* the most there were */

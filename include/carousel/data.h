@@ -10,6 +10,8 @@
 typedef enum crs_split { CRS_TRAIN, CRS_VALIDATION, CRS_TEST, CRS_SPLITS } crs_split;
 const char *crs_split_name(crs_split split); /* "train", ... */
 
+typedef struct crs_dataset_file crs_dataset_file; /* what is open of it; private to room data */
+
 typedef struct crs_dataset {
     char *path;                /* owned */
     char *source;              /* owned: what it was packed from */
@@ -18,8 +20,7 @@ typedef struct crs_dataset {
     int token_bytes;                     /* 1, 2 or 4 on the disk */
     char hash[CRS_SPLITS][CRS_HASH_HEX]; /* as the file says; empty where it says none */
     char digest[CRS_HASH_HEX];           /* of vocabulary and the three hashes: what `show --digest` prints as data */
-    int64_t file;                        /* HDF5 handles: of the file, */
-    int64_t split[CRS_SPLITS];           /* of its splits */
+    crs_dataset_file *file;              /* owned */
 } crs_dataset;
 
 /* Opens and checks everything but the tokens (which are read only where the file states no hash of a split: the digest
@@ -30,7 +31,8 @@ void crs_dataset_close(crs_dataset *dataset);
 /* Reads a split from end to end in constant memory and compares its hash (where the file states one) and its greatest
  * token (CRS_DATA). */
 crs_status crs_dataset_verify(const crs_dataset *dataset, crs_split split, crs_error *error);
-/* tokens[offset .. offset + count) of a split; a token outside the vocabulary is CRS_DATA with its place. */
+/* tokens[offset .. offset + count) of a split; a token outside the vocabulary is CRS_DATA with its place. So is, here
+ * and whenever else tokens are read, a file that has changed since it was opened: its size, time or inode. */
 crs_status crs_dataset_read(const crs_dataset *dataset, crs_split split, int64_t offset, int64_t count,
                             uint32_t *tokens, crs_error *error);
 

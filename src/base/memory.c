@@ -119,6 +119,21 @@ void crs_free_block(void *block) {
         free(header->base);
 }
 
+bool crs_list_grow(void *list, size_t count, size_t size) {
+    void *old, *more;
+    if ((count & (count - 1)) != 0)
+        return true;
+    more = crs_alloc(count > 0 ? 2 * count : 1, size, CRS_MEMORY_OTHER);
+    if (!more)
+        return false;
+    memcpy(&old, list, sizeof old); /* a pointer of whatever type */
+    if (count > 0)
+        memcpy(more, old, count * size);
+    crs_free_block(old);
+    memcpy(list, &more, sizeof more);
+    return true;
+}
+
 char *crs_copy_text(const char *text) {
     size_t size = strlen(text) + 1;
     char *copy = crs_alloc(size, 1, CRS_MEMORY_OTHER);

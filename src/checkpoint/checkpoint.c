@@ -34,21 +34,6 @@ crs_purpose crs_array_purpose(const char *path) {
     return strncmp(path, "/optimizer/", 11) == 0 ? CRS_MEMORY_OPTIMIZER : CRS_MEMORY_OTHER;
 }
 
-/* Room for one more. The list grows at each power of two, so that its capacity need not be kept. */
-static bool make_room(crs_checkpoint *checkpoint) {
-    int count = checkpoint->arrays;
-    if ((count & (count - 1)) != 0)
-        return true;
-    crs_array *more = crs_alloc(count ? 2 * (size_t)count : 1, sizeof *more, CRS_MEMORY_OTHER);
-    if (!more)
-        return false;
-    if (count)
-        memcpy(more, checkpoint->array, (size_t)count * sizeof *more);
-    crs_free(&checkpoint->array);
-    checkpoint->array = more;
-    return true;
-}
-
 crs_array *crs_checkpoint_add(crs_checkpoint *checkpoint, const char *path, crs_type type, int rank,
                               const int64_t *dims, crs_error *error) {
     crs_array array = {.type = type, .rank = rank};
@@ -61,7 +46,7 @@ crs_array *crs_checkpoint_add(crs_checkpoint *checkpoint, const char *path, crs_
         crs_alloc_or_fail((size_t)crs_array_size(&array), crs_type_size(type), crs_array_purpose(path), path, error);
     if (!array.values)
         return NULL;
-    if (!make_room(checkpoint)) {
+    if (!crs_list_grow(&checkpoint->array, (size_t)checkpoint->arrays, sizeof array)) {
         crs_free(&array.values);
         crs_fail(error, CRS_INTERNAL,
                  "out of memory: no room for the list of a checkpoint's data sets; free some and try again");

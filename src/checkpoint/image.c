@@ -6,24 +6,17 @@
 #include "checkpoint/describe.h"
 #include "checkpoint/image.h"
 #include "checkpoint/listing.h"
+#include "store/vocabulary_file.h"
 
 /* By how much the file in memory grows at least. */
 #define GROWTH ((size_t)1 << 20)
 
-/* An object header and links that carry checksums (HDF5 1.8 and later), in memory alone. */
+/* In memory alone. */
 static hid_t create_file(const char *name) {
-    hid_t access = H5Pcreate(H5P_FILE_ACCESS), creation = H5Pcreate(H5P_FILE_CREATE), file = -1;
-#if H5_VERSION_GE(1, 10, 2)
-    bool good = H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_V18) >= 0;
-#else
-    bool good = H5Pset_libver_bounds(access, H5F_LIBVER_LATEST, H5F_LIBVER_LATEST) >= 0;
-#endif
-    /* Without the times of day, the same checkpoint is the same bytes. */
-    if (good && H5Pset_fapl_core(access, GROWTH, false) >= 0 && H5Pset_obj_track_times(creation, false) >= 0)
-        file = H5Fcreate(name, H5F_ACC_TRUNC, creation, access);
-    H5Pclose(creation);
-    H5Pclose(access);
-    return file;
+    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+    if (H5Pset_fapl_core(access, GROWTH, false) < 0)
+        return H5I_INVALID_HID;
+    return crs_h5_create(name, access);
 }
 
 /* Creates the groups above path that are not there yet. */
@@ -47,9 +40,9 @@ static bool create_groups(hid_t file, const char *path) {
 static bool describe(hid_t set, const char *path, const char *cell, const char *hash) {
     const char *meaning = crs_describe_meaning(path), *units = crs_describe_units(path),
                *gates = crs_describe_gates(path, cell);
-    return crs_hdf_put_text(set, CRS_HASH_ATTRIBUTE, hash) &&
-           (!*meaning || crs_hdf_put_text(set, "description", meaning)) &&
-           (!*units || crs_hdf_put_text(set, "units", units)) && (!*gates || crs_hdf_put_text(set, "gates", gates));
+    return crs_h5_put_text(set, CRS_HASH_ATTRIBUTE, hash) &&
+           (!*meaning || crs_h5_put_text(set, "description", meaning)) &&
+           (!*units || crs_h5_put_text(set, "units", units)) && (!*gates || crs_h5_put_text(set, "gates", gates));
 }
 
 /* Writes one data set whole, with its attributes. */
@@ -83,27 +76,23 @@ static bool put_config(hid_t file, const crs_checkpoint *checkpoint) {
     const char *text = checkpoint->config ? checkpoint->config : "";
     size_t length = strlen(text);
     char hash[CRS_HASH_HEX];
-    hid_t type = crs_hdf_text_type(length ? length : 1);
+    hid_t type = crs_h5_text_type(length);
     crs_hash_bytes(text, length, hash);
     bool good = type >= 0 && put_set(file, "/config", type, type, 0, NULL, text, hash, "");
-    if (type >= 0)
-        H5Tclose(type);
+    crs_h5_close(&type);
     return good;
 }
 
 static bool put_vocabulary(hid_t file, const crs_vocabulary *vocabulary) {
-    int64_t count = vocabulary->count;
-    char hash[CRS_HASH_HEX], *texts = crs_alloc((size_t)count, CRS_CHARACTER_BYTES, CRS_MEMORY_OTHER);
-    hid_t type = crs_hdf_text_type(CRS_CHARACTER_BYTES);
+    const int64_t count = vocabulary->count;
+    char hash[CRS_HASH_HEX], *texts = crs_vocabulary_entries(vocabulary);
+    hid_t type = crs_h5_text_type(CRS_ENTRY_BYTES);
     bool good = texts && type >= 0;
-    for (int64_t i = 0; good && i < count; i++) /* U+0000 is padding alone: the empty string */
-        crs_utf8_encode(vocabulary->code_points[i], texts + CRS_CHARACTER_BYTES * i);
     if (good) {
-        crs_hash_bytes(texts, (size_t)count * CRS_CHARACTER_BYTES, hash);
+        crs_hash_bytes(texts, (size_t)count * CRS_ENTRY_BYTES, hash);
         good = put_set(file, "/vocabulary", type, type, 1, &count, texts, hash, "");
     }
-    if (type >= 0)
-        H5Tclose(type);
+    crs_h5_close(&type);
     crs_free(&texts);
     return good;
 }
@@ -111,18 +100,18 @@ static bool put_vocabulary(hid_t file, const crs_vocabulary *vocabulary) {
 static bool put_attribute(hid_t file, const crs_attribute *a) {
     switch (a->kind) {
     case CRS_ATTRIBUTE_TEXT:
-        return crs_hdf_put_text(file, a->name, a->text);
+        return crs_h5_put_text(file, a->name, a->text);
     case CRS_ATTRIBUTE_INTEGER:
-        return crs_hdf_put_integer(file, a->name, a->integer);
+        return crs_h5_put_integer(file, a->name, a->integer);
     default:
-        return crs_hdf_put_real(file, a->name, a->real);
+        return crs_h5_put_real(file, a->name, a->real);
     }
 }
 
 static bool put_root(hid_t file, const crs_checkpoint *c) {
-    bool good = crs_hdf_put_text(file, "format", CRS_FORMAT_CHECKPOINT) &&
-                crs_hdf_put_integer(file, "version", CRS_FORMAT_VERSION) &&
-                crs_hdf_put_text(file, "program", PACKAGE_STRING);
+    bool good = crs_h5_put_text(file, "format", CRS_FORMAT_CHECKPOINT) &&
+                crs_h5_put_integer(file, "version", CRS_CHECKPOINT_VERSION) &&
+                crs_h5_put_text(file, "program", PACKAGE_STRING);
     for (int i = 0; good && i < c->attributes.count; i++)
         good = put_attribute(file, &c->attributes.list[i]);
     return good;
@@ -164,14 +153,14 @@ static bool put_all(hid_t file, const crs_checkpoint *checkpoint) {
 
 crs_status crs_image_make(crs_image *image, const crs_checkpoint *checkpoint, const char *name, crs_error *error) {
     crs_status status = CRS_OK;
-    crs_hdf_quiet();
+    crs_h5_silence();
     memset(image, 0, sizeof *image);
     image->file = create_file(name);
     if (image->file < 0 || !put_all(image->file, checkpoint))
         status = CRS_INTERNAL;
     else if (put_listing(image, name, error))
         status = error->status;
-    else if (!crs_hdf_put_text(image->file, CRS_LISTING_ATTRIBUTE, image->listing) || !find_bytes(image))
+    else if (!crs_h5_put_text(image->file, CRS_LISTING_ATTRIBUTE, image->listing) || !find_bytes(image))
         status = CRS_INTERNAL;
     if (status) {
         crs_image_free(image);
@@ -184,7 +173,6 @@ crs_status crs_image_make(crs_image *image, const crs_checkpoint *checkpoint, co
 }
 
 void crs_image_free(crs_image *image) {
-    if (image->file > 0)
-        H5Fclose(image->file);
+    crs_h5_close(&image->file);
     memset(image, 0, sizeof *image);
 }

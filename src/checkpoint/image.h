@@ -7,11 +7,7 @@
 #define CRS_CHECKPOINT_IMAGE_H
 
 #include "carousel/checkpoint.h"
-#include "checkpoint/hdf.h"
-
-#define CRS_FORMAT_CHECKPOINT "carousel/checkpoint"
-#define CRS_FORMAT_TOKENS "carousel/tokens"
-enum { CRS_FORMAT_VERSION = 1, CRS_CHARACTER_BYTES = 4 /* the longest in UTF-8 */ };
+#include "store/h5.h"
 
 typedef struct crs_image {
     hid_t file;        /* owned */

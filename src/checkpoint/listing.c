@@ -63,18 +63,11 @@ hid_t crs_type_memory(crs_type type) {
 }
 
 static crs_object *append(crs_listing *listing, crs_error *error) {
-    int count = listing->count;
-    if ((count & (count - 1)) == 0) { /* full: room for twice as many */
-        crs_object *more = crs_alloc_or_fail(count ? 2 * (size_t)count : 1, sizeof *more, CRS_MEMORY_OTHER,
-                                             "the list of a checkpoint's data sets", error);
-        if (!more)
-            return NULL;
-        if (count)
-            memcpy(more, listing->object, (size_t)count * sizeof *more);
-        crs_free(&listing->object);
-        listing->object = more;
-    }
-    return &listing->object[listing->count++];
+    if (crs_list_grow(&listing->object, (size_t)listing->count, sizeof *listing->object))
+        return &listing->object[listing->count++];
+    crs_fail(error, CRS_INTERNAL,
+             "out of memory: no room for the list of a checkpoint's data sets; free some and try again");
+    return NULL;
 }
 
 static bool find_type(crs_object *object, hid_t type) {
@@ -170,7 +163,9 @@ static herr_t take_link(hid_t group, const char *name, const H5L_info_t *info, v
     hid_t id = H5Oopen(group, name, H5P_DEFAULT);
     H5I_type_t class = id >= 0 ? H5Iget_type(id) : H5I_BADID;
     crs_status status = CRS_OK;
-    if (class != H5I_GROUP && class != H5I_DATASET)
+    if (id < 0 && crs_h5_met_newer())
+        status = crs_fail(w->error, CRS_DATA, "%s: %s: %s", w->name, found.path, crs_h5_newer_words());
+    else if (class != H5I_GROUP && class != H5I_DATASET)
         status = crs_fail(w->error, CRS_DATA, "%s: %s can't be opened or is nothing that a checkpoint holds; %s",
                           w->name, found.path, CRS_DAMAGED_ADVICE);
     if (!status && class == H5I_DATASET)
@@ -245,12 +240,12 @@ static void add_line(crs_hash *hash, const char *text) {
 
 static herr_t add_attribute(hid_t object, const char *name, const H5A_info_t *info, void *context) {
     hashing *h = context;
-    crs_hdf_value value;
+    crs_h5_value value;
     char number[32];
     (void)info;
     if (h->root && strcmp(name, CRS_LISTING_ATTRIBUTE) == 0)
         return 0;
-    if (!crs_hdf_get(object, name, &value))
+    if (crs_h5_get(object, name, &value) != CRS_FOUND)
         return -1;
     if (value.kind == CRS_ATTRIBUTE_INTEGER) {
         snprintf(number, sizeof number, "%lld", (long long)value.integer);

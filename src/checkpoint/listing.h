@@ -4,7 +4,9 @@
 #define CRS_CHECKPOINT_LISTING_H
 
 #include "carousel/checkpoint.h"
-#include "checkpoint/hdf.h"
+#include "store/h5.h"
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "values in memory are hashed as they stand in the file");
 
 enum { CRS_RANK_MAX = 3 };
 
@@ -45,8 +47,7 @@ const crs_object *crs_listing_find(const crs_listing *listing, const char *path)
 crs_status crs_listing_hash(const crs_listing *listing, hid_t file, const char *name, char hex[CRS_HASH_HEX],
                             crs_error *error);
 
-/* Of every data set, and of the whole listing. */
-#define CRS_HASH_ATTRIBUTE "xxh3_128"
+/* Of the whole listing. */
 #define CRS_LISTING_ATTRIBUTE "attributes_xxh3_128"
 
 #endif

@@ -1,17 +1,14 @@
 /* Reading a checkpoint: everything is checked before it is believed. */
 #include "config.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "carousel/checkpoint.h"
 #include "checkpoint/check.h"
 #include "checkpoint/image.h"
 #include "checkpoint/listing.h"
 #include "checkpoint/read.h"
+#include "store/vocabulary_file.h"
 
 typedef struct reader {
     const char *name;
@@ -22,66 +19,37 @@ typedef struct reader {
 
 /* ---- opening ---- */
 
-/* That it is a file which can be read, and its length. */
-static crs_status look_at(const char *path, int64_t *bytes, crs_error *error) {
-    struct stat status;
-    int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (file < 0)
-        return crs_fail(error, CRS_NO_INPUT, "%s: can't be read: %s; give a file that is there and can be read", path,
-                        strerror(errno));
-    bool known = fstat(file, &status) == 0;
-    close(file);
-    if (known && S_ISDIR(status.st_mode))
-        return crs_fail(error, CRS_NO_INPUT, "%s: is a folder; give a file in it, such as best.h5 or last.h5", path);
-    if (!known || !S_ISREG(status.st_mode))
-        return crs_fail(error, CRS_NO_INPUT, "%s: is no file that can be read twice; give a file", path);
-    *bytes = status.st_size;
-    if (*bytes == 0)
-        return crs_fail(error, CRS_DATA, "%s: is empty; give a checkpoint or a data set of carousel", path);
-    return CRS_OK;
-}
+static const crs_h5_words words = {
+    .folder = "is a folder; give a file in it, such as best.h5 or last.h5",
+    .special = "is no file that can be read twice; give a file",
+    .empty = "is empty; give a checkpoint or a data set of carousel",
+    .foreign = "is no HDF5 file, or its beginning is damaged; give a checkpoint (or data set) of carousel",
+    .broken = "HDF5 can't open it: truncated or damaged; use another checkpoint of the run, or a backup",
+};
 
 /* Without locks, which not every network file system has; files of this project are replaced, never changed. */
-static hid_t open_file(const char *path) {
-    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
-#if H5_VERSION_GE(1, 10, 7)
-    H5Pset_file_locking(access, false, true);
-#endif
-    hid_t file = H5Fopen(path, H5F_ACC_RDONLY, access);
-    H5Pclose(access);
-    return file;
-}
-
 static crs_status open_reader(reader *r, const char *path, crs_error *error) {
-    crs_hdf_quiet();
-    memset(r, 0, sizeof *r);
-    r->name = path;
-    if (look_at(path, &r->bytes, error))
-        return error->status;
-    if (H5Fis_hdf5(path) <= 0)
-        return crs_fail(error, CRS_DATA,
-                        "%s: is no HDF5 file, or its beginning is damaged; give a checkpoint (or data set) of carousel",
-                        path);
-    r->file = open_file(path);
+    hsize_t bytes;
+    *r = (reader){.name = path, .file = crs_h5_open(path, &words, error)};
     if (r->file < 0)
-        return crs_fail(error, CRS_DATA,
-                        "%s: HDF5 can't open it: truncated or damaged; use another checkpoint of the run, or a backup",
-                        path);
+        return error->status;
+    if (H5Fget_filesize(r->file, &bytes) < 0)
+        return crs_fail(error, CRS_DATA, "%s: %s", path, words.broken);
+    r->bytes = (int64_t)bytes;
     return CRS_OK;
 }
 
 static void close_reader(reader *r) {
     crs_listing_free(&r->listing);
-    if (r->file > 0)
-        H5Fclose(r->file);
-    r->file = 0;
+    crs_h5_close(&r->file);
 }
 
 /* ---- attributes ---- */
 
 static crs_status root_text(const reader *r, const char *attribute, char *out, size_t size, crs_error *error) {
-    crs_hdf_value value;
-    if (!crs_hdf_get(r->file, attribute, &value) || value.kind != CRS_ATTRIBUTE_TEXT || strlen(value.text) >= size)
+    crs_h5_value value;
+    if (crs_h5_get(r->file, attribute, &value) != CRS_FOUND || value.kind != CRS_ATTRIBUTE_TEXT ||
+        strlen(value.text) >= size)
         return crs_fail(error, CRS_DATA, "%s: the attribute %s is missing, or no text that it may be; %s", r->name,
                         attribute, CRS_DAMAGED_ADVICE);
     memcpy(out, value.text, strlen(value.text) + 1);
@@ -89,8 +57,8 @@ static crs_status root_text(const reader *r, const char *attribute, char *out, s
 }
 
 static crs_status root_integer(const reader *r, const char *attribute, int64_t *out, crs_error *error) {
-    crs_hdf_value value;
-    if (!crs_hdf_get(r->file, attribute, &value) || value.kind != CRS_ATTRIBUTE_INTEGER)
+    crs_h5_value value;
+    if (crs_h5_get(r->file, attribute, &value) != CRS_FOUND || value.kind != CRS_ATTRIBUTE_INTEGER)
         return crs_fail(error, CRS_DATA, "%s: the attribute %s is missing, or no integer; %s", r->name, attribute,
                         CRS_DAMAGED_ADVICE);
     *out = value.integer;
@@ -98,11 +66,13 @@ static crs_status root_integer(const reader *r, const char *attribute, int64_t *
 }
 
 static crs_status read_format(const reader *r, char format[32], crs_error *error) {
-    crs_hdf_value value;
+    crs_h5_value value;
+    if (crs_h5_is_newer(r->file))
+        return crs_fail(error, CRS_DATA, "%s: %s", r->name, crs_h5_newer_words());
     htri_t there = H5Aexists(r->file, "format");
     if (there < 0)
         return crs_fail(error, CRS_DATA, "%s: its attributes can't be read; %s", r->name, CRS_DAMAGED_ADVICE);
-    bool named = there && crs_hdf_get(r->file, "format", &value) && value.kind == CRS_ATTRIBUTE_TEXT;
+    bool named = there && crs_h5_get(r->file, "format", &value) == CRS_FOUND && value.kind == CRS_ATTRIBUTE_TEXT;
     if (named && (strcmp(value.text, CRS_FORMAT_CHECKPOINT) == 0 || strcmp(value.text, CRS_FORMAT_TOKENS) == 0)) {
         memcpy(format, value.text, strlen(value.text) + 1);
         return CRS_OK;
@@ -123,11 +93,11 @@ static crs_status check_format(const reader *r, crs_error *error) {
         return crs_fail(error, CRS_DATA, "%s: this is a data set of tokens; give a checkpoint", r->name);
     if (root_integer(r, "version", &version, error))
         return error->status;
-    if (version > CRS_FORMAT_VERSION)
+    if (version > CRS_CHECKPOINT_VERSION)
         return crs_fail(error, CRS_DATA,
                         "%s: is a checkpoint of version %lld, and this program knows version %d; use a newer carousel",
-                        r->name, (long long)version, CRS_FORMAT_VERSION);
-    if (version < CRS_FORMAT_VERSION)
+                        r->name, (long long)version, CRS_CHECKPOINT_VERSION);
+    if (version < CRS_CHECKPOINT_VERSION)
         return crs_fail(error, CRS_DATA, "%s: there is no checkpoint of version %lld; %s", r->name, (long long)version,
                         CRS_DAMAGED_ADVICE);
     return CRS_OK;
@@ -144,12 +114,12 @@ static bool is_about_file(const char *name) {
 
 /* A guest's that are too long are passed over: whoever needs one of that name finds it missing. */
 static herr_t take_attribute(hid_t root, const char *name, const H5A_info_t *info, void *context) {
-    crs_hdf_value value;
+    crs_h5_value value;
     crs_attribute a = {0};
     (void)info;
     if (is_about_file(name) || strlen(name) >= sizeof a.name)
         return 0;
-    if (!crs_hdf_get(root, name, &value))
+    if (crs_h5_get(root, name, &value) != CRS_FOUND)
         return -1;
     if (strlen(value.text) >= sizeof a.text)
         return 0;
@@ -180,8 +150,8 @@ static crs_status read_attributes(const reader *r, crs_checkpoint *c, crs_error 
 /* ---- data sets ---- */
 
 static crs_status check_hash(const reader *r, hid_t set, const char *path, const char *hash, crs_error *error) {
-    crs_hdf_value value;
-    if (!crs_hdf_get(set, CRS_HASH_ATTRIBUTE, &value) || value.kind != CRS_ATTRIBUTE_TEXT)
+    crs_h5_value value;
+    if (crs_h5_get(set, CRS_HASH_ATTRIBUTE, &value) != CRS_FOUND || value.kind != CRS_ATTRIBUTE_TEXT)
         return crs_fail(error, CRS_DATA, "%s: %s carries no hash (attribute %s); %s", r->name, path, CRS_HASH_ATTRIBUTE,
                         CRS_DAMAGED_ADVICE);
     if (strcmp(value.text, hash) != 0)
@@ -206,105 +176,53 @@ static const crs_object *find_text(const reader *r, const char *path, int rank, 
     return NULL;
 }
 
+/* The string of a scalar data set, of size bytes (0: of variable length, as others' tools write it). CRS_DATA where
+ * HDF5 fails, CRS_INTERNAL where memory is out. */
+static crs_status read_string(hid_t set, size_t size, char **out) {
+    hid_t type = H5Dget_type(set);
+    char *text = size > 0 ? *out = crs_alloc(size + 1, 1, CRS_MEMORY_OTHER) : NULL;
+    crs_status status = size > 0 && !text ? CRS_INTERNAL : CRS_OK;
+    if (!status && H5Dread(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, size > 0 ? (void *)text : (void *)&text) < 0)
+        status = CRS_DATA;
+    if (!status && size == 0) {
+        *out = crs_copy_text(text ? text : "");
+        status = *out ? CRS_OK : CRS_INTERNAL;
+        H5free_memory(text);
+    }
+    crs_h5_close(&type);
+    return status;
+}
+
 static crs_status read_config(const reader *r, crs_checkpoint *c, crs_error *error) {
     const crs_object *object = find_text(r, "/config", 0, error);
-    hid_t set = object ? H5Dopen2(r->file, object->path, H5P_DEFAULT) : -1;
     char hash[CRS_HASH_HEX];
     if (!object)
         return error->status;
-    crs_status status = set >= 0 ? crs_hdf_read_text(set, object->text_size, &c->config) : CRS_DATA;
+    hid_t set = H5Dopen2(r->file, object->path, H5P_DEFAULT);
+    crs_status status = set >= 0 ? read_string(set, object->text_size, &c->config) : CRS_DATA;
     if (status) {
         cant_read(r, object->path, status, error);
     } else {
         crs_hash_bytes(c->config, strlen(c->config), hash);
         status = check_hash(r, set, object->path, hash, error);
     }
-    if (set >= 0)
-        H5Dclose(set);
+    crs_h5_close(&set);
     return status;
 }
 
-/* Room for a character, a byte that should not be there, and the zero. */
-enum { CELL_BYTES = CRS_CHARACTER_BYTES + 2 };
-
-static crs_status take_characters(const reader *r, const char *texts, uint32_t count, crs_vocabulary *vocabulary,
-                                  crs_error *error) {
-    uint32_t *code_points = crs_alloc_or_fail(count, sizeof *code_points, CRS_MEMORY_OTHER, "a vocabulary", error);
-    if (!code_points)
-        return error->status;
-    for (uint32_t i = 0; i < count; i++) {
-        const char *text = texts + (size_t)i * CELL_BYTES;
-        size_t length = strlen(text);
-        if (length > 0 && crs_utf8_decode((const unsigned char *)text, length, &code_points[i]) != (int)length) {
-            crs_fail(error, CRS_DATA, "%s: string %u of /vocabulary is not one character of UTF-8; %s", r->name, i,
-                     CRS_DAMAGED_ADVICE);
-            break;
-        }
-    }
-    if (!error->status && crs_vocabulary_create(vocabulary, CRS_LEVEL_CHAR, code_points, count, error) == CRS_DATA) {
-        char why[CRS_MESSAGE_MAX];
-        memcpy(why, error->message, sizeof why);
-        crs_fail(error, CRS_DATA, "%s: /vocabulary: %s", r->name, why);
-    }
-    crs_free(&code_points);
-    return error->status;
-}
-
-static crs_status read_characters(const reader *r, hid_t set, const crs_object *object, crs_vocabulary *vocabulary,
-                                  crs_error *error) {
-    char hex[CRS_HASH_HEX];
-    int64_t count = object->count;
-    char *texts = crs_alloc_or_fail((size_t)count, CELL_BYTES, CRS_MEMORY_OTHER, "a vocabulary", error);
-    crs_hash *hash = crs_hash_new();
-    if (texts && !hash)
-        crs_fail(error, CRS_INTERNAL, "out of memory while %s is hashed; free some and try again", r->name);
-    if (!error->status) {
-        crs_status status = crs_hdf_read_texts(set, count, CELL_BYTES, texts);
-        if (status)
-            cant_read(r, object->path, status, error);
-    }
-    if (!error->status) {
-        for (int64_t i = 0; i < count; i++)
-            crs_hash_add(hash, texts + i * CELL_BYTES, CRS_CHARACTER_BYTES); /* with its padding */
-        crs_hash_text(hash, hex);
-        if (!check_hash(r, set, object->path, hex, error))
-            take_characters(r, texts, (uint32_t)count, vocabulary, error);
-    }
-    crs_hash_free(&hash);
-    crs_free(&texts);
-    return error->status;
-}
-
 static crs_status read_vocabulary(const reader *r, crs_checkpoint *c, crs_error *error) {
-    const int64_t most = 0x110000; /* as many code points as there are */
     if (c->vocabulary.level == CRS_LEVEL_BYTE) {
         if (crs_listing_find(&r->listing, "/vocabulary"))
             return crs_fail(error, CRS_DATA, "%s: level byte, and a /vocabulary; %s", r->name, CRS_DAMAGED_ADVICE);
         return crs_vocabulary_create(&c->vocabulary, CRS_LEVEL_BYTE, NULL, 0, error);
     }
-    const crs_object *object = find_text(r, "/vocabulary", 1, error);
-    if (!object)
+    if (!find_text(r, "/vocabulary", 1, error))
         return error->status;
-    if (object->count < 1 || object->count > most)
-        return crs_fail(error, CRS_DATA, "%s: /vocabulary has %lld strings, not 1 to %lld; %s", r->name,
-                        (long long)object->count, (long long)most, CRS_DAMAGED_ADVICE);
-    hid_t set = H5Dopen2(r->file, object->path, H5P_DEFAULT);
-    if (set < 0)
-        return cant_read(r, object->path, CRS_DATA, error);
-    read_characters(r, set, object, &c->vocabulary, error);
-    H5Dclose(set);
-    return error->status;
+    return crs_vocabulary_read(r->file, r->name, true, CRS_DAMAGED_ADVICE, &c->vocabulary, error);
 }
 
 /* The arrays without their values: enough to check that all are there and have the right shapes. */
 static crs_status list_arrays(const reader *r, crs_checkpoint *c, crs_error *error) {
-    size_t room = 1; /* a power of two, as crs_checkpoint_add takes it to be */
-    while (room < (size_t)r->listing.count)
-        room *= 2;
-    c->array =
-        crs_alloc_or_fail(room, sizeof *c->array, CRS_MEMORY_OTHER, "the list of a checkpoint's data sets", error);
-    if (!c->array)
-        return error->status;
     for (int i = 0; i < r->listing.count; i++) {
         const crs_object *object = &r->listing.object[i];
         if (object->kind == CRS_OBJECT_TEXT && strcmp(object->path, "/config") != 0 &&
@@ -313,7 +231,11 @@ static crs_status list_arrays(const reader *r, crs_checkpoint *c, crs_error *err
                             CRS_DAMAGED_ADVICE);
         if (object->kind != CRS_OBJECT_ARRAY)
             continue;
+        if (!crs_list_grow(&c->array, (size_t)c->arrays, sizeof *c->array))
+            return crs_fail(error, CRS_INTERNAL,
+                            "%s: out of memory for the list of its data sets; free some and try again", r->name);
         crs_array *array = &c->array[c->arrays++];
+        *array = (crs_array){0};
         memcpy(array->path, object->path, sizeof array->path);
         array->type = object->type;
         array->rank = object->rank;

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "carousel/checkpoint.h"
-#include "checkpoint/disk.h"
+#include "carousel/store.h"
 #include "checkpoint/read.h"
 
 static const char last_name[] = "last.h5", best_name[] = "best.h5";

@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 #include "carousel/checkpoint.h"
+#include "carousel/store.h"
 #include "checkpoint/check.h"
-#include "checkpoint/disk.h"
 #include "checkpoint/image.h"
 #include "checkpoint/read.h"
 

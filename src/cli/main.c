@@ -197,6 +197,7 @@ int main(int argc, char **argv) {
     task t = {0};
     hold_standard_files();
     signal(SIGPIPE, SIG_IGN); /* a reader that goes away is an error of the writing */
+    signal(SIGXFSZ, SIG_IGN); /* as is a file that grows beyond ulimit -f */
     if (read_line(argc, argv, &t, &error))
         t = (task){.what = DO_HELP};
     carry_out(&t, argc, argv, &error);

@@ -20,10 +20,25 @@ static double share_of(const crs_dataset *d, int split) {
     return all > 0 ? (double)d->length[split] / (double)all : 0;
 }
 
+/* What the hashes say, where there are any. */
+static void print_first(const crs_dataset *d) {
+    char without[64] = "";
+    size_t used = 0;
+    for (int s = 0; s < CRS_SPLITS; s++)
+        if (!*d->hash[s])
+            used += (size_t)snprintf(without + used, sizeof without - used, "%s/%s", used ? ", " : "",
+                                     crs_split_name((crs_split)s));
+    if (!used)
+        printf("%s: a data set of tokens, whole: every hash in it agrees\n", d->path);
+    else
+        printf("%s: a data set of tokens, as far as can be told: %s carr%s no hash\n", d->path, without,
+               strchr(without, ',') ? "y" : "ies");
+}
+
 static void print_all(const crs_dataset *d, int64_t bytes) {
     bool characters = d->vocabulary.level == CRS_LEVEL_CHAR;
     char number[32], words[48], size[32];
-    printf("%s: a data set of tokens, whole: every hash in it agrees\n", d->path);
+    print_first(d);
     crs_show_line("source", "%s", d->source && *d->source ? d->source : "not said");
     crs_show_line("level", "%s: a token is a %s", crs_level_name(d->vocabulary.level),
                   characters ? "character (a Unicode code point)" : "byte");

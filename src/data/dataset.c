@@ -1,21 +1,80 @@
 /* Opening, checking and reading data sets of tokens. */
 #include "config.h"
 
-#include "data/characters.h"
-#include "data/dataset.h"
-#include "data/tokens.h"
-
+#include <errno.h>
 #include <string.h>
 
+#include "data/dataset.h"
+#include "data/tokens.h"
+#include "store/vocabulary_file.h"
+
 enum { SOURCE_MAX = 8192, SCAN_BYTES = 1 << 20, READ_BYTES = 1 << 15 };
+
+static const crs_h5_words words = {
+    .folder = "it is a folder; give an HDF5 file",
+    .special = "it is no regular file; HDF5 files are read from regular files",
+    .empty = "it is empty; an HDF5 file was expected",
+    .foreign = "it is not an HDF5 file; `carousel pack text -o DATA.h5 FILE` makes one of a text",
+    .broken = "this HDF5 file is truncated or damaged, or still being written; make or copy it again",
+};
+static const char again[] = "make the file again"; /* what would do about a damaged one */
+
+crs_status crs_vocabulary_load(const char *path, crs_vocabulary *vocabulary, crs_error *error) {
+    char format[64];
+    memset(vocabulary, 0, sizeof *vocabulary);
+    hid_t file = crs_h5_open(path, &words, error);
+    if (file < 0)
+        return error->status;
+    crs_h5_text(file, "format", format, sizeof format);
+    crs_status status = strcmp(format, CRS_FORMAT_CHECKPOINT) == 0
+                            ? crs_h5_check_format(file, path, CRS_FORMAT_CHECKPOINT, CRS_CHECKPOINT_VERSION, error)
+                            : crs_h5_check_format(file, path, CRS_FORMAT_TOKENS, CRS_TOKENS_VERSION, error);
+    if (!status)
+        status = crs_vocabulary_read(file, path, false, again, vocabulary, error);
+    crs_h5_close(&file);
+    return status;
+}
+
+/* ---- whether it is still what was opened ---- */
+
+/* What the open file is now; that of HDF5's own descriptor, as another file may have taken its name. */
+static bool look_at_open(const crs_dataset_file *file, struct stat *about) {
+    void *descriptor = NULL;
+    return H5Fget_vfd_handle(file->file, H5P_DEFAULT, &descriptor) >= 0 && descriptor &&
+           fstat(*(const int *)descriptor, about) == 0;
+}
+
+/* HDF5 invents zeros for what is no longer there, and reads what is written meanwhile. So this is asked after each
+ * read, before anything of it is used. A file that has lost its name is as good as before. */
+static crs_status check_unchanged(const crs_dataset *dataset, crs_error *error) {
+    const struct stat *was = &dataset->file->opened;
+    struct stat is, named;
+    char what[96] = "";
+    if (!look_at_open(dataset->file, &is))
+        return crs_fail(error, CRS_DATA, "%s: it can't be looked at: %s; run the same command again", dataset->path,
+                        strerror(errno));
+    if (is.st_size != was->st_size)
+        snprintf(what, sizeof what, "it had %lld bytes and has %lld", (long long)was->st_size, (long long)is.st_size);
+    else if (is.st_mtim.tv_sec != was->st_mtim.tv_sec || is.st_mtim.tv_nsec != was->st_mtim.tv_nsec)
+        snprintf(what, sizeof what, "it was written to");
+    else if (stat(dataset->path, &named) == 0 && (named.st_ino != was->st_ino || named.st_dev != was->st_dev))
+        snprintf(what, sizeof what, "another file took its place");
+    if (!*what)
+        return CRS_OK;
+    return crs_fail(error, CRS_DATA,
+                    "%s: it changed while it was read: %s; put back what was there, and run the same command again",
+                    dataset->path, what);
+}
+
+/* ---- opening ---- */
 
 static crs_status read_level(crs_dataset *dataset, crs_error *error) {
     char level[16];
     crs_status status = CRS_OK;
-    hid_t file = (hid_t)dataset->file;
+    hid_t file = dataset->file->file;
     crs_h5_text(file, "level", level, sizeof level);
     if (strcmp(level, crs_level_name(CRS_LEVEL_CHAR)) == 0)
-        status = crs_vocabulary_read(file, dataset->path, &dataset->vocabulary, error);
+        status = crs_vocabulary_read(file, dataset->path, false, again, &dataset->vocabulary, error);
     else if (strcmp(level, crs_level_name(CRS_LEVEL_BYTE)) == 0 && H5Lexists(file, "vocabulary", H5P_DEFAULT) > 0)
         status = crs_fail(error, CRS_DATA, "%s: level byte has no /vocabulary, but this file has one; pack it again",
                           dataset->path);
@@ -31,7 +90,7 @@ static crs_status read_level(crs_dataset *dataset, crs_error *error) {
 /* What it was packed from; as others may have written it, nothing in it may drive a terminal. */
 static crs_status read_source(crs_dataset *dataset, crs_error *error) {
     char text[SOURCE_MAX];
-    crs_found found = crs_h5_text((hid_t)dataset->file, "source", text, sizeof text);
+    crs_found found = crs_h5_text(dataset->file->file, "source", text, sizeof text);
     if (found == CRS_WRONG)
         return crs_fail(error, CRS_DATA, "%s: its attribute `source` is no text; leave it out, or make it one",
                         dataset->path);
@@ -56,11 +115,13 @@ static crs_status read_packed(const crs_dataset *dataset, crs_split split, int64
     if (count == 0)
         return CRS_OK;
     hsize_t start = (hsize_t)offset, size = (hsize_t)count;
-    hid_t set = (hid_t)dataset->split[split], space = H5Dget_space(set), memory = H5Screate_simple(1, &size, NULL);
+    hid_t set = dataset->file->split[split], space = H5Dget_space(set), memory = H5Screate_simple(1, &size, NULL);
     bool good = H5Sselect_hyperslab(space, H5S_SELECT_SET, &start, NULL, &size, NULL) >= 0 &&
                 H5Dread(set, memory_type(token_bytes), memory, space, H5P_DEFAULT, packed) >= 0;
     crs_h5_close(&memory);
     crs_h5_close(&space);
+    if (check_unchanged(dataset, error))
+        return error->status;
     if (!good)
         return crs_fail(error, CRS_DATA, "%s: /%s can't be read at token %lld: the file is damaged; pack it again",
                         dataset->path, crs_split_name(split), (long long)offset);
@@ -127,35 +188,41 @@ static crs_status make_digest(crs_dataset *dataset, crs_error *error) {
     return status;
 }
 
-crs_status crs_dataset_open(crs_dataset *dataset, const char *path, crs_error *error) {
-    memset(dataset, 0, sizeof *dataset);
-    hid_t file = crs_h5_open(path, error);
-    if (file < 0)
-        return error->status;
-    dataset->file = file;
+static crs_status open_all(crs_dataset *dataset, const char *path, crs_error *error) {
     dataset->path = crs_copy_text(path);
-    crs_status status = dataset->path ? crs_h5_check_format(file, path, "carousel/tokens", error)
-                                      : crs_fail(error, CRS_INTERNAL, "out of memory");
+    dataset->file = crs_alloc(1, sizeof *dataset->file, CRS_MEMORY_DATA);
+    if (!dataset->path || !dataset->file)
+        return crs_fail(error, CRS_INTERNAL, "out of memory");
+    dataset->file->file = crs_h5_open(path, &words, error);
+    if (dataset->file->file < 0)
+        return error->status;
+    if (!look_at_open(dataset->file, &dataset->file->opened))
+        return crs_fail(error, CRS_NO_INPUT, "%s: it can't be looked at: %s; give a regular file", path,
+                        strerror(errno));
+    crs_status status = crs_h5_check_format(dataset->file->file, path, CRS_FORMAT_TOKENS, CRS_TOKENS_VERSION, error);
     if (!status)
         status = read_level(dataset, error);
     if (!status)
         status = read_source(dataset, error);
     for (crs_split split = 0; split < CRS_SPLITS && !status; split++)
         status = crs_split_open(dataset, split, error);
-    if (!status)
-        status = make_digest(dataset, error);
+    return status ? status : make_digest(dataset, error);
+}
+
+crs_status crs_dataset_open(crs_dataset *dataset, const char *path, crs_error *error) {
+    memset(dataset, 0, sizeof *dataset);
+    crs_status status = open_all(dataset, path, error);
     if (status)
         crs_dataset_close(dataset);
     return status;
 }
 
 void crs_dataset_close(crs_dataset *dataset) {
-    for (int split = 0; split < CRS_SPLITS; split++) {
-        hid_t set = (hid_t)dataset->split[split];
-        crs_h5_close(&set);
-    }
-    hid_t file = (hid_t)dataset->file;
-    crs_h5_close(&file);
+    for (int split = 0; split < CRS_SPLITS && dataset->file; split++)
+        crs_h5_close(&dataset->file->split[split]);
+    if (dataset->file)
+        crs_h5_close(&dataset->file->file);
+    crs_free(&dataset->file);
     crs_vocabulary_free(&dataset->vocabulary);
     crs_free(&dataset->source);
     crs_free(&dataset->path);

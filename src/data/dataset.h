@@ -2,13 +2,24 @@
 #ifndef CAROUSEL_DATA_DATASET_H
 #define CAROUSEL_DATA_DATASET_H
 
+#include <sys/stat.h>
+
 #include "carousel/data.h"
+#include "store/h5.h"
+
+struct crs_dataset_file {
+    hid_t file, split[CRS_SPLITS]; /* 0: not open */
+    struct stat opened;            /* what it was when it was opened */
+};
 
 /* tokens[offset .. offset + count) of a split, dataset->token_bytes each, little-endian; checked against the
  * vocabulary. */
 crs_status crs_dataset_read_packed(const crs_dataset *dataset, crs_split split, int64_t offset, int64_t count,
                                    void *packed, crs_error *error);
-/* Opens and checks one split of dataset->file: sets dataset->split, length and hash, and raises token_bytes. */
+/* The vocabulary of a data set or a checkpoint. CRS_NO_INPUT, CRS_DATA. */
+crs_status crs_vocabulary_load(const char *path, crs_vocabulary *vocabulary, crs_error *error);
+/* Opens and checks one split of dataset->file: sets its handle, length and hash, and raises token_bytes.
+ */
 crs_status crs_split_open(crs_dataset *dataset, crs_split split, crs_error *error);
 /* Bytes of a token of this split on the disk. */
 int crs_split_bytes(const crs_dataset *dataset, crs_split split);

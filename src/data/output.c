@@ -1,8 +1,7 @@
 /* A file that appears whole or not at all. */
 #include "config.h"
 
-#include "data/pack.h"
-
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -10,6 +9,9 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "carousel/store.h"
+#include "data/pack.h"
 
 enum { BASE_MAX = 200, ATTEMPTS = 1000 };
 
@@ -54,6 +56,7 @@ crs_status crs_output_fail(const crs_output *output, int reason, crs_error *erro
     if (reason == ENOMEM)
         return crs_fail(error, CRS_INTERNAL, "%s: out of memory while it was written", output->name);
     const char *hint = reason == ENOSPC || reason == EDQUOT ? "; make room, or choose another folder with -o"
+                       : reason == EFBIG                    ? "; raise the limit on file sizes (ulimit -f)"
                        : reason == ENOENT                   ? "; make the folder first (mkdir -p)"
                                                             : "; choose another place with -o";
     return crs_fail(error, CRS_CREATE, "%s: it can't be written: %s%s", output->name,
@@ -95,8 +98,61 @@ static crs_status find_place(crs_output *output, crs_error *error) {
     return CRS_OK;
 }
 
+/* ---- the temporary file: .BASE.PID-N.tmp, locked as long as its process lives, on whatever host that is ---- */
+
+/* Not flock(), which HDF5 may use on a descriptor of its own. False with errno. */
+static bool lock(int file) {
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    return fcntl(file, F_OFD_SETLK, &whole) == 0;
+}
+
+static bool is_temporary(const char *name, const char *base) {
+    const size_t length = strnlen(base, BASE_MAX);
+    if (name[0] != '.' || strncmp(name + 1, base, length) != 0 || name[1 + length] != '.')
+        return false;
+    name += length + 2;
+    const size_t digits = strspn(name, "0123456789-");
+    return digits > 0 && strcmp(name + digits, ".tmp") == 0;
+}
+
+/* Those that nobody holds: whoever made them was killed. Where there are no locks, all stay. */
+static void remove_stale(const char *path, const char *base) {
+    DIR *folder = opendir(path);
+    for (const struct dirent *entry; folder && (entry = readdir(folder));) {
+        if (!is_temporary(entry->d_name, base))
+            continue;
+        int file = openat(dirfd(folder), entry->d_name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+        if (file >= 0 && lock(file))
+            unlinkat(dirfd(folder), entry->d_name, 0);
+        if (file >= 0)
+            close(file);
+    }
+    if (folder)
+        closedir(folder);
+}
+
+/* A new one, named in path. Another process that cleans up may come between its making and its lock: then once more. -1
+ * with errno. */
+static int create_temporary(const crs_output *output, const char *base, char *path, size_t size) {
+    struct stat about;
+    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+        snprintf(path, size, "%s/.%.*s.%ld-%d.tmp", output->folder, (int)BASE_MAX, base, (long)getpid(), attempt);
+        int file = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (file < 0 && errno != EEXIST)
+            return -1;
+        if (file < 0)
+            continue;
+        bool mine = lock(file) || (errno != EAGAIN && errno != EACCES);
+        if (mine && fstat(file, &about) == 0 && about.st_nlink > 0)
+            return file;
+        close(file);
+    }
+    errno = EEXIST;
+    return -1;
+}
+
 crs_status crs_output_open(crs_output *output, const char *name, crs_error *error) {
-    *output = (crs_output){.name = name};
+    *output = (crs_output){.name = name, .lock = -1};
     crs_status status = find_place(output, error);
     if (status)
         return status;
@@ -105,47 +161,33 @@ crs_status crs_output_open(crs_output *output, const char *name, crs_error *erro
     char *path = crs_alloc_or_fail(size, 1, CRS_MEMORY_OTHER, "a file name", error);
     if (!path)
         return error->status;
-    int descriptor = -1;
-    for (int attempt = 0; attempt < ATTEMPTS && descriptor < 0; attempt++) {
-        snprintf(path, size, "%s/.%.*s.%ld-%d.tmp", output->folder, (int)BASE_MAX, base, (long)getpid(), attempt);
-        descriptor = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-        if (descriptor < 0 && errno != EEXIST)
-            break;
-    }
-    if (descriptor < 0) {
+    remove_stale(output->folder, base);
+    output->lock = create_temporary(output, base, path, size);
+    if (output->lock < 0) {
         status = crs_output_fail(output, errno, error);
         crs_free(&path);
         return status;
     }
-    close(descriptor);
     output->temporary = path;
     arm(path);
     return CRS_OK;
 }
 
-/* Flushes a file or a folder to the disk; 0 or errno. */
-static int flush(const char *path) {
-    int reason = 0, descriptor = open(path, O_RDONLY | O_CLOEXEC);
-    if (descriptor < 0)
-        return errno;
-    if (fsync(descriptor))
-        reason = errno;
-    close(descriptor);
-    return reason;
+/* The file is there and whole, whatever comes of it. */
+static void flush_folder(const crs_output *output) {
+    int folder = open(output->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder < 0 ? errno != EACCES : !crs_disk_flush(folder))
+        crs_warn("%s: its folder can't be flushed to the disk: %s", output->name, strerror(errno));
+    if (folder >= 0)
+        close(folder);
 }
 
 crs_status crs_output_finish(crs_output *output, crs_error *error) {
-    int reason = flush(output->temporary);
-    if (!reason && rename(output->temporary, output->path))
-        reason = errno;
-    if (reason)
-        return crs_output_fail(output, reason, error);
+    if (!crs_disk_flush(output->lock) || rename(output->temporary, output->path) != 0)
+        return crs_output_fail(output, errno, error);
     disarm();
     crs_free(&output->temporary);
-    reason = flush(output->folder);
-    /* Some file systems can't flush folders. The file is there and whole, whatever they say. */
-    if (reason && reason != EINVAL && reason != ENOTSUP && reason != EACCES)
-        crs_warn("%s: its folder can't be flushed to the disk: %s", output->name, strerror(reason));
+    flush_folder(output);
     return CRS_OK;
 }
 
@@ -154,6 +196,9 @@ void crs_output_discard(crs_output *output) {
         unlink(output->temporary);
         disarm();
     }
+    if (output->lock >= 0)
+        close(output->lock);
+    output->lock = -1;
     crs_free(&output->temporary);
     crs_free(&output->folder);
     crs_free(&output->path);

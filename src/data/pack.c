@@ -1,13 +1,12 @@
 /* Text into a data set, in two passes: the first checks, counts and finds the vocabulary, the second writes tokens. */
 #include "config.h"
 
+#include "data/dataset.h"
 #include "data/pack.h"
 
 #include <float.h>
 #include <math.h>
 #include <string.h>
-
-#include "data/characters.h"
 
 enum { UNICODE = 0x110000, CHARACTERS = 8192, SOURCE_MAX = 4096, REPORT_BYTES = 16 << 20 };
 
@@ -411,7 +410,7 @@ static crs_status open_all(packing *p, crs_error *error) {
 
 crs_status crs_pack_text_tuned(const crs_pack *pack, const crs_pack_tuning *tuning, crs_packed *packed,
                                crs_error *error) {
-    packing p = {.pack = pack, .tuning = tuning};
+    packing p = {.pack = pack, .tuning = tuning, .output.lock = -1};
     double start = crs_seconds();
     memset(packed, 0, sizeof *packed);
     crs_status status = check_request(pack, error);

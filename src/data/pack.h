@@ -5,7 +5,6 @@
 #include <sys/types.h>
 
 #include "carousel/data.h"
-#include "data/h5.h"
 
 /* ---- the whole, with what tests turn ---- */
 
@@ -45,9 +44,11 @@ typedef struct crs_output {
     char *path;       /* owned: where it leads (links followed) */
     char *folder;     /* owned */
     char *temporary;  /* owned; NULL while there is none */
+    int lock;         /* a descriptor of it, locked as long as this process lives; -1 */
 } crs_output;
 
-/* Creates the temporary file (CRS_CREATE). It is removed by crs_output_discard, and by SIGINT, SIGTERM and SIGHUP. */
+/* Creates the temporary file (CRS_CREATE). It is removed by crs_output_discard, and by SIGINT, SIGTERM and SIGHUP; what
+ * is left of a process that was killed, by the next one with the same output. */
 crs_status crs_output_open(crs_output *output, const char *name, crs_error *error);
 /* Flushes the closed temporary file to the disk and gives it its name. */
 crs_status crs_output_finish(crs_output *output, crs_error *error);

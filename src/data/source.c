@@ -1,6 +1,7 @@
 /* The texts that are packed. */
 #include "config.h"
 
+#include "carousel/store.h"
 #include "data/pack.h"
 
 #include <errno.h>
@@ -57,20 +58,6 @@ static int open_spool(const crs_output *output, const char **folder) {
     return descriptor;
 }
 
-/* Writes it all; 0 or errno. */
-static int write_all(int descriptor, const char *bytes, size_t count) {
-    while (count > 0) {
-        ssize_t put = write(descriptor, bytes, count);
-        if (put < 0 && errno != EINTR)
-            return errno;
-        if (put > 0) {
-            bytes += put;
-            count -= (size_t)put;
-        }
-    }
-    return 0;
-}
-
 /* Copies all of `from` to a file that can be read again. */
 static crs_status spool(crs_source *source, int from, const crs_output *output, crs_error *error) {
     const char *folder;
@@ -87,14 +74,14 @@ static crs_status spool(crs_source *source, int from, const crs_output *output, 
             status = error->status;
         if (got <= 0)
             break;
-        reason = write_all(to, bytes, (size_t)got);
+        reason = crs_disk_put(to, bytes, (size_t)got) ? 0 : errno;
         source->size += got;
     }
     if (reason)
-        status = crs_fail(error, CRS_CREATE,
-                          "%s: a temporary copy of %s, which is read twice, can't be written there: %s; set TMPDIR to "
-                          "a folder with room",
-                          folder, crs_source_name(source), strerror(reason));
+        status = crs_fail(
+            error, CRS_CREATE, "%s: a temporary copy of %s, which is read twice, can't be written there: %s; %s",
+            folder, crs_source_name(source), strerror(reason),
+            reason == EFBIG ? "raise the limit on file sizes (ulimit -f)" : "set TMPDIR to a folder with room");
     if (status && to >= 0)
         close(to);
     else

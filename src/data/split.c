@@ -2,7 +2,6 @@
 #include "config.h"
 
 #include "data/dataset.h"
-#include "data/h5.h"
 
 #include <string.h>
 
@@ -28,7 +27,7 @@ static int token_bytes_of(hid_t set) {
 }
 
 int crs_split_bytes(const crs_dataset *dataset, crs_split split) {
-    return token_bytes_of((hid_t)dataset->split[split]);
+    return token_bytes_of(dataset->file->split[split]);
 }
 
 static crs_status check_type(const crs_dataset *dataset, const char *name, hid_t set, hsize_t *length,
@@ -131,7 +130,7 @@ static hid_t open_with_cache(const crs_dataset *dataset, const char *name, hid_t
     }
     hid_t access = H5Pcreate(H5P_DATASET_ACCESS);
     H5Pset_chunk_cache(access, 10007, bytes, 1.0);
-    hid_t set = H5Dopen2((hid_t)dataset->file, name, access);
+    hid_t set = H5Dopen2(dataset->file->file, name, access);
     crs_h5_close(&access);
     return set;
 }
@@ -139,7 +138,7 @@ static hid_t open_with_cache(const crs_dataset *dataset, const char *name, hid_t
 static crs_status read_hash(crs_dataset *dataset, crs_split split, crs_error *error) {
     char text[64];
     crs_status status = CRS_OK;
-    crs_found found = crs_h5_text((hid_t)dataset->split[split], "xxh3_128", text, sizeof text);
+    crs_found found = crs_h5_text(dataset->file->split[split], CRS_HASH_ATTRIBUTE, text, sizeof text);
     if (found == CRS_WRONG || (found == CRS_FOUND && (strlen(text) != CRS_HASH_HEX - 1 ||
                                                       strspn(text, "0123456789abcdef") != CRS_HASH_HEX - 1)))
         status = crs_fail(error, CRS_DATA,
@@ -154,11 +153,13 @@ crs_status crs_split_open(crs_dataset *dataset, crs_split split, crs_error *erro
     const char *name = crs_split_name(split);
     hsize_t length = 0;
     hid_t plan = H5I_INVALID_HID;
-    if (H5Lexists((hid_t)dataset->file, name, H5P_DEFAULT) <= 0)
+    if (H5Lexists(dataset->file->file, name, H5P_DEFAULT) <= 0)
         return crs_fail(error, CRS_DATA,
                         "%s: it has no /%s; a data set has /train, /validation and /test (which may be empty)",
                         dataset->path, name);
-    hid_t set = H5Dopen2((hid_t)dataset->file, name, H5P_DEFAULT);
+    hid_t set = H5Dopen2(dataset->file->file, name, H5P_DEFAULT);
+    if (set < 0 && crs_h5_met_newer())
+        return crs_fail(error, CRS_DATA, "%s: /%s: %s", dataset->path, name, crs_h5_newer_words());
     if (set < 0)
         return crs_fail(error, CRS_DATA, "%s: /%s is no data set, or damaged; pack it again", dataset->path, name);
     crs_status status = check_type(dataset, name, set, &length, error);
@@ -172,11 +173,11 @@ crs_status crs_split_open(crs_dataset *dataset, crs_split split, crs_error *erro
         goto out;
     int bytes = token_bytes_of(set);
     crs_h5_close(&set);
-    dataset->split[split] = open_with_cache(dataset, name, plan, (hsize_t)bytes);
+    dataset->file->split[split] = open_with_cache(dataset, name, plan, (hsize_t)bytes);
     dataset->length[split] = (int64_t)length;
     dataset->token_bytes = bytes > dataset->token_bytes ? bytes : dataset->token_bytes;
-    status = dataset->split[split] < 0 ? crs_fail(error, CRS_DATA, "%s: /%s can't be opened", dataset->path, name)
-                                       : read_hash(dataset, split, error);
+    status = dataset->file->split[split] < 0 ? crs_fail(error, CRS_DATA, "%s: /%s can't be opened", dataset->path, name)
+                                             : read_hash(dataset, split, error);
 out:
     crs_h5_close(&plan);
     crs_h5_close(&set);

@@ -1,9 +1,9 @@
 /* The HDF5 file that packing makes: tokens in whole chunks, each written where it will lie. */
 #include "config.h"
 
-#include "data/characters.h"
 #include "data/pack.h"
 #include "data/tokens.h"
+#include "store/vocabulary_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -76,7 +76,7 @@ static bool end_split(crs_writer *writer) {
         crs_h5_put_text(writer->set, "description",
                         "tokens of this part of the text, in its order; a token is an index of /vocabulary, or a "
                         "byte's value with level `byte`") &&
-        crs_h5_put_text(writer->set, "xxh3_128", hex);
+        crs_h5_put_text(writer->set, CRS_HASH_ATTRIBUTE, hex);
     return crs_h5_close(&writer->set) && good;
 }
 
@@ -113,31 +113,48 @@ static bool advance(crs_writer *writer) {
     return true;
 }
 
+static bool write_entries(hid_t set, hid_t type, const crs_vocabulary *vocabulary) {
+    char hex[CRS_HASH_HEX], *entries = crs_vocabulary_entries(vocabulary);
+    if (!entries) {
+        errno = ENOMEM;
+        return false;
+    }
+    crs_hash_bytes(entries, (size_t)vocabulary->count * CRS_ENTRY_BYTES, hex);
+    bool good = H5Dwrite(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, entries) >= 0 &&
+                crs_h5_put_text(set, CRS_HASH_ATTRIBUTE, hex);
+    crs_free(&entries);
+    return good;
+}
+
+/* Level byte: nothing to write. */
+static bool write_vocabulary(hid_t file, const crs_vocabulary *vocabulary) {
+    if (vocabulary->level == CRS_LEVEL_BYTE)
+        return true;
+    hsize_t count = vocabulary->count;
+    hid_t type = crs_h5_text_type(CRS_ENTRY_BYTES), space = H5Screate_simple(1, &count, NULL),
+          plan = H5Pcreate(H5P_DATASET_CREATE);
+    H5Pset_obj_track_times(plan, false);
+    hid_t set = H5Dcreate2(file, "vocabulary", type, space, H5P_DEFAULT, plan, H5P_DEFAULT);
+    bool good =
+        set >= 0 && write_entries(set, type, vocabulary) && crs_h5_put_text(set, "units", "character") &&
+        crs_h5_put_text(set, "description",
+                        "index: token; value: the character it stands for, in UTF-8; the empty string is U+0000");
+    good = crs_h5_close(&set) && good;
+    crs_h5_close(&plan);
+    crs_h5_close(&space);
+    crs_h5_close(&type);
+    return good;
+}
+
 static bool write_head(crs_writer *writer, const crs_writer_plan *plan) {
     errno = 0;
-    return crs_h5_put_text(writer->file, "format", "carousel/tokens") &&
-           crs_h5_put_integer(writer->file, "version", CRS_FORMAT_VERSION) &&
+    return crs_h5_put_text(writer->file, "format", CRS_FORMAT_TOKENS) &&
+           crs_h5_put_integer(writer->file, "version", CRS_TOKENS_VERSION) &&
            crs_h5_put_text(writer->file, "level", crs_level_name(plan->vocabulary->level)) &&
            crs_h5_put_text(writer->file, "source", plan->source) &&
            crs_h5_put_text(writer->file, "description",
                            "text as tokens, in consecutive parts: train, validation, test") &&
-           crs_vocabulary_write(writer->file, plan->vocabulary);
-}
-
-/* In the format of HDF5 1.8, whose headers carry checksums. (Not that of 1.10: a chunk that is the whole data set,
- * written past the cache, is lost in it by HDF5 1.10.8.) Without the time of day, so that the same text gives the same
- * bytes. */
-static hid_t create_file(const char *path) {
-    crs_h5_silence();
-    hid_t access = crs_h5_access(), creation = H5Pcreate(H5P_FILE_CREATE);
-#if H5_VERSION_GE(1, 10, 2)
-    H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_V18);
-#endif
-    H5Pset_obj_track_times(creation, false);
-    hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, creation, access);
-    crs_h5_close(&creation);
-    crs_h5_close(&access);
-    return file;
+           write_vocabulary(writer->file, plan->vocabulary);
 }
 
 crs_status crs_writer_open(crs_writer **writer, const crs_output *output, const crs_writer_plan *plan,
@@ -157,7 +174,8 @@ crs_status crs_writer_open(crs_writer **writer, const crs_output *output, const 
     if (!w->hash)
         return crs_fail(error, CRS_INTERNAL, "out of memory for a hash");
     errno = 0;
-    w->file = create_file(output->temporary);
+    crs_h5_silence();
+    w->file = crs_h5_create(output->temporary, crs_h5_access());
     w->descriptor = open(output->temporary, O_RDONLY | O_CLOEXEC);
     if (w->file < 0 || !write_head(w, plan) || !begin_split(w))
         return fail(w, error);

@@ -11,13 +11,15 @@
 
 #include <jansson.h>
 
+#include "carousel/store.h"
 #include "train/metrics.h"
 
 static const double flush_seconds = 3;
 enum { DUMP_FLAGS = JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(12) };
 
 static crs_status can_not(const char *what, const char *path, crs_error *error) {
-    return crs_fail(error, CRS_CREATE, "cannot %s %s: %s", what, path, strerror(errno));
+    return crs_fail(error, CRS_CREATE, "cannot %s %s: %s%s", what, path, strerror(errno),
+                    errno == EFBIG ? "; raise the limit on file sizes (ulimit -f)" : "");
 }
 
 /* All lines to the file. A file that was removed or replaced takes them and tells nobody: that is noticed here. Some
@@ -93,7 +95,7 @@ static crs_status copy_lines(crs_metrics_copy *copy, crs_error *error) {
     crs_free_foreign(line);
     if (ferror(copy->from))
         return can_not("read", copy->path, error);
-    if (!good || fflush(copy->to) != 0 || fsync(fileno(copy->to)) != 0)
+    if (!good || fflush(copy->to) != 0 || !crs_disk_flush(fileno(copy->to)))
         return can_not("write", copy->new_path, error);
     return CRS_OK;
 }
@@ -176,9 +178,9 @@ crs_status crs_metrics_write(crs_metrics *metrics, const crs_metrics_line *line,
 
 crs_status crs_metrics_flush(crs_metrics *metrics, crs_error *error) {
     metrics->flushed = crs_seconds();
-    if (flush(metrics, error) != CRS_OK)
+    if (flush(metrics, error))
         return error->status;
-    return fsync(fileno(metrics->file)) == 0 ? CRS_OK : can_not("write", metrics->path, error);
+    return crs_disk_flush(fileno(metrics->file)) ? CRS_OK : can_not("write", metrics->path, error);
 }
 
 void crs_metrics_close(crs_metrics *metrics) {

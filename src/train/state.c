@@ -10,33 +10,13 @@
 
 /* ---- history ---- */
 
-static bool grow(void **values, int64_t count, int64_t room) {
-    void *more = crs_alloc((size_t)room, sizeof(int64_t), CRS_MEMORY_OTHER);
-    if (!more)
-        return false;
-    if (count > 0)
-        memcpy(more, *values, (size_t)count * sizeof(int64_t));
-    crs_free(values);
-    *values = more;
-    return true;
-}
-
 crs_status crs_history_add(crs_history *h, int64_t step, double validation_loss, double training_loss,
                            crs_error *error) {
-    _Static_assert(sizeof(double) == sizeof(int64_t), "the arrays grow alike");
-    if (h->count == h->room) {
-        const int64_t room = h->room > 0 ? 2 * h->room : 64;
-        void *columns[] = {h->step, h->validation_loss, h->training_loss};
-        bool good = true;
-        for (int i = 0; good && i < 3; i++)
-            good = grow(&columns[i], h->count, room);
-        h->step = columns[0];
-        h->validation_loss = columns[1];
-        h->training_loss = columns[2];
-        if (!good)
-            return crs_fail(error, CRS_INTERNAL, "out of memory for the history of %" PRId64 " validations", room);
-        h->room = room;
-    }
+    const size_t count = (size_t)h->count;
+    if (!crs_list_grow(&h->step, count, sizeof *h->step) ||
+        !crs_list_grow(&h->validation_loss, count, sizeof *h->validation_loss) ||
+        !crs_list_grow(&h->training_loss, count, sizeof *h->training_loss))
+        return crs_fail(error, CRS_INTERNAL, "out of memory for the history of %" PRId64 " validations", h->count + 1);
     h->step[h->count] = step;
     h->validation_loss[h->count] = validation_loss;
     h->training_loss[h->count++] = training_loss;

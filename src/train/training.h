@@ -9,7 +9,7 @@
 
 /* One entry a validation. The arrays grow. */
 typedef struct crs_history {
-    int64_t count, room;
+    int64_t count;
     int64_t *step;
     double *validation_loss;
     double *training_loss; /* mean of the steps since the validation before; NaN where all were refused */

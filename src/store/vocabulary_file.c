@@ -1,16 +1,15 @@
 /* Vocabularies in HDF5 files. */
 #include "config.h"
 
-#include "data/characters.h"
-
-#include <errno.h>
 #include <string.h>
+
+#include "store/vocabulary_file.h"
 
 enum { FIXED_MAX = 64, BLOCK = 1024, UNICODE = 0x110000 };
 
 /* An open /vocabulary. */
 typedef struct strings {
-    const char *path;
+    const char *path, *advice;
     hid_t set, type, space;
     bool variable;
     size_t size; /* of a fixed string */
@@ -23,13 +22,16 @@ static void close_strings(strings *s) {
     crs_h5_close(&s->set);
 }
 
-static crs_status open_strings(hid_t file, const char *path, strings *s, crs_error *error) {
-    *s = (strings){.path = path, .set = H5I_INVALID_HID, .type = H5I_INVALID_HID, .space = H5I_INVALID_HID};
+static crs_status open_strings(hid_t file, const char *path, const char *advice, strings *s, crs_error *error) {
+    *s = (strings){
+        .path = path, .advice = advice, .set = H5I_INVALID_HID, .type = H5I_INVALID_HID, .space = H5I_INVALID_HID};
     if (H5Lexists(file, "vocabulary", H5P_DEFAULT) <= 0)
         return crs_fail(error, CRS_DATA, "%s: it has no /vocabulary; give a file with characters (--level=char)", path);
     s->set = H5Dopen2(file, "vocabulary", H5P_DEFAULT);
+    if (s->set < 0 && crs_h5_met_newer())
+        return crs_fail(error, CRS_DATA, "%s: /vocabulary: %s", path, crs_h5_newer_words());
     if (s->set < 0)
-        return crs_fail(error, CRS_DATA, "%s: /vocabulary is no data set, or damaged; make the file again", path);
+        return crs_fail(error, CRS_DATA, "%s: /vocabulary is no data set, or damaged; %s", path, advice);
     s->type = H5Dget_type(s->set);
     s->space = H5Dget_space(s->set);
     if (s->type < 0 || H5Tget_class(s->type) != H5T_STRING)
@@ -60,9 +62,8 @@ static crs_status read_entry(const strings *s, hsize_t index, const char *bytes,
         return CRS_OK;
     }
     if (crs_utf8_decode((const unsigned char *)bytes, length, code_point) != (int)length)
-        return crs_fail(error, CRS_DATA,
-                        "%s: entry %llu of /vocabulary is not one character of UTF-8; make the file again", s->path,
-                        (unsigned long long)index);
+        return crs_fail(error, CRS_DATA, "%s: entry %llu of /vocabulary is not one character of UTF-8; %s", s->path,
+                        (unsigned long long)index, s->advice);
     return CRS_OK;
 }
 
@@ -101,30 +102,31 @@ static crs_status read_all(const strings *s, uint32_t *code_points, crs_error *e
     return status;
 }
 
-static crs_status check_hash(const strings *s, const crs_vocabulary *vocabulary, crs_error *error) {
+static crs_status check_hash(const strings *s, const crs_vocabulary *vocabulary, bool hashed, crs_error *error) {
     char stated[64], hex[CRS_HASH_HEX];
     crs_status status = CRS_OK;
-    crs_found found = crs_h5_text(s->set, "xxh3_128", stated, sizeof stated);
-    if (found == CRS_ABSENT)
+    crs_found found = crs_h5_text(s->set, CRS_HASH_ATTRIBUTE, stated, sizeof stated);
+    if (found == CRS_ABSENT && !hashed)
         return CRS_OK;
     crs_hash *hash = crs_hash_new();
     if (!hash)
         return crs_fail(error, CRS_INTERNAL, "out of memory for a hash");
     crs_vocabulary_hash(vocabulary, hash);
     crs_hash_text(hash, hex);
-    if (found == CRS_WRONG || strcmp(stated, hex) != 0)
-        status = crs_fail(error, CRS_DATA,
-                          "%s: /vocabulary is damaged: its hash is not the one stated; make the file again", s->path);
+    if (found != CRS_FOUND || strcmp(stated, hex) != 0)
+        status = crs_fail(error, CRS_DATA, "%s: /vocabulary is damaged: its hash is not the one stated; %s", s->path,
+                          s->advice);
     crs_hash_free(&hash);
     return status;
 }
 
-crs_status crs_vocabulary_read(hid_t file, const char *path, crs_vocabulary *vocabulary, crs_error *error) {
+crs_status crs_vocabulary_read(hid_t file, const char *path, bool hashed, const char *advice,
+                               crs_vocabulary *vocabulary, crs_error *error) {
     strings s;
     crs_error inner = {0};
     uint32_t *code_points = NULL;
     memset(vocabulary, 0, sizeof *vocabulary);
-    crs_status status = open_strings(file, path, &s, error);
+    crs_status status = open_strings(file, path, advice, &s, error);
     if (status)
         goto out;
     code_points = crs_alloc_or_fail(s.count, sizeof *code_points, CRS_MEMORY_DATA, "a vocabulary", error);
@@ -133,10 +135,10 @@ crs_status crs_vocabulary_read(hid_t file, const char *path, crs_vocabulary *voc
         goto out;
     status = crs_vocabulary_create(vocabulary, CRS_LEVEL_CHAR, code_points, (uint32_t)s.count, &inner);
     if (status) {
-        crs_fail(error, status, "%s: %s", path, inner.message);
+        crs_fail(error, status, status == CRS_DATA ? "%s: /%s" : "%s: %s", path, inner.message);
         goto out;
     }
-    status = check_hash(&s, vocabulary, error);
+    status = check_hash(&s, vocabulary, hashed, error);
     if (status)
         crs_vocabulary_free(vocabulary);
 out:
@@ -145,67 +147,18 @@ out:
     return status;
 }
 
-crs_status crs_vocabulary_load(const char *path, crs_vocabulary *vocabulary, crs_error *error) {
-    char format[64];
-    memset(vocabulary, 0, sizeof *vocabulary);
-    hid_t file = crs_h5_open(path, error);
-    if (file < 0)
-        return error->status;
-    crs_h5_text(file, "format", format, sizeof format);
-    bool checkpoint = strcmp(format, "carousel/checkpoint") == 0;
-    crs_status status = crs_h5_check_format(file, path, checkpoint ? "carousel/checkpoint" : "carousel/tokens", error);
-    if (!status)
-        status = crs_vocabulary_read(file, path, vocabulary, error);
-    crs_h5_close(&file);
-    return status;
-}
-
-static void write_entry(uint32_t code_point, char entry[CRS_ENTRY_BYTES]) {
-    memset(entry, 0, CRS_ENTRY_BYTES);
-    crs_utf8_encode(code_point, entry);
+char *crs_vocabulary_entries(const crs_vocabulary *vocabulary) {
+    char *entries = crs_alloc(vocabulary->count, CRS_ENTRY_BYTES, CRS_MEMORY_OTHER);
+    for (size_t token = 0; entries && token < vocabulary->count;
+         token++) /* U+0000 is padding alone: the empty string */
+        crs_utf8_encode(vocabulary->code_points[token], entries + CRS_ENTRY_BYTES * token);
+    return entries;
 }
 
 void crs_vocabulary_hash(const crs_vocabulary *vocabulary, crs_hash *hash) {
-    char entry[CRS_ENTRY_BYTES];
     for (uint32_t token = 0; token < vocabulary->count && vocabulary->code_points; token++) {
-        write_entry(vocabulary->code_points[token], entry);
+        char entry[CRS_ENTRY_BYTES] = {0};
+        crs_utf8_encode(vocabulary->code_points[token], entry);
         crs_hash_add(hash, entry, sizeof entry);
     }
-}
-
-static bool write_entries(hid_t set, hid_t type, const crs_vocabulary *vocabulary) {
-    char hex[CRS_HASH_HEX];
-    char(*entries)[CRS_ENTRY_BYTES] = crs_alloc(vocabulary->count, sizeof *entries, CRS_MEMORY_DATA);
-    if (!entries) {
-        errno = ENOMEM;
-        return false;
-    }
-    for (uint32_t token = 0; token < vocabulary->count; token++)
-        write_entry(vocabulary->code_points[token], entries[token]);
-    crs_hash_bytes(entries, vocabulary->count * sizeof *entries, hex);
-    bool good =
-        H5Dwrite(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, entries) >= 0 && crs_h5_put_text(set, "xxh3_128", hex);
-    crs_free(&entries);
-    return good;
-}
-
-bool crs_vocabulary_write(hid_t file, const crs_vocabulary *vocabulary) {
-    if (vocabulary->level == CRS_LEVEL_BYTE)
-        return true;
-    hsize_t count = vocabulary->count;
-    hid_t type = H5Tcopy(H5T_C_S1), space = H5Screate_simple(1, &count, NULL), plan = H5Pcreate(H5P_DATASET_CREATE);
-    H5Tset_size(type, CRS_ENTRY_BYTES);
-    H5Tset_strpad(type, H5T_STR_NULLPAD);
-    H5Tset_cset(type, H5T_CSET_UTF8);
-    H5Pset_obj_track_times(plan, false);
-    hid_t set = H5Dcreate2(file, "vocabulary", type, space, H5P_DEFAULT, plan, H5P_DEFAULT);
-    bool good =
-        set >= 0 && write_entries(set, type, vocabulary) && crs_h5_put_text(set, "units", "character") &&
-        crs_h5_put_text(set, "description",
-                        "index: token; value: the character it stands for, in UTF-8; the empty string is U+0000");
-    good = crs_h5_close(&set) && good;
-    crs_h5_close(&plan);
-    crs_h5_close(&space);
-    crs_h5_close(&type);
-    return good;
 }

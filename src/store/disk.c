@@ -5,12 +5,11 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "checkpoint/disk.h"
+#include "carousel/store.h"
 
 static const char mark[] = ".tmp-";
 
@@ -33,7 +32,8 @@ static crs_status fail(const char *path, const char *what, crs_error *error) {
     return crs_fail(error, CRS_CREATE, "%s: can't be %s: %s; %s", path, what, strerror(errno), advice);
 }
 
-static bool write_all(int file, const char *bytes, size_t count) {
+bool crs_disk_put(int file, const void *from, size_t count) {
+    const char *bytes = from;
     const size_t most = (size_t)1 << 30; /* Linux writes less than 2 GiB at once */
     while (count > 0) {
         ssize_t n = write(file, bytes, count < most ? count : most);
@@ -47,16 +47,8 @@ static bool write_all(int file, const char *bytes, size_t count) {
     return true;
 }
 
-/* fsync where the file system has one for this kind of file. */
-static bool flush(int file) {
-    return fsync(file) == 0 || errno == EINVAL || errno == ENOTSUP;
-}
-
-/* Beyond a limit on file sizes the kernel sends a signal whose default is death; an error is wanted instead. */
-static void ignore_size_signal(struct sigaction *before) {
-    struct sigaction ignore = {.sa_handler = SIG_IGN};
-    sigemptyset(&ignore.sa_mask);
-    sigaction(SIGXFSZ, &ignore, before);
+bool crs_disk_flush(int file) {
+    return fsync(file) == 0 || errno == EINVAL || errno == ENOTSUP /* and EOPNOTSUPP */ || errno == ENOSYS;
 }
 
 static int create(const char *path) {
@@ -65,7 +57,7 @@ static int create(const char *path) {
 
 /* Flushes and closes; what is read back afterwards comes from the disk, as far as the kernel goes along. */
 static bool finish(int file) {
-    bool good = flush(file);
+    bool good = crs_disk_flush(file);
     int cause = errno;
     posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED);
     if (close(file) != 0 && good)
@@ -75,14 +67,11 @@ static bool finish(int file) {
 }
 
 crs_status crs_disk_write(const char *path, const void *bytes, size_t count, crs_error *error) {
-    struct sigaction before;
     int file = create(path);
     if (file < 0)
         return fail(path, "created", error);
-    ignore_size_signal(&before);
-    bool good = write_all(file, bytes, count);
+    bool good = crs_disk_put(file, bytes, count);
     int cause = errno;
-    sigaction(SIGXFSZ, &before, NULL);
     if (!good) {
         close(file);
         errno = cause;
@@ -99,13 +88,12 @@ static bool copy_all(int from, int to) {
             continue;
         if (n <= 0)
             return n == 0;
-        if (!write_all(to, buffer, (size_t)n))
+        if (!crs_disk_put(to, buffer, (size_t)n))
             return false;
     }
 }
 
 crs_status crs_disk_copy(const char *from, const char *path, crs_error *error) {
-    struct sigaction before;
     int source = open(from, O_RDONLY | O_CLOEXEC);
     if (source < 0)
         return fail(from, "read", error);
@@ -116,10 +104,8 @@ crs_status crs_disk_copy(const char *from, const char *path, crs_error *error) {
         errno = cause;
         return fail(path, "created", error);
     }
-    ignore_size_signal(&before);
     bool good = copy_all(source, file);
     int cause = errno;
-    sigaction(SIGXFSZ, &before, NULL);
     close(source);
     if (!good) {
         close(file);
@@ -156,7 +142,7 @@ crs_status crs_disk_flush_folder(const char *path, crs_error *error) {
     char copy[PATH_MAX];
     snprintf(copy, sizeof copy, "%s", path);
     int folder = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool good = folder >= 0 && flush(folder);
+    bool good = folder >= 0 && crs_disk_flush(folder);
     int cause = errno;
     if (folder >= 0)
         close(folder);

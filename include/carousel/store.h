@@ -1,6 +1,8 @@
-/* Files that are whole on the disk before they get their names. Private to room checkpoint. */
-#ifndef CRS_CHECKPOINT_DISK_H
-#define CRS_CHECKPOINT_DISK_H
+/* Files that are whole on the disk before they get their names. Local.
+ *
+ * A limit on file sizes (ulimit -f) is an error like a full disk where SIGXFSZ is ignored, as main does. */
+#ifndef CAROUSEL_STORE_H
+#define CAROUSEL_STORE_H
 
 #include "carousel/base.h"
 
@@ -8,6 +10,12 @@
 bool crs_disk_temporary(const char *path, char *out, size_t size);
 /* Whether name (without a folder) is such a name. */
 bool crs_disk_is_temporary(const char *name);
+
+/* Writes it all; false with errno. */
+bool crs_disk_put(int file, const void *bytes, size_t count);
+/* fsync of a file or a folder, where its file system has one for it: where it has none, there is nothing to wait for.
+ * False with errno. */
+bool crs_disk_flush(int file);
 
 /* Writes the file anew and flushes it to the disk. CRS_CREATE; the caller removes what is left. */
 crs_status crs_disk_write(const char *path, const void *bytes, size_t count, crs_error *error);
