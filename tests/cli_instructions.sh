@@ -6,17 +6,17 @@
 cd "$WORK" || exit 99
 
 if ! command -v valgrind > /dev/null; then
-    pass "skipped: valgrind is missing. On Debian: apt-get install valgrind"
+    skip "valgrind is missing. On Debian: apt-get install valgrind"
     finish
 fi
 if [ -n "${CAROUSEL_SANITIZED:-}" ] || nm "$CAROUSEL" 2> /dev/null | grep -q __asan_init; then
-    pass "skipped: valgrind does not run what the sanitizers were built into"
+    skip "valgrind does not run what the sanitizers were built into"
     finish
 fi
 text 4000 > text.txt
 "$CAROUSEL" pack text --split=1,0,0 -o data.h5 text.txt 2> /dev/null || exit 99
 if ! CAROUSEL_ISA=v3 "$CAROUSEL" train data.h5 -o try --hidden=2 --layers=1 --steps=1 --threads=1 --quiet 2> try.err; then
-    pass "skipped: $(tail -n 1 try.err)"
+    skip "$(tail -n 1 try.err)"
     finish
 fi
 

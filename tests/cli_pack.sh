@@ -97,7 +97,7 @@ if [ "$(id -u)" -ne 0 ]; then
     touch secret.txt && chmod 0 secret.txt
     refused 66 "a text that can't be read" "secret.txt" "$CAROUSEL" pack text -o data.h5 secret.txt
 else
-    echo "skipped: permissions stop nobody who is root"
+    skip "permissions stop nobody who is root"
 fi
 clean "no temporary file is left"
 
@@ -217,7 +217,7 @@ SCRIPT
     refused 73 "an output on a read-only disk" "disk/data.h5" $space bash -c '
         mount -t tmpfs none disk && mount -o remount,ro disk && "$CAROUSEL" pack text -o disk/data.h5 text.txt'
 else
-    echo "skipped: full and read-only disks: no disk can be mounted here ($(head -n 1 mount.err))"
+    skip "full and read-only disks: no disk can be mounted here ($(head -n 1 mount.err))"
 fi
 clean "no temporary file is left"
 finish

@@ -24,6 +24,7 @@ static int suite_count;
 
 static const char *names[TESTS_MAX]; /* of the tests that run, in their order */
 static int failed[TESTS_MAX];        /* on this rank; the maximum over ranks in the end */
+static int skipped[TESTS_MAX];       /* likewise */
 static int test_count, tests_done;
 
 static int rank, size;
@@ -63,6 +64,11 @@ const char *harness_source(const char *name) {
     char directory[PATH_SIZE - 256];
     snprintf(directory, sizeof directory, "%s/tests", srcdir && *srcdir ? srcdir : ".");
     return join_path(directory, name);
+}
+
+void harness_skip(const char *why) {
+    skipped[tests_done] = 1;
+    fprintf(stderr, "rank %d: %s: skipped: %s\n", rank, names[tests_done], why);
 }
 
 void harness_add(const char *suite, const harness_test *tests) {
@@ -128,18 +134,25 @@ static void check_memory(void) {
     test_count++;
 }
 
+/* The balance of memory alone, when every test was skipped, shows nothing. */
 static int report(void) {
-    int bad = 0;
+    int bad = 0, out = 0;
     MPI_Allreduce(MPI_IN_PLACE, failed, test_count, MPI_INT, MPI_MAX, MPI_COMM_WORLD);
+    MPI_Allreduce(MPI_IN_PLACE, skipped, test_count, MPI_INT, MPI_MAX, MPI_COMM_WORLD);
     for (int i = 0; i < test_count; i++) {
+        skipped[i] = skipped[i] && !failed[i];
         bad += failed[i];
-        if (failed[i] && rank == 0)
-            printf("FAILED at %d rank%s: %s\n", size, size == 1 ? "" : "s", names[i]);
+        out += skipped[i];
+        if ((failed[i] || skipped[i]) && rank == 0)
+            printf("%s at %d rank%s: %s\n", failed[i] ? "FAILED" : "SKIPPED", size, size == 1 ? "" : "s", names[i]);
     }
+    const bool nothing = out == test_count - 1 && bad == 0;
+    if (rank == 0 && out > 0)
+        printf("%d skipped\n", out);
     if (rank == 0)
-        printf("%d passed, %d failed\n", test_count - bad, bad);
+        printf("%d passed, %d failed\n", nothing ? 0 : test_count - bad - out, bad);
     fflush(stdout);
-    return bad ? 1 : 0;
+    return bad ? 1 : nothing ? 77 : 0;
 }
 
 static int run_registered(void) {

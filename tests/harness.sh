@@ -9,6 +9,7 @@ driver() {
     run env TEST_RANKS="1 3" TEST_TIMEOUT="${limit:-60}" bash "$srcdir/tests/run-mpi.sh" ./harness_faults "$wrong" "$@"
     equal "$name: counts" "$(tail -n 1 "$out")" "$counts"
     case $counts in
+        "0 passed, 0 failed") equal "$name: status" "$status" 77 ;;
         *" 0 failed") equal "$name: status" "$status" 0 ;;
         *) equal "$name: status" "$status" 1 ;;
     esac
@@ -22,6 +23,11 @@ says "it names the rank" "$out" "rank 2: test_wrong: "
 says "it names the test" "$out" "FAILED at 3 ranks: test_wrong"
 driver "memory of the last rank that is not freed" leak "4 passed, 2 failed"
 says "it names the balance" "$out" "FAILED at 3 ranks: memory_balance"
+driver "a test that the last rank skips" skip "4 passed, 0 failed"
+equal "it counts at each number of ranks" "$(grep -c '^SKIPPED at . rank.*: test_wrong$' "$out")" 2
+says "they are told before" "$out" "2 skipped"
+driver "nothing but what is skipped" skip "0 passed, 0 failed" wrong
+driver "a failure that is skipped" "skipped assertion" "4 passed, 2 failed"
 driver "a crash of the last rank" crash "0 passed, 2 failed"
 driver "a quiet exit" exit "0 passed, 2 failed"
 limit=3
@@ -61,5 +67,17 @@ equal "equal to nothing" "$(counts_of equal name "" "")" "0 1"
 equal "not equal" "$(counts_of equal name a b)" "0 1"
 equal "not different" "$(counts_of differ name a a)" "0 1"
 equal "a text that is not there" "$(counts_of says name "$err" no-such-text)" "0 1"
+# ends COUNT...: what finish says and its status, of so many passed, failed and skipped.
+ends() {
+    (passed=$1 failed=$2 skipped=$3; finish; ) | tr '\n' ' '
+    echo "${PIPESTATUS[0]}"
+}
+equal "some skipped" "$(ends 2 0 1)" "1 skipped 2 passed, 0 failed 0"
+equal "all skipped" "$(ends 0 0 3)" "3 skipped 0 passed, 0 failed 77"
+equal "one failed, the rest skipped" "$(ends 0 1 3)" "3 skipped 0 passed, 1 failed 1"
+run env ONE_RANK="a harness_faults" bash "$srcdir/tests/run-mpi.sh" ./harness_faults nothing
+equal "a program of one rank" "$(tail -n 1 "$out")" "3 passed, 0 failed"
+run env TWO_RANKS=harness_faults bash "$srcdir/tests/run-mpi.sh" ./harness_faults assertion
+equal "a program of two ranks" "$(grep -c '^==' "$out"): $(tail -n 1 "$out")" "1: 2 passed, 1 failed"
 equal "no check at all" "$(passed=0 failed=0; finish)" "0 passed, 1 failed"
 finish

@@ -4,7 +4,7 @@
 cd "$WORK" || exit 99
 
 if ! command -v python3 > /dev/null; then
-    pass "skipped: python3 is missing"
+    skip "python3 is missing"
     finish
 fi
 mkdir none

@@ -7,7 +7,7 @@ checks="include length header calls text script"
 if clang-format-14 --version > /dev/null 2>&1 || clang-format --version 2> /dev/null | grep -q 'version 14\.'; then
     checks="format $checks"
 else
-    echo "skipped: format (no clang-format 14)"
+    skip "format (no clang-format 14)"
 fi
 for name in $checks; do
     check "lint $name" "$lint" "$name"

@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "train/step.h"
 
@@ -92,6 +93,8 @@ void crs_engine_free(crs_engine *engine) {
 /* Adds what this rank's rows have to say to the sums. */
 static crs_status contribute(crs_engine *e, int64_t step, crs_error *error) {
     const crs_engine_setup *s = &e->setup;
+    if (crs_fault("slow-step"))
+        usleep(700000);
     const bool other_mask = crs_fault("mask") && crs_rank() == 1;
     for (int p = 0; p < e->passes; p++) {
         const crs_pass_plan *pass = &e->pass[p];
