@@ -2,7 +2,7 @@
 #include "config.h"
 
 #include "carousel/data.h"
-#include "data/characters.h"
+#include "data/dataset.h"
 #include "fuzz.h"
 
 enum { TOKENS = 1 << 12, PIECE = 1 << 10 };
