@@ -29,6 +29,13 @@ typedef struct crs_batch {
     uint64_t seed, step; /* key the dropout masks */
 } crs_batch;
 
+/* A piece of the weight gradient, a lane's rows over some time that are summed as floats, has about so many pairs ... */
+enum { CRS_PIECE_PAIRS = 256 };
+/* ... and so this many steps. */
+static inline int crs_piece_steps(int lane_rows) {
+    return lane_rows >= CRS_PIECE_PAIRS ? 1 : (CRS_PIECE_PAIRS + lane_rows - 1) / lane_rows;
+}
+
 /* Where the pair (time, row) stands among those of a batch; (steps, 0): how many there are. */
 static inline ptrdiff_t crs_pair(const crs_batch *batch, int time, int row) {
     return (batch->start ? batch->start[time] : (ptrdiff_t)time * batch->rows) + row;

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 
+#include "carousel/batch.h"
 #include "carousel/comm.h"
 
 static int lanes_of(int batch, int lane_rows) {
@@ -19,7 +20,7 @@ static int even_lanes(int most) {
 }
 
 static int default_lanes(int batch, int window) {
-    const int wanted = (256 + window - 1) / window, most = batch / 8;
+    const int wanted = (CRS_PIECE_PAIRS + window - 1) / window, most = batch / 8;
     const int rows = wanted < most ? wanted : most;
     return even_lanes(lanes_of(batch, rows > 1 ? rows : 1));
 }

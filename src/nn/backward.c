@@ -14,11 +14,11 @@ static void transposed_product(const crs_pass *pass, const crs_layer *layer, boo
     const crs_gates *gates = &layer->gates;
     const crs_groups *g = hidden ? &gates->units : &layer->part.below->groups;
     const int first = crs_group_first(g, group), columns = crs_group_columns(g, group);
-    const ptrdiff_t all = hidden ? crs_h_first(gates, gates->groups) : crs_x_first(gates, gates->groups);
+    const ptrdiff_t all = crs_panel_first(gates, gates->groups);
     crs_product p = {.rows = rows, .blocks = columns / CRS_BLOCK, .c = out + first, .c_row = g->padded, .start = start};
     p.ahead = ahead;
     p.chains = 1;
-    p.chain[0] = crs_chain_of_gates(gates, crs_room_of(pass->workspace, &layer->part)->gates, pass->n, n, hidden);
+    p.chain[0] = crs_chain_of_gates(gates, crs_memory_of(pass->workspace, &layer->part)->gates, pass->n, n, hidden);
     p.chain[0].panel = (hidden ? layer->transposed_hh : layer->transposed_ih) + first * all;
     p.chain[0].panel_row = columns;
     crs_product_in_parts(pass->model->kernels, &p);
@@ -26,22 +26,22 @@ static void transposed_product(const crs_pass *pass, const crs_layer *layer, boo
 
 static void step(const crs_pass *pass, const crs_layer *layer, int group, int t, int first_row, int rows) {
     const crs_gates *g = &layer->gates;
-    const crs_room *room = crs_room_of(pass->workspace, &layer->part);
+    const crs_part_memory *own = crs_memory_of(pass->workspace, &layer->part);
     const ptrdiff_t hidden = g->padded, unit = crs_unit_first(g, group), n = crs_pair(pass->batch, t, first_row);
     const ptrdiff_t before = crs_state_before(pass->batch, t, first_row) * hidden + unit,
                     after = crs_state_after(pass->batch, t, first_row) * hidden + unit;
     crs_cell_step s = {.rows = rows, .blocks = crs_units(g, group) / CRS_BLOCK, .row = hidden};
-    s.gates = room->gates + crs_gates_offset(g, pass->n, group, n);
+    s.gates = own->gates + crs_gates_offset(g, pass->n, group, n);
     s.gates_row = g->row;
-    s.h_before = room->h + before;
-    s.h = room->h + after;
-    if (room->c) {
-        s.c_before = room->c + before;
-        s.c = room->c + after;
+    s.h_before = own->h + before;
+    s.h = own->h + after;
+    if (own->c) {
+        s.c_before = own->c + before;
+        s.c = own->c + after;
         s.dc = pass->workspace->dc + first_row * hidden + unit;
     }
-    s.dh = room->dy + n * hidden + unit;
-    s.dh_before = t > 0 ? room->dy + crs_pair(pass->batch, t - 1, first_row) * hidden + unit : NULL;
+    s.dh = own->dy + n * hidden + unit;
+    s.dh_before = t > 0 ? own->dy + crs_pair(pass->batch, t - 1, first_row) * hidden + unit : NULL;
     s.peephole = pass->model->parameters + layer->peephole + unit;
     s.peephole_row = hidden;
     if (s.c_before) /* the next group's */
@@ -71,7 +71,7 @@ static void backward_time(const crs_pass *pass, const crs_worker *worker, const 
     const int rows = crs_worker_rows(pass, worker, t), member = worker->member, size = worker->team_size;
     const ptrdiff_t n = crs_pair(pass->batch, t, worker->first_row),
                     before = t > 0 ? crs_pair(pass->batch, t - 1, worker->first_row) : 0;
-    float *dy = crs_room_of(pass->workspace, &layer->part)->dy;
+    float *dy = crs_memory_of(pass->workspace, &layer->part)->dy;
     for (int group = crs_share(g->groups, member, size); group < crs_share(g->groups, member + 1, size) && rows > 0;
          group++)
         step(pass, layer, group, t, worker->first_row, rows);
@@ -84,7 +84,7 @@ static void backward_time(const crs_pass *pass, const crs_worker *worker, const 
         transposed_product(pass, layer, true, group, n, rows, dy + before * g->padded, NULL,
                            group == last_hidden - 1 && last_input == 0 ? ahead : 0);
     for (int group = crs_share(inputs, member, size); group < last_input; group++)
-        transposed_product(pass, layer, false, group, n, rows, dx + n * layer->inputs_padded, zeros,
+        transposed_product(pass, layer, false, group, n, rows, dx + n * layer->part.below->padded, zeros,
                            group == last_input - 1 && t > 0 ? ahead : 0);
     crs_team_wait(worker);
 }
@@ -92,11 +92,11 @@ static void backward_time(const crs_pass *pass, const crs_worker *worker, const 
 void crs_layer_backward(const crs_pass *pass, const crs_worker *worker, const crs_part *part) {
     const crs_layer *layer = (const crs_layer *)part;
     const crs_workspace *w = pass->workspace;
-    float *dx = layer->table ? NULL : crs_room_of(w, part->below)->dy;
+    float *dx = layer->table ? NULL : crs_memory_of(w, part->below)->dy;
     const size_t rows = (size_t)(worker->end_row - worker->first_row), padded = (size_t)layer->gates.padded;
     if (pass->dropout)
         crs_dropout_backward(pass, worker, layer);
-    if (crs_room_of(w, part)->c && worker->member == 0)
+    if (crs_memory_of(w, part)->c && worker->member == 0)
         memset(w->dc + (size_t)worker->first_row * padded, 0, rows * padded * sizeof *w->dc);
     crs_team_wait(worker);
     crs_worker_phase(worker, CRS_PHASE_BACKWARD);

@@ -28,19 +28,19 @@ static void apply(float *to, const float *from, uint16_t kept, float scale) {
 
 void crs_dropout_forward(const crs_pass *pass, const crs_worker *worker, const crs_layer *layer) {
     const crs_batch *b = pass->batch;
-    const crs_room *room = crs_room_of(pass->workspace, &layer->part);
+    const crs_part_memory *own = crs_memory_of(pass->workspace, &layer->part);
     const int hidden = layer->gates.padded, blocks = hidden / CRS_BLOCK;
     const uint64_t threshold = (uint64_t)((double)b->dropout * 0x1p32);
     const float scale = 1.0f / (1.0f - b->dropout);
     for (int t = worker->member; t < b->steps; t += worker->team_size)
         for (int r = worker->first_row; r < worker->first_row + crs_worker_rows(pass, worker, t); r++) {
             const ptrdiff_t n = crs_pair(b, t, r);
-            const float *h = room->h + crs_state_after(b, t, r) * hidden;
+            const float *h = own->h + crs_state_after(b, t, r) * hidden;
             for (int block = 0; block < blocks; block++) {
                 const uint16_t kept = draw_block(b, (uint64_t)b->row_id[r], (uint64_t)layer->layer << 32 | (unsigned)t,
                                                  (unsigned)block, threshold);
-                room->kept[n * blocks + block] = kept;
-                apply(room->dropped + n * hidden + block * CRS_BLOCK, h + block * CRS_BLOCK, kept, scale);
+                own->kept[n * blocks + block] = kept;
+                apply(own->dropped + n * hidden + block * CRS_BLOCK, h + block * CRS_BLOCK, kept, scale);
             }
         }
     crs_team_wait(worker);
@@ -48,15 +48,15 @@ void crs_dropout_forward(const crs_pass *pass, const crs_worker *worker, const c
 
 void crs_dropout_backward(const crs_pass *pass, const crs_worker *worker, const crs_layer *layer) {
     const crs_batch *b = pass->batch;
-    const crs_room *room = crs_room_of(pass->workspace, &layer->part);
+    const crs_part_memory *own = crs_memory_of(pass->workspace, &layer->part);
     const int hidden = layer->gates.padded, blocks = hidden / CRS_BLOCK;
     const float scale = 1.0f / (1.0f - b->dropout);
     for (int t = worker->member; t < b->steps; t += worker->team_size)
         for (int r = worker->first_row; r < worker->first_row + crs_worker_rows(pass, worker, t); r++) {
             const ptrdiff_t n = crs_pair(b, t, r);
             for (int block = 0; block < blocks; block++) {
-                float *x = room->dy + n * hidden + block * CRS_BLOCK;
-                apply(x, x, room->kept[n * blocks + block], scale);
+                float *x = own->dy + n * hidden + block * CRS_BLOCK;
+                apply(x, x, own->kept[n * blocks + block], scale);
             }
         }
     crs_team_wait(worker);

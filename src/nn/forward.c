@@ -7,16 +7,17 @@
 
 static crs_chain input_chain(const crs_pass *pass, const crs_layer *layer, int group, ptrdiff_t n) {
     const crs_part *below = layer->part.below;
-    const float *panel = pass->model->parameters + layer->weight_ih + crs_x_first(&layer->gates, group) * layer->inputs;
+    const float *panel =
+        pass->model->parameters + layer->weight_ih + crs_panel_first(&layer->gates, group) * layer->inputs;
     return crs_chain_of_rows(crs_given(pass, below) + n * below->padded, below->padded, layer->inputs, panel,
-                             crs_x_columns(&layer->gates, group));
+                             crs_panel_columns(&layer->gates, group));
 }
 
 static crs_chain hidden_chain(const crs_pass *pass, const crs_layer *layer, int group, ptrdiff_t before) {
     const crs_gates *g = &layer->gates;
-    const float *panel = pass->model->parameters + layer->weight_hh + crs_h_first(g, group) * g->hidden;
-    return crs_chain_of_rows(crs_room_of(pass->workspace, &layer->part)->h + before * g->padded, g->padded, g->hidden,
-                             panel, crs_h_columns(g, group));
+    const float *panel = pass->model->parameters + layer->weight_hh + crs_panel_first(g, group) * g->hidden;
+    return crs_chain_of_rows(crs_memory_of(pass->workspace, &layer->part)->h + before * g->padded, g->padded, g->hidden,
+                             panel, crs_panel_columns(g, group));
 }
 
 /* gru: the input's and the hidden state's products fill different slots, so that what they start from is written first.
@@ -29,14 +30,14 @@ static void write_start(const crs_product *p, float *gates) {
 
 /* The gates of a group, row n on. */
 static float *gates_at(const crs_pass *pass, const crs_layer *layer, int group, ptrdiff_t n) {
-    return crs_room_of(pass->workspace, &layer->part)->gates + crs_gates_offset(&layer->gates, pass->n, group, n);
+    return crs_memory_of(pass->workspace, &layer->part)->gates + crs_gates_offset(&layer->gates, pass->n, group, n);
 }
 
 /* The input product of one group for rows n .. n + rows - 1, biases included. */
 static void input_product(const crs_pass *pass, const crs_layer *layer, int group, ptrdiff_t n, int rows) {
     const crs_gates *g = &layer->gates;
     float *gates = gates_at(pass, layer, group, n);
-    crs_product p = {.rows = rows, .blocks = crs_x_columns(g, group) / CRS_BLOCK, .c = gates + g->x_slot};
+    crs_product p = {.rows = rows, .blocks = crs_panel_columns(g, group) / CRS_BLOCK, .c = gates};
     p.c_row = g->row;
     p.start = layer->start + crs_gates_offset(g, 1, group, 0);
     if (g->cell == CRS_GRU) {
@@ -54,7 +55,7 @@ static void recurrent_product(const crs_pass *pass, const crs_layer *layer, int 
                               int rows) {
     const crs_gates *g = &layer->gates;
     float *gates = gates_at(pass, layer, group, n);
-    crs_product p = {.rows = rows, .blocks = crs_h_columns(g, group) / CRS_BLOCK, .c = gates + g->h_slot};
+    crs_product p = {.rows = rows, .blocks = crs_panel_columns(g, group) / CRS_BLOCK, .c = gates + g->h_slot};
     p.c_row = g->row;
     p.near = !g->flat;
     if (layer->table) {
@@ -77,23 +78,23 @@ static void recurrent_product(const crs_pass *pass, const crs_layer *layer, int 
 
 static void step(const crs_pass *pass, const crs_layer *layer, int group, int t, int first_row, int rows) {
     const crs_gates *g = &layer->gates;
-    const crs_room *room = crs_room_of(pass->workspace, &layer->part);
+    const crs_part_memory *own = crs_memory_of(pass->workspace, &layer->part);
     const ptrdiff_t n = crs_pair(pass->batch, t, first_row);
     const ptrdiff_t state = crs_state_before(pass->batch, t, first_row), unit = crs_unit_first(g, group);
     const ptrdiff_t before = state * g->padded + unit,
                     after = crs_state_after(pass->batch, t, first_row) * g->padded + unit;
-    crs_prefetch_units(g, room->h + after, rows, crs_units(g, group));
-    if (room->c)
-        crs_prefetch_units(g, room->c + after, rows, crs_units(g, group));
+    crs_prefetch_units(g, own->h + after, rows, crs_units(g, group));
+    if (own->c)
+        crs_prefetch_units(g, own->c + after, rows, crs_units(g, group));
     recurrent_product(pass, layer, group, n, state, rows);
     crs_cell_step s = {.rows = rows, .blocks = crs_units(g, group) / CRS_BLOCK, .row = g->padded};
     s.gates = gates_at(pass, layer, group, n);
     s.gates_row = g->row;
-    s.h_before = room->h + before;
-    s.h = room->h + after;
-    if (room->c) {
-        s.c_before = room->c + before;
-        s.c = room->c + after;
+    s.h_before = own->h + before;
+    s.h = own->h + after;
+    if (own->c) {
+        s.c_before = own->c + before;
+        s.c = own->c + after;
     }
     s.peephole = pass->model->parameters + layer->peephole + crs_unit_first(g, group);
     s.peephole_row = g->padded;

@@ -37,9 +37,9 @@ typedef struct crs_gates {
     crs_groups units; /* the hidden units as columns */
     int groups;       /* of gates */
     bool flat;
-    ptrdiff_t row;            /* floats from one row to the next */
-    int x_slot, h_slot;       /* columns where the input's and the hidden state's products begin in a group */
-    int x_columns, h_columns; /* of a group (flat: of the whole row) */
+    ptrdiff_t row; /* floats from one row to the next */
+    int h_slot;    /* column where the hidden state's product begins in a group; the input's: 0 */
+    int columns;   /* that a product fills of a group (flat: of the whole row) */
 } crs_gates;
 
 static inline crs_gates crs_gates_of(crs_cell cell, int hidden) {
@@ -48,7 +48,7 @@ static inline crs_gates crs_gates_of(crs_cell cell, int hidden) {
     g.groups = g.flat ? units.groups : g.padded / CRS_BLOCK;
     g.row = g.flat ? g.padded : CRS_GROUP;
     g.h_slot = cell == CRS_GRU ? CRS_BLOCK : 0; /* n r z n': the input fills the first three, the state the last */
-    g.x_columns = g.h_columns = g.flat ? g.padded : cell == CRS_GRU ? 48 : CRS_GROUP;
+    g.columns = g.flat ? g.padded : cell == CRS_GRU ? 3 * CRS_BLOCK : CRS_GROUP;
     return g;
 }
 
@@ -83,19 +83,13 @@ static inline int crs_gate_columns(const crs_gates *g, int group) {
     return g->flat ? crs_group_columns(&g->units, group) : CRS_GROUP;
 }
 
-/* The columns of a group that the input's (hidden state's) product fills, and where they begin in a panel of K = 1;
- * group number `groups`: all columns, the rows of a transposed panel. */
-static inline int crs_x_columns(const crs_gates *g, int group) {
-    return g->flat ? crs_group_columns(&g->units, group) : g->x_columns;
+/* The columns of a group that a product fills, the input's as the hidden state's, and where they begin in a panel of
+ * K = 1; group number `groups`: all columns, the rows of a transposed panel. */
+static inline int crs_panel_columns(const crs_gates *g, int group) {
+    return g->flat ? crs_group_columns(&g->units, group) : g->columns;
 }
-static inline int crs_h_columns(const crs_gates *g, int group) {
-    return g->flat ? crs_group_columns(&g->units, group) : g->h_columns;
-}
-static inline ptrdiff_t crs_x_first(const crs_gates *g, int group) {
-    return g->flat ? crs_group_first(&g->units, group) : (ptrdiff_t)group * g->x_columns;
-}
-static inline ptrdiff_t crs_h_first(const crs_gates *g, int group) {
-    return g->flat ? crs_group_first(&g->units, group) : (ptrdiff_t)group * g->h_columns;
+static inline ptrdiff_t crs_panel_first(const crs_gates *g, int group) {
+    return g->flat ? crs_group_first(&g->units, group) : (ptrdiff_t)group * g->columns;
 }
 
 static inline bool crs_has_c(crs_cell cell) {
@@ -107,11 +101,11 @@ static inline bool crs_has_c(crs_cell cell) {
 static inline crs_chain crs_chain_of_gates(const crs_gates *g, const float *gates, int rows, ptrdiff_t n, bool hidden) {
     if (g->flat)
         return (crs_chain){.a = gates + n * g->row, .a_row = g->row, .segments = 1, .segment = g->padded};
-    return (crs_chain){.a = gates + n * CRS_GROUP + (hidden ? g->h_slot : g->x_slot),
+    return (crs_chain){.a = gates + n * CRS_GROUP + (hidden ? g->h_slot : 0),
                        .a_row = CRS_GROUP,
                        .a_segment = crs_group_rows(rows) * CRS_GROUP,
                        .segments = g->groups,
-                       .segment = hidden ? g->h_columns : g->x_columns};
+                       .segment = g->columns};
 }
 
 /* A chain over the K columns of rows that stand a_row floats apart, with a panel [K][columns]. */

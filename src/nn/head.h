@@ -1,7 +1,7 @@
 /* Heads: from what the output layer says to a loss and its gradient. Private to the room nn.
  *
  * A head is called with a block of pairs, never with an element. A new one is a file with its crs_head, and a line in
- * crs_head_of. */
+ * heads[] of head.c. */
 #ifndef CRS_HEAD_H
 #define CRS_HEAD_H
 
@@ -21,6 +21,7 @@ struct crs_head {
     void (*loss)(const crs_kernels *kernels, const crs_head_block *block, int64_t *losses);
 };
 
+extern const crs_head crs_head_softmax;
 const crs_head *crs_head_of(crs_head_kind kind);
 
 /* Adds a target's loss, rounded to steps of 2^-32 as the kernels round. A loss of thousands of nats is a diverged

@@ -26,8 +26,8 @@ static bool place_gates(crs_model *m, const crs_layer *layer, const char *what, 
     snprintf(name, sizeof name, "layers/%d/%s", layer->layer, what);
     crs_place *place = crs_place_next(m, name);
     for (int group = 0; place && group < g->groups; group++) {
-        const size_t panel = at + (size_t)(hidden ? crs_h_first(g, group) : crs_x_first(g, group)) * (size_t)k;
-        const int stride = hidden ? crs_h_columns(g, group) : crs_x_columns(g, group);
+        const size_t panel = at + (size_t)crs_panel_first(g, group) * (size_t)k;
+        const int stride = crs_panel_columns(g, group);
         const int first = crs_unit_first(g, group), end = first + crs_units(g, group);
         for (int gate = 0; gate < crs_cell_gates(g->cell); gate++)
             for (int u = first; u < end && u < g->hidden; u++) {
@@ -41,16 +41,16 @@ static bool place_gates(crs_model *m, const crs_layer *layer, const char *what, 
 /* The slices are complete together; with a table, that of the input follows from the table's sums. */
 static void take_slices(crs_model *m, crs_layer *layer) {
     const crs_gates *g = &layer->gates;
-    const size_t x_all = (size_t)crs_x_first(g, g->groups), h_all = (size_t)crs_h_first(g, g->groups);
+    const size_t all = (size_t)crs_panel_first(g, g->groups);
     crs_slice *slice = crs_slice_begin(m, &layer->part, true);
-    layer->weight_hh = crs_slice_take(m, slice, (size_t)g->hidden * h_all);
+    layer->weight_hh = crs_slice_take(m, slice, (size_t)g->hidden * all);
     if (g->cell == CRS_PEEPHOLE)
         layer->peephole = crs_slice_take(m, slice, 3 * (size_t)g->padded);
     slice = crs_slice_begin(m, &layer->part, !layer->table);
-    layer->weight_ih = crs_slice_take(m, slice, (size_t)layer->inputs * x_all);
-    layer->bias_ih = crs_slice_take(m, slice, x_all);
+    layer->weight_ih = crs_slice_take(m, slice, (size_t)layer->inputs * all);
+    layer->bias_ih = crs_slice_take(m, slice, all);
     if (g->cell == CRS_GRU)
-        layer->bias_hh = crs_slice_take(m, slice, h_all);
+        layer->bias_hh = crs_slice_take(m, slice, all);
 }
 
 static bool place_tensors(crs_model *m, const crs_layer *layer) {
@@ -69,27 +69,26 @@ static bool place_tensors(crs_model *m, const crs_layer *layer) {
 static bool joined(const crs_model *m, const crs_gates *g) {
     enum { JOINED_BYTES = 768 << 10 };
     const int64_t inputs = crs_spec_layer_inputs(&m->spec, m->spec.layers > 1);
-    return (inputs + g->hidden) * crs_h_first(g, g->groups) * (int64_t)sizeof(float) <= JOINED_BYTES;
+    return (inputs + g->hidden) * crs_panel_first(g, g->groups) * (int64_t)sizeof(float) <= JOINED_BYTES;
 }
 
 static bool declare(crs_model *m, crs_part *part) {
     crs_layer *layer = layer_of(part);
     const crs_gates *g = &layer->gates;
     layer->inputs = part->below->width;
-    layer->inputs_padded = part->below->padded;
     layer->joined = joined(m, g);
     take_slices(m, layer);
     if (!place_tensors(m, layer))
         return false;
     layer->start = crs_alloc(crs_gates_size(g, 1), sizeof(float), CRS_MEMORY_PACKED);
     layer->transposed_hh =
-        crs_alloc((size_t)g->padded * (size_t)crs_h_first(g, g->groups), sizeof(float), CRS_MEMORY_PACKED);
+        crs_alloc((size_t)g->padded * (size_t)crs_panel_first(g, g->groups), sizeof(float), CRS_MEMORY_PACKED);
     if (!layer->start || !layer->transposed_hh)
         return false;
     if (layer->table && m->spec.embed == 0) /* nothing is below that would want a gradient */
         return true;
-    layer->transposed_ih =
-        crs_alloc((size_t)layer->inputs_padded * (size_t)crs_x_first(g, g->groups), sizeof(float), CRS_MEMORY_PACKED);
+    layer->transposed_ih = crs_alloc((size_t)part->below->padded * (size_t)crs_panel_first(g, g->groups), sizeof(float),
+                                     CRS_MEMORY_PACKED);
     return layer->transposed_ih != NULL;
 }
 
@@ -104,18 +103,18 @@ static void release(crs_part *part) {
 
 static void refresh_start(const crs_model *m, const crs_layer *layer, int group) {
     const crs_gates *g = &layer->gates;
-    const float *x = m->parameters + layer->bias_ih + crs_x_first(g, group);
+    const float *x = m->parameters + layer->bias_ih + crs_panel_first(g, group);
     float *start = layer->start + crs_gates_offset(g, 1, group, 0);
     if (g->cell == CRS_GRU) {
-        const float *h = m->parameters + layer->bias_hh + crs_h_first(g, group);
+        const float *h = m->parameters + layer->bias_hh + crs_panel_first(g, group);
         for (int u = 0; u < CRS_BLOCK; u++) {
             start[u] = x[u];
-            start[16 + u] = x[16 + u] + h[u];
-            start[32 + u] = x[32 + u] + h[16 + u];
-            start[48 + u] = h[32 + u];
+            start[CRS_BLOCK + u] = x[CRS_BLOCK + u] + h[u];
+            start[2 * CRS_BLOCK + u] = x[2 * CRS_BLOCK + u] + h[CRS_BLOCK + u];
+            start[3 * CRS_BLOCK + u] = h[2 * CRS_BLOCK + u];
         }
     } else {
-        memcpy(start, x, (size_t)crs_x_columns(g, group) * sizeof *start);
+        memcpy(start, x, (size_t)crs_panel_columns(g, group) * sizeof *start);
     }
 }
 
@@ -124,28 +123,27 @@ static void refresh(crs_model *m, const crs_part *part) {
     const crs_gates *g = &layer->gates;
 #pragma omp for schedule(static) nowait
     for (int group = 0; group < g->groups; group++) {
-        const ptrdiff_t x_first = crs_x_first(g, group), h_first = crs_h_first(g, group);
+        const ptrdiff_t first = crs_panel_first(g, group), all = crs_panel_first(g, g->groups);
+        const int columns = crs_panel_columns(g, group);
         refresh_start(m, layer, group);
-        crs_transpose_panel(m->kernels, m->parameters + layer->weight_hh + h_first * g->hidden, g->hidden,
-                            crs_h_columns(g, group), h_first, crs_h_first(g, g->groups), &g->units,
-                            layer->transposed_hh);
+        crs_transpose_panel(m->kernels, m->parameters + layer->weight_hh + first * g->hidden, g->hidden, columns, first,
+                            all, &g->units, layer->transposed_hh);
         if (layer->transposed_ih)
-            crs_transpose_panel(m->kernels, m->parameters + layer->weight_ih + x_first * layer->inputs, layer->inputs,
-                                crs_x_columns(g, group), x_first, crs_x_first(g, g->groups), &part->below->groups,
-                                layer->transposed_ih);
+            crs_transpose_panel(m->kernels, m->parameters + layer->weight_ih + first * layer->inputs, layer->inputs,
+                                columns, first, all, &part->below->groups, layer->transposed_ih);
     }
 }
 
 static bool reserve(crs_workspace *w, const crs_part *part) {
     const crs_gates *g = &layer_of(part)->gates;
-    crs_room *room = crs_room_of(w, part);
+    crs_part_memory *own = crs_memory_of(w, part);
     const size_t rows = (size_t)w->rows, n = rows * (size_t)w->steps, hidden = (size_t)g->padded;
-    bool good = crs_reserve(w, &room->gates, 1, crs_gates_size(g, w->rows * w->steps)) &&
-                crs_reserve(w, &room->h, n + rows, hidden) &&
-                (!crs_has_c(g->cell) || crs_reserve(w, &room->c, n + rows, hidden));
+    bool good = crs_reserve(w, &own->gates, 1, crs_gates_size(g, w->rows * w->steps)) &&
+                crs_reserve(w, &own->h, n + rows, hidden) &&
+                (!crs_has_c(g->cell) || crs_reserve(w, &own->c, n + rows, hidden));
     if (good && (w->uses & CRS_DROPOUT)) {
-        room->kept = crs_reserve_block(w, n, hidden / CRS_BLOCK * sizeof *room->kept);
-        good = room->kept && crs_reserve(w, &room->dropped, n, hidden);
+        own->kept = crs_reserve_block(w, n, hidden / CRS_BLOCK * sizeof *own->kept);
+        good = own->kept && crs_reserve(w, &own->dropped, n, hidden);
     }
     return good && (!(w->uses & CRS_TRAINING) || crs_reserve_backward(w, part));
 }
@@ -159,7 +157,7 @@ static void add_peephole(const crs_pass *pass, const crs_piece *p, const crs_lay
     static const int block_of[3] = {0, 1, 3};
     const ptrdiff_t hidden = layer->gates.padded, unit = crs_unit_first(&layer->gates, group);
     const crs_span *spans = pass->workspace->span_at;
-    const float *c = crs_room_of(pass->workspace, &layer->part)->c;
+    const float *c = crs_memory_of(pass->workspace, &layer->part)->c;
     int64_t *sums = pass->sums + crs_sum_of(&layer->part.slice[0], layer->peephole);
     for (int gate = 0; gate < 3; gate++) {
         float total[CRS_BLOCK] __attribute__((aligned(64))) = {0};
@@ -181,11 +179,11 @@ static void add_group_rest(const crs_pass *pass, const crs_worker *worker, const
     if (layer->table) {
         crs_tokens_add_table(pass, worker, layer->table, p, group, panel, refused);
     } else {
-        crs_add_column_sums(pass, p, panel + g->x_slot * p->n, crs_x_columns(g, group),
-                            pass->sums + crs_sum_of(input, layer->bias_ih) + crs_x_first(g, group), refused);
+        crs_add_column_sums(pass, p, panel, crs_panel_columns(g, group),
+                            pass->sums + crs_sum_of(input, layer->bias_ih) + crs_panel_first(g, group), refused);
         if (g->cell == CRS_GRU)
-            crs_add_column_sums(pass, p, panel + g->h_slot * p->n, crs_h_columns(g, group),
-                                pass->sums + crs_sum_of(input, layer->bias_hh) + crs_h_first(g, group), refused);
+            crs_add_column_sums(pass, p, panel + g->h_slot * p->n, crs_panel_columns(g, group),
+                                pass->sums + crs_sum_of(input, layer->bias_hh) + crs_panel_first(g, group), refused);
     }
     if (g->cell == CRS_PEEPHOLE)
         add_peephole(pass, p, layer, group, panel, refused);
@@ -201,20 +199,21 @@ static void add_group(const crs_pass *pass, const crs_worker *worker, const crs_
                       const tiles *h, int64_t *refused) {
     const crs_gates *g = &layer->gates;
     const crs_slice *slice = layer->part.slice;
-    float *gates = crs_room_of(pass->workspace, &layer->part)->gates;
+    float *gates = crs_memory_of(pass->workspace, &layer->part)->gates;
     const crs_gradients from = {.base = gates + crs_gates_offset(g, pass->n, group, 0), .row = g->row};
-    crs_run run;
+    crs_piece_run run;
     for (int first_piece = 0; first_piece < pass->workspace->pieces; first_piece += run.pieces) {
         crs_gather_run(pass, worker, first_piece, pass->workspace->pieces, &from, crs_gate_columns(g, group), &run);
         for (int j = 0; h->first == 0 && h->end > 0 && j < run.pieces; j++)
             add_group_rest(pass, worker, run.piece[j], layer, group, run.panel[j], refused);
         if (x->first < x->end)
-            crs_add_outer(pass, &run, x->c, x->first, x->end, g->x_slot, crs_x_columns(g, group),
-                          pass->sums + crs_sum_of(&slice[1], layer->weight_ih) + crs_x_first(g, group) * layer->inputs,
+            crs_add_outer(pass, &run, x->c, x->first, x->end, 0, crs_panel_columns(g, group),
+                          pass->sums + crs_sum_of(&slice[1], layer->weight_ih) +
+                              crs_panel_first(g, group) * layer->inputs,
                           refused);
         if (h->first < h->end)
-            crs_add_outer(pass, &run, h->c, h->first, h->end, g->h_slot, crs_h_columns(g, group),
-                          pass->sums + crs_sum_of(&slice[0], layer->weight_hh) + crs_h_first(g, group) * g->hidden,
+            crs_add_outer(pass, &run, h->c, h->first, h->end, g->h_slot, crs_panel_columns(g, group),
+                          pass->sums + crs_sum_of(&slice[0], layer->weight_hh) + crs_panel_first(g, group) * g->hidden,
                           refused);
     }
 }

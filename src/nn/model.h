@@ -73,7 +73,7 @@ typedef struct crs_layer {
     crs_part part;
     int layer;
     crs_gates gates;
-    int inputs, inputs_padded;
+    int inputs;              /* below->width */
     const crs_tokens *table; /* the input's product is a row of this table; NULL: a product with what is below */
     bool joined;             /* the input's product runs beside the recurrent one, step by step: small panels */
     size_t weight_ih, weight_hh, bias_ih, bias_hh, peephole; /* offsets in an arena */
@@ -180,7 +180,7 @@ struct crs_pass {
     const crs_watch *watch;
 };
 
-/* Every few time steps of the way back. */
+/* Every time step of the way back. */
 static inline void crs_pass_progress(const crs_pass *pass, const crs_worker *worker) {
     if (worker->thread == 0 && pass->watch && pass->watch->progress)
         pass->watch->progress(pass->watch->context);
@@ -202,7 +202,7 @@ static inline ptrdiff_t crs_state_before(const crs_batch *batch, int time, int r
 }
 
 /* What one part has in a workspace; pairs are (time, row) pairs. */
-typedef struct crs_room {
+typedef struct crs_part_memory {
     float *y;        /* [pairs][padded]: what it gives; layers: see h and dropped */
     float *dy;       /* [pairs][padded]: the gradient of that, made by the part above */
     float *packed;   /* columns of what it gives, of all pieces; shared with the part after next */
@@ -212,15 +212,15 @@ typedef struct crs_room {
     uint16_t *kept;  /* layers: [pairs][padded / 16], a bit a unit */
     float *outputs;  /* the output: [chunk][padded], outputs and then their gradients */
     float *gathered; /* the output: [chunk][padded below], where a chunk's rows are not neighbours */
-} crs_room;
+} crs_part_memory;
 
 struct crs_workspace {
     const crs_model *model;
     int rows, steps, uses;
-    crs_room *room;  /* [parts] */
-    int chunk;       /* the most pairs that the output works on at a time */
-    float *dc;       /* [rows][widest] */
-    int64_t *losses; /* [threads][CRS_LOSS_STRIDE], a cache line each */
+    crs_part_memory *memory; /* [parts] */
+    int chunk;               /* the most pairs that the output works on at a time */
+    float *dc;               /* [rows][widest] */
+    int64_t *losses;         /* [threads][CRS_LOSS_STRIDE], a cache line each */
     /* the weight gradient's pieces: a lane's rows over some time (pieces.h) */
     int widest;        /* columns that a part below the output gives */
     int pieces, spans; /* of this pass */
@@ -243,8 +243,8 @@ struct crs_workspace {
 
 enum { CRS_LOSS_STRIDE = 8 };
 
-static inline crs_room *crs_room_of(const crs_workspace *workspace, const crs_part *part) {
-    return &workspace->room[part->number];
+static inline crs_part_memory *crs_memory_of(const crs_workspace *workspace, const crs_part *part) {
+    return &workspace->memory[part->number];
 }
 static inline int64_t *crs_losses_of(const crs_pass *pass, const crs_worker *worker) {
     return pass->workspace->losses + worker->thread * CRS_LOSS_STRIDE;
@@ -252,10 +252,10 @@ static inline int64_t *crs_losses_of(const crs_pass *pass, const crs_worker *wor
 
 /* What a part gives to the one above: pair n at + n * padded. */
 static inline const float *crs_given(const crs_pass *pass, const crs_part *part) {
-    const crs_room *room = crs_room_of(pass->workspace, part);
-    if (!room->h)
-        return room->y;
-    return pass->dropout ? room->dropped : room->h + crs_state_after(pass->batch, 0, 0) * part->padded;
+    const crs_part_memory *own = crs_memory_of(pass->workspace, part);
+    if (!own->h)
+        return own->y;
+    return pass->dropout ? own->dropped : own->h + crs_state_after(pass->batch, 0, 0) * part->padded;
 }
 
 /* rows * columns floats of a workspace, which frees them. */
@@ -279,12 +279,5 @@ void crs_layer_forward(const crs_pass *pass, const crs_worker *worker, const crs
 void crs_layer_backward(const crs_pass *pass, const crs_worker *worker, const crs_part *part);
 void crs_dropout_forward(const crs_pass *pass, const crs_worker *worker, const crs_layer *layer);
 void crs_dropout_backward(const crs_pass *pass, const crs_worker *worker, const crs_layer *layer);
-
-/* A piece of the weight gradient has about so many pairs ... */
-enum { CRS_PIECE_PAIRS = 256 };
-/* ... and so this many steps. */
-static inline int crs_piece_steps(int lane_rows) {
-    return lane_rows >= CRS_PIECE_PAIRS ? 1 : (CRS_PIECE_PAIRS + lane_rows - 1) / lane_rows;
-}
 
 #endif

@@ -46,14 +46,14 @@ static void refresh(crs_model *m, const crs_part *part) {
 }
 
 static bool reserve(crs_workspace *w, const crs_part *part) {
-    crs_room *room = crs_room_of(w, part);
+    crs_part_memory *own = crs_memory_of(w, part);
     const int all = w->rows * w->steps, piece = CRS_PIECE_PAIRS + w->rows;
     const int cached = CHUNK_BYTES / (int)sizeof(float) / part->padded;
     w->chunk = cached > piece ? cached : piece;
     if (w->chunk >= all) /* then a pass is one chunk, and its pairs are neighbours */
         w->chunk = all;
-    return crs_reserve(w, &room->outputs, (size_t)w->chunk, (size_t)part->padded) &&
-           (w->chunk == all || crs_reserve(w, &room->gathered, (size_t)w->chunk, (size_t)part->below->padded));
+    return crs_reserve(w, &own->outputs, (size_t)w->chunk, (size_t)part->padded) &&
+           (w->chunk == all || crs_reserve(w, &own->gathered, (size_t)w->chunk, (size_t)part->below->padded));
 }
 
 /* ---- a chunk ---- */
@@ -66,19 +66,19 @@ typedef struct chunk {
 } chunk;
 
 /* Some of a chunk's pairs that are neighbours in the batch: `first` is that of the batch, `at` that of the chunk. */
-typedef struct stretch {
+typedef struct neighbours {
     ptrdiff_t first;
     int at, pairs;
-} stretch;
+} neighbours;
 
-/* The stretch from pair `at` of the chunk on, not beyond `end`. */
-static stretch stretch_at(const chunk *c, int at, int end) {
+/* Those from pair `at` of the chunk on, not beyond `end`. */
+static neighbours neighbours_at(const chunk *c, int at, int end) {
     if (!c->index)
-        return (stretch){c->first + at, at, end - at};
+        return (neighbours){c->first + at, at, end - at};
     int pairs = 0;
     while (at + pairs < end && c->index[at + pairs] == c->index[at] + pairs)
         pairs++;
-    return (stretch){pairs > 0 ? c->index[at] : 0, at, pairs};
+    return (neighbours){pairs > 0 ? c->index[at] : 0, at, pairs};
 }
 
 /* Rows of what is below, as neighbours: those of the pairs at .. end - 1. */
@@ -87,8 +87,8 @@ static const float *gather(const crs_pass *pass, const crs_part *part, const chu
     const float *from = crs_given(pass, part->below);
     if (!c->index)
         return from + (c->first + at) * row;
-    float *to = crs_room_of(pass->workspace, part)->gathered;
-    for (stretch s = stretch_at(c, at, end); s.pairs > 0; s = stretch_at(c, s.at + s.pairs, end))
+    float *to = crs_memory_of(pass->workspace, part)->gathered;
+    for (neighbours s = neighbours_at(c, at, end); s.pairs > 0; s = neighbours_at(c, s.at + s.pairs, end))
         memcpy(to + s.at * row, from + s.first * row, (size_t)s.pairs * (size_t)row * sizeof *to);
     return to + at * row;
 }
@@ -110,30 +110,30 @@ static void products(const crs_pass *pass, const crs_part *part, const float *x,
 
 /* The gradient of what is below, for the pairs at .. end - 1. */
 static void backward_products(const crs_pass *pass, const crs_part *part, const chunk *c, int at, int end) {
-    const crs_room *room = crs_room_of(pass->workspace, part);
+    const crs_part_memory *own = crs_memory_of(pass->workspace, part);
     const crs_groups *g = &part->below->groups;
     const ptrdiff_t row = g->padded;
-    float *dy = crs_room_of(pass->workspace, part->below)->dy;
-    float *to = !c->index ? dy + (c->first + at) * row : room->gathered + at * row; /* the outputs are made by now */
+    float *dy = crs_memory_of(pass->workspace, part->below)->dy;
+    float *to = !c->index ? dy + (c->first + at) * row : own->gathered + at * row; /* the outputs are made by now */
     for (int group = 0; group < g->groups; group++) {
         const int first = crs_group_first(g, group), columns = crs_group_columns(g, group);
         crs_product p = {.rows = end - at, .blocks = columns / CRS_BLOCK, .c = to + first, .c_row = row};
         p.start = zeros;
         p.chains = 1;
-        p.chain[0] = crs_chain_of_rows(room->outputs + (ptrdiff_t)at * part->padded, part->padded, part->width,
+        p.chain[0] = crs_chain_of_rows(own->outputs + (ptrdiff_t)at * part->padded, part->padded, part->width,
                                        output_of(part)->transposed + (ptrdiff_t)first * part->padded, columns);
         pass->model->kernels->product(&p);
     }
     if (!c->index)
         return;
-    for (stretch s = stretch_at(c, at, end); s.pairs > 0; s = stretch_at(c, s.at + s.pairs, end))
-        memcpy(dy + s.first * row, room->gathered + s.at * row, (size_t)s.pairs * (size_t)row * sizeof *dy);
+    for (neighbours s = neighbours_at(c, at, end); s.pairs > 0; s = neighbours_at(c, s.at + s.pairs, end))
+        memcpy(dy + s.first * row, own->gathered + s.at * row, (size_t)s.pairs * (size_t)row * sizeof *dy);
 }
 
 static void head_loss(const crs_pass *pass, const crs_worker *worker, const crs_part *part, const chunk *c, int at,
                       int end) {
-    float *outputs = crs_room_of(pass->workspace, part)->outputs;
-    for (stretch s = stretch_at(c, at, end); s.pairs > 0; s = stretch_at(c, s.at + s.pairs, end)) {
+    float *outputs = crs_memory_of(pass->workspace, part)->outputs;
+    for (neighbours s = neighbours_at(c, at, end); s.pairs > 0; s = neighbours_at(c, s.at + s.pairs, end)) {
         const crs_head_block block = {.pairs = s.pairs,
                                       .outputs = part->width,
                                       .values = outputs + (ptrdiff_t)s.at * part->padded,
@@ -148,7 +148,7 @@ static void head_loss(const crs_pass *pass, const crs_worker *worker, const crs_
 static void work_on(const crs_pass *pass, const crs_worker *worker, const crs_part *part, const chunk *c) {
     const int at = crs_share(c->pairs, worker->thread, worker->threads),
               end = crs_share(c->pairs, worker->thread + 1, worker->threads);
-    float *outputs = crs_room_of(pass->workspace, part)->outputs + (ptrdiff_t)at * part->padded;
+    float *outputs = crs_memory_of(pass->workspace, part)->outputs + (ptrdiff_t)at * part->padded;
     crs_worker_phase(worker, CRS_PHASE_OUTPUT);
     products(pass, part, gather(pass, part, c, at, end), end - at, outputs);
     for (int i = at; pass->outputs && i < end; i++)
@@ -171,14 +171,14 @@ static void add_weights(const crs_pass *pass, const crs_worker *worker, const cr
     const crs_slice *slice = &part->slice[0];
     const int begin = crs_share(x->tiles, worker->thread, worker->threads),
               end = crs_share(x->tiles, worker->thread + 1, worker->threads);
-    const float *outputs = crs_room_of(pass->workspace, part)->outputs;
+    const float *outputs = crs_memory_of(pass->workspace, part)->outputs;
     int64_t *refused = &crs_losses_of(pass, worker)[CRS_SUM_REFUSED];
     crs_worker_phase(worker, CRS_PHASE_WEIGHTS);
     for (int group = 0; group < part->groups.groups && begin < end; group++) {
         const int first = crs_group_first(&part->groups, group), count = crs_group_columns(&part->groups, group);
         const int start = pass->workspace->piece_at[c->first_piece].start;
         const crs_gradients from = {outputs + first, part->padded, c->index != NULL, start};
-        crs_run run;
+        crs_piece_run run;
         for (int piece = c->first_piece; piece < c->end_piece; piece += run.pieces) {
             crs_gather_run(pass, worker, piece, c->end_piece, &from, count, &run);
             for (int j = 0; begin == 0 && j < run.pieces; j++)

@@ -30,28 +30,28 @@ static float *state_part(const crs_pass *pass, int row, const crs_layer *layer, 
 }
 
 static void read_state(const crs_pass *pass, const crs_worker *worker, const crs_layer *layer) {
-    const crs_room *room = crs_room_of(pass->workspace, &layer->part);
+    const crs_part_memory *own = crs_memory_of(pass->workspace, &layer->part);
     const int rows = worker->end_row - worker->first_row;
     const int first = worker->first_row + crs_share(rows, worker->member, worker->team_size);
     const int end = worker->first_row + crs_share(rows, worker->member + 1, worker->team_size);
     const size_t hidden = (size_t)layer->gates.hidden, padded = (size_t)layer->gates.padded;
     for (int row = first; row < end; row++)
         for (int part = 0; part < crs_cell_parts(layer->gates.cell); part++) {
-            float *to = (part ? room->c : room->h) + (size_t)row * padded;
+            float *to = (part ? own->c : own->h) + (size_t)row * padded;
             memcpy(to, state_part(pass, row, layer, part), hidden * sizeof *to);
             memset(to + hidden, 0, (padded - hidden) * sizeof *to);
         }
 }
 
 static void write_state(const crs_pass *pass, const crs_layer *layer) {
-    const crs_room *room = crs_room_of(pass->workspace, &layer->part);
+    const crs_part_memory *own = crs_memory_of(pass->workspace, &layer->part);
     const size_t hidden = (size_t)layer->gates.hidden;
     int last = pass->batch->steps - 1;
     for (int row = 0; row < pass->batch->rows; row++) {
         while (crs_rows_at(pass->batch, last) <= row) /* the longest come first */
             last--;
         for (int part = 0; part < crs_cell_parts(layer->gates.cell); part++) {
-            const float *from = part ? room->c : room->h;
+            const float *from = part ? own->c : own->h;
             memcpy(state_part(pass, row, layer, part),
                    from + crs_state_after(pass->batch, last, row) * layer->gates.padded, hidden * sizeof *from);
         }

@@ -75,7 +75,7 @@ static crs_columns columns_of(const crs_pass *pass, const crs_part *part, const 
                          .length = part->padded,
                          .k = part->width,
                          .tiles = (part->width + CRS_OUTER_WIDTH - 1) / CRS_OUTER_WIDTH,
-                         .packed = crs_room_of(pass->workspace, part)->packed};
+                         .packed = crs_memory_of(pass->workspace, part)->packed};
 }
 
 /* Whether pairs are [times][rows of the lane], neighbours. */
@@ -84,11 +84,11 @@ static bool regular(const crs_batch *b) {
 }
 
 static bool shares_state(const crs_pass *pass, const crs_part *part) {
-    return crs_room_of(pass->workspace, part)->h && !pass->dropout && regular(pass->batch);
+    return crs_memory_of(pass->workspace, part)->h && !pass->dropout && regular(pass->batch);
 }
 
 crs_columns crs_columns_of_state(const crs_pass *pass, const crs_layer *layer) {
-    crs_columns c = columns_of(pass, &layer->part, crs_room_of(pass->workspace, &layer->part)->h);
+    crs_columns c = columns_of(pass, &layer->part, crs_memory_of(pass->workspace, &layer->part)->h);
     c.shared = shares_state(pass, &layer->part);
     c.index = regular(pass->batch) ? NULL : pass->workspace->before;
     return c;
@@ -98,7 +98,7 @@ crs_columns crs_columns_given(const crs_pass *pass, const crs_part *part) {
     crs_columns c = columns_of(pass, part, crs_given(pass, part));
     c.index = regular(pass->batch) ? NULL : pass->workspace->pair;
     if (shares_state(pass, part)) {
-        c.x = crs_room_of(pass->workspace, part)->h;
+        c.x = crs_memory_of(pass->workspace, part)->h;
         c.shared = c.later = true;
     }
     return c;
@@ -138,7 +138,7 @@ void crs_pack(const crs_pass *pass, const crs_worker *worker, const crs_columns 
 /* ---- gathered gradients ---- */
 
 void crs_gather_run(const crs_pass *pass, const crs_worker *worker, int first, int end, const crs_gradients *from,
-                    int count, crs_run *run) {
+                    int count, crs_piece_run *run) {
     const crs_workspace *w = pass->workspace;
     int n = 0;
     for (run->pieces = 0; run->pieces < CRS_RUN_PIECES && first < end; first++) {
@@ -157,7 +157,7 @@ void crs_gather_run(const crs_pass *pass, const crs_worker *worker, int first, i
 
 /* ---- sums ---- */
 
-void crs_add_outer(const crs_pass *pass, const crs_run *run, const crs_columns *c, int first, int end, int slot,
+void crs_add_outer(const crs_pass *pass, const crs_piece_run *run, const crs_columns *c, int first, int end, int slot,
                    int count, int64_t *sums, int64_t *refused) {
     crs_stretch stretch[CRS_RUN_PIECES];
     for (int i = 0; i < run->pieces; i++) {

@@ -47,11 +47,11 @@ void crs_pack(const crs_pass *pass, const crs_worker *worker, const crs_columns 
 
 /* Neighbouring pieces whose gathered columns stay in the second-level cache together. */
 enum { CRS_RUN_PIECES = 32 };
-typedef struct crs_run {
+typedef struct crs_piece_run {
     int pieces;
     const crs_piece *piece[CRS_RUN_PIECES];
     float *panel[CRS_RUN_PIECES]; /* [blocks][n][16] each, of this thread */
-} crs_run;
+} crs_piece_run;
 
 /* Rows of gradients, `row` floats apart: those of all pairs in the order of the batch; or, by_piece, those of some
  * pieces, piece by piece, from pair number `start` of that order on. */
@@ -64,11 +64,11 @@ typedef struct crs_gradients {
 
 /* Gathers `count` columns (a multiple of 16) of as many of the pieces first .. end - 1 as make a run. */
 void crs_gather_run(const crs_pass *pass, const crs_worker *worker, int first, int end, const crs_gradients *from,
-                    int count, crs_run *run);
+                    int count, crs_piece_run *run);
 
 /* sums[k][count] += the outer products of the tiles first .. end - 1 of c, and `count` columns of a run's panels from
  * column `slot` on. */
-void crs_add_outer(const crs_pass *pass, const crs_run *run, const crs_columns *c, int first, int end, int slot,
+void crs_add_outer(const crs_pass *pass, const crs_piece_run *run, const crs_columns *c, int first, int end, int slot,
                    int count, int64_t *sums, int64_t *refused);
 /* sums[count] += the column sums of a piece's panel from b on. */
 void crs_add_column_sums(const crs_pass *pass, const crs_piece *p, const float *b, int count, int64_t *sums,

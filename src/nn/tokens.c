@@ -50,13 +50,12 @@ static void release(crs_part *part) {
 static void refresh_table(crs_model *m, const crs_tokens *x, int group) {
     const crs_layer *layer = x->reader;
     const crs_gates *g = &layer->gates;
-    const int rows = x->tokens, columns = crs_x_columns(g, group);
-    const float *panel = m->parameters + layer->weight_ih + crs_x_first(g, group) * layer->inputs;
+    const int rows = x->tokens, columns = crs_panel_columns(g, group);
+    const float *panel = m->parameters + layer->weight_ih + crs_panel_first(g, group) * layer->inputs;
     const float *start = layer->start + crs_gates_offset(g, 1, group, 0);
     float *table = x->table + crs_gates_offset(g, rows, group, 0);
     for (int v = 0; v < rows; v++)
         memcpy(table + v * g->row, start, (size_t)crs_gate_columns(g, group) * sizeof *table);
-    table += g->x_slot;
     if (m->spec.embed == 0) {
         for (int v = 0; v < rows; v++)
             for (int j = 0; j < columns; j++)
@@ -89,7 +88,7 @@ static void refresh(crs_model *m, const crs_part *part) {
 static bool reserve(crs_workspace *w, const crs_part *part) {
     const crs_tokens *x = tokens_of(part);
     const size_t pairs = (size_t)w->rows * (size_t)w->steps, tokens = (size_t)x->tokens;
-    bool good = x->reader || crs_reserve(w, &crs_room_of(w, part)->y, pairs, (size_t)part->padded);
+    bool good = x->reader || crs_reserve(w, &crs_memory_of(w, part)->y, pairs, (size_t)part->padded);
     if (!good || !(w->uses & CRS_TRAINING))
         return good;
     w->slot_of = crs_reserve_block(w, tokens, sizeof *w->slot_of);
@@ -139,7 +138,7 @@ static void forward(const crs_pass *pass, const crs_worker *worker, const crs_pa
     for (int t = worker->member; t < b->steps; t += worker->team_size)
         for (int r = worker->first_row; r < worker->first_row + crs_worker_rows(pass, worker, t); r++) {
             const ptrdiff_t n = crs_pair(b, t, r);
-            memcpy(crs_room_of(pass->workspace, part)->y + n * row,
+            memcpy(crs_memory_of(pass->workspace, part)->y + n * row,
                    pass->model->parameters + x->embedding + b->input.tokens[n] * row, (size_t)row * sizeof(float));
         }
     crs_team_wait(worker);
@@ -176,7 +175,7 @@ static void add_embedding(const crs_pass *pass, const crs_worker *worker, const 
     if (count == 0)
         return;
     float *scatter = w->scatter[worker->thread];
-    const float *dy = crs_room_of(w, part)->dy;
+    const float *dy = crs_memory_of(w, part)->dy;
     memset(scatter, 0, (size_t)slots * (size_t)count * sizeof *scatter);
     for (const crs_span *s = w->span_at + p->first_span; s < w->span_at + p->end_span; s++)
         kernels->scatter_rows(dy + crs_pair(pass->batch, s->time, s->row) * length + first, length, s->rows, count,
@@ -201,20 +200,20 @@ static void gradient_of_biases(const crs_model *m, const crs_tokens *x, int grou
     const crs_layer *layer = x->reader;
     const crs_gates *g = &layer->gates;
     const float *rows = x->table_gradient + crs_gates_offset(g, x->tokens, group, 0);
-    m->kernels->column_sums(rows + g->x_slot, g->row, x->tokens, crs_x_columns(g, group),
-                            gradient + layer->bias_ih + crs_x_first(g, group));
+    m->kernels->column_sums(rows, g->row, x->tokens, crs_panel_columns(g, group),
+                            gradient + layer->bias_ih + crs_panel_first(g, group));
     if (g->cell == CRS_GRU)
-        m->kernels->column_sums(rows + g->h_slot, g->row, x->tokens, crs_h_columns(g, group),
-                                gradient + layer->bias_hh + crs_h_first(g, group));
+        m->kernels->column_sums(rows + g->h_slot, g->row, x->tokens, crs_panel_columns(g, group),
+                                gradient + layer->bias_hh + crs_panel_first(g, group));
 }
 
 /* W_ih = sum over tokens of embedding x table gradient; one-hot: the table's rows themselves. */
 static void gradient_of_inputs(const crs_model *m, const crs_tokens *x, int group, float *gradient) {
     const crs_layer *layer = x->reader;
     const crs_gates *g = &layer->gates;
-    const int columns = crs_x_columns(g, group);
-    const float *rows = x->table_gradient + crs_gates_offset(g, x->tokens, group, 0) + g->x_slot;
-    float *out = gradient + layer->weight_ih + crs_x_first(g, group) * layer->inputs;
+    const int columns = crs_panel_columns(g, group);
+    const float *rows = x->table_gradient + crs_gates_offset(g, x->tokens, group, 0);
+    float *out = gradient + layer->weight_ih + crs_panel_first(g, group) * layer->inputs;
     if (m->spec.embed == 0) {
         for (int v = 0; v < x->tokens; v++)
             memcpy(out + (ptrdiff_t)v * columns, rows + v * g->row, (size_t)columns * sizeof *out);
@@ -234,7 +233,7 @@ static void gradient_of_embedding(const crs_model *m, const crs_tokens *x, int g
     p.c = gradient + x->embedding + first;
     p.c_row = e->padded;
     p.chain[0] = crs_chain_of_gates(g, x->table_gradient, x->tokens, 0, false);
-    p.chain[0].panel = x->reader->transposed_ih + first * crs_x_first(g, g->groups);
+    p.chain[0].panel = x->reader->transposed_ih + first * crs_panel_first(g, g->groups);
     p.chain[0].panel_row = columns;
     m->kernels->product(&p);
 }

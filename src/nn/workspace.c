@@ -26,11 +26,11 @@ bool crs_reserve(crs_workspace *w, float **to, size_t rows, size_t columns) {
 
 /* A part's columns are read by the one above and, of a layer's state, by itself: then they are done with. */
 bool crs_reserve_backward(crs_workspace *w, const crs_part *part) {
-    crs_room *room = crs_room_of(w, part);
+    crs_part_memory *own = crs_memory_of(w, part);
     if (part->number >= 2)
-        room->packed = w->room[part->number - 2].packed;
-    return crs_reserve(w, &room->dy, (size_t)w->rows * (size_t)w->steps, (size_t)part->padded) &&
-           (room->packed || crs_reserve(w, &room->packed, (size_t)w->packed, (size_t)w->widest));
+        own->packed = w->memory[part->number - 2].packed;
+    return crs_reserve(w, &own->dy, (size_t)w->rows * (size_t)w->steps, (size_t)part->padded) &&
+           (own->packed || crs_reserve(w, &own->packed, (size_t)w->packed, (size_t)w->widest));
 }
 
 /* What the weight gradients of all parts share. */
@@ -63,9 +63,9 @@ static bool reserve(crs_workspace *w) {
     const crs_model *m = w->model;
     if ((int64_t)w->rows * w->steps >= INT32_MAX / 2)
         return false;
-    w->room = crs_reserve_block(w, (size_t)m->parts, sizeof *w->room);
+    w->memory = crs_reserve_block(w, (size_t)m->parts, sizeof *w->memory);
     w->losses = crs_reserve_block(w, (size_t)m->threads, CRS_LOSS_STRIDE * sizeof *w->losses);
-    bool good = w->room && w->losses && (!(w->uses & CRS_TRAINING) || reserve_pieces(w));
+    bool good = w->memory && w->losses && (!(w->uses & CRS_TRAINING) || reserve_pieces(w));
     for (int p = 0; good && p < m->parts; p++)
         good = m->part[p]->kind->reserve(w, m->part[p]);
     return good;

@@ -65,7 +65,7 @@ int crs_spec_layer_inputs(const crs_spec *s, int layer) {
 }
 
 bool crs_spec_has_table(const crs_spec *s) {
-    return s->embed == 0 || s->input_size <= s->embed;
+    return s->input == CRS_INPUT_TOKENS && (s->embed == 0 || s->input_size <= s->embed);
 }
 
 /* ---- the list ---- */
