@@ -110,5 +110,22 @@ golden rmsprop aae7ca671e337a3272d349fdbbb05e2d --optimizer=rmsprop
 golden adagrad 603260e4aff213822aac9f33a4a2dccc --optimizer=adagrad --rate=0.05
 golden adamw 56c69765456a4e5758424cca723ccebd --weight-decay=0.01
 golden cosine d99b45581fd9657f061b8734cf8485db --schedule=cosine --warmup=5 --embed=0
+# Runs begun when lanes had ceil(batch / lane) for a number by default go on to the same bits: 9 lanes of nominally 6 rows.
+golden "nine lanes, as 6 rows each" 0a716789806d57a8b58df8e09f94b661 --batch=50 --window=50 --lane=6
+golden "nine lanes, as a number" 0a716789806d57a8b58df8e09f94b661 --batch=50 --window=50 --lanes=9
+golden "eight lanes, the default" f374ce0a7bcc974e2e947f762bd4443a --batch=50 --window=50
+
+# ---- lanes: what a refusal advises is followed ----
+
+lanes=("$CAROUSEL" train data.h5 --hidden=8 --layers=1 --batch=9 --window=30 --threads=1 --steps=1)
+refused 78 "more ranks than --lanes" "--lanes=2 --lanes=3" ranks 3 "${lanes[@]}" -o lanes --lanes=2
+expect 0 "--lanes=3 does" ranks 3 "${lanes[@]}" -o lanes --lanes=3
+says "three lanes" "$err" "; 3 lanes"
+refused 78 "it is fixed" "--lanes=4 --lanes=3 lanes" "${lanes[@]}" -o lanes --lanes=4
+expect 0 "not given, it is taken from the run" "${lanes[@]}" -o lanes --steps=2
+says "both numbers are recorded" <("$CAROUSEL" show lanes/last.h5) "lanes            3"
+says "both numbers are recorded: rows" <("$CAROUSEL" show lanes/last.h5) "lane             3"
+refused 78 "more lanes than rows" "--lanes=10 --batch=9 --lanes=9" "${lanes[@]}" -o more --lanes=10
+expect 0 "--lanes=9 does" "${lanes[@]}" -o more --lanes=9
 
 finish

@@ -161,7 +161,7 @@ ini 78 "bad.ini:2: 'hidden 8'" 'layers = 1\nhidden 8\n'
 ini 78 "bad.ini:2: 8" 'layers = 1\n  8\n'
 ini 78 "bad.ini:1: hidden ''" 'hidden =\n'
 ini 78 "bad.ini:1: config leave it out" 'config = more.ini\n'
-ini 78 "bad.ini:1: too long" "$(printf 'output = %5000s' x)\n"
+ini 78 "bad.ini:1: too long" "init-from = $(printf 'x%.0s' {1..5000})\n"
 ini 78 "bad.ini:2: keep" 'hidden = 8\nkeep = 1x'
 ini 78 "--epochs=1 --steps=2" 'epochs = 1\nsteps = 2\n'
 ini 78 "--momentum --optimizer=sgd" 'momentum = 0.5\n'

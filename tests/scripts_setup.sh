@@ -28,20 +28,20 @@ expect 0 "root, nothing installed" setup
 says "it fetches the lists first" <(asked | head -n 1) "update"
 asked | tail -n 1 | sed 's/.*--no-install-recommends //' | tr -s ' ' '\n' > "$WORK/all"
 for package in gcc make autoconf automake pkg-config libopenmpi-dev openmpi-bin libhdf5-openmpi-dev libcunit1-dev \
-    libxxhash-dev libjansson-dev libinih-dev libutf8proc-dev libhwloc-dev librandom123-dev; do
+    libxxhash-dev libjansson-dev libutf8proc-dev libhwloc-dev librandom123-dev; do
     check "it asks for $package" grep -qx "$package" "$WORK/all"
 done
-grep -v '^libinih-dev$' "$WORK/all" > "$WORK/installed"
+grep -v '^libutf8proc-dev$' "$WORK/all" > "$WORK/installed"
 expect 0 "root, one missing" setup
-equal "it asks for that one" "$(asked | tail -n 1)" "install -q -y --no-install-recommends libinih-dev"
+equal "it asks for that one" "$(asked | tail -n 1)" "install -q -y --no-install-recommends libutf8proc-dev"
 echo 1000 > "$WORK/user"
 expect 1 "neither root nor sudo" setup
 equal "one line" "$(wc -l < "$err")" 1
-says "it says what would do" "$err" "apt-get install libinih-dev"
+says "it says what would do" "$err" "apt-get install libutf8proc-dev"
 equal "nothing is asked for" "$(asked)$?" 1
 program sudo <<< '[ "$1" = -n ] && exit 0; [ "$1" = -v ] || "$@"'
 expect 0 "with sudo" setup
-equal "by sudo" "$(asked | tail -n 1)" "install -q -y --no-install-recommends libinih-dev"
+equal "by sudo" "$(asked | tail -n 1)" "install -q -y --no-install-recommends libutf8proc-dev"
 cp "$WORK/all" "$WORK/installed"
 program apt-get <<< 'exit 100'
 expect 0 "all is there: nothing to fetch" setup

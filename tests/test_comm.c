@@ -7,8 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "comm/comm.h"
+#include "comm/limits.h"
 #include "harness.h"
 
 static crs_comm *open_comm(void) {
@@ -35,8 +38,8 @@ static void test_open(void) {
 
 /* What a launcher says in the environment, as it would. */
 static void test_launched(void) {
-    static const char *const names[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE",     "MV2_COMM_WORLD_SIZE", "PMIX_RANK",
-                                        "SLURM_NTASKS",         "SLURM_STEP_ID"};
+    static const char *const names[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE",      "MV2_COMM_WORLD_SIZE", "PMIX_RANK",
+                                        "SLURM_NTASKS",         "SLURM_STEP_ID", "SLURM_STEP_NUM_TASKS"};
     enum { COUNT = sizeof names / sizeof *names };
     char *kept[COUNT];
     for (int i = 0; i < COUNT; i++) {
@@ -58,6 +61,11 @@ static void test_launched(void) {
     CU_ASSERT(!crs_comm_launched());
     setenv("SLURM_STEP_ID", "0", 1);
     CU_ASSERT(crs_comm_launched());
+    /* The shell that salloc gives is a step of one task. */
+    setenv("SLURM_STEP_NUM_TASKS", "1", 1);
+    CU_ASSERT(!crs_comm_launched());
+    setenv("SLURM_STEP_NUM_TASKS", "4", 1);
+    CU_ASSERT(crs_comm_launched());
     for (int i = 0; i < COUNT; i++) {
         unsetenv(names[i]);
         if (kept[i])
@@ -68,8 +76,11 @@ static void test_launched(void) {
 
 /* At least one each, and together no more than there are processors, where the ranks may run on the same ones. */
 static void test_threads(void) {
+    const char *variable = getenv("OMP_NUM_THREADS");
+    char *kept = variable ? crs_copy_text(variable) : NULL;
+    unsetenv("OMP_NUM_THREADS");
     crs_comm *comm = open_comm();
-    const int threads = crs_comm_threads(comm), size = crs_comm_size(comm);
+    const int threads = crs_comm_threads(comm, 0), size = crs_comm_size(comm);
     CU_ASSERT(threads >= 1);
     cpu_set_t set, first;
     CPU_ZERO(&set);
@@ -82,8 +93,88 @@ static void test_threads(void) {
         CU_ASSERT(threads == 1 || threads * size <= processors);
         CU_ASSERT_EQUAL(crs_comm_min(comm, threads), crs_comm_max(comm, threads));
     }
-    CU_ASSERT_EQUAL(crs_comm_threads(comm), threads);
+    CU_ASSERT_EQUAL(crs_comm_threads(comm, 0), threads);
+    /* What was asked for counts; --threads most. */
+    static const char *const asked[] = {"7", "7,3", " 7", "0", "-7", "", "many", "99999999999"};
+    const int wanted[] = {7, 7, 7, threads, threads, threads, threads, CRS_THREADS_MOST};
+    for (int i = 0; i < 8; i++) {
+        setenv("OMP_NUM_THREADS", asked[i], 1);
+        CU_ASSERT_EQUAL(crs_comm_threads(comm, 0), wanted[i]);
+        CU_ASSERT_EQUAL(crs_comm_threads(comm, 5), 5);
+    }
+    unsetenv("OMP_NUM_THREADS");
+    if (kept)
+        setenv("OMP_NUM_THREADS", kept, 1);
+    crs_free(&kept);
+    const double memory = crs_comm_memory(comm);
+    CU_ASSERT(memory > 1e6 && memory < 1e15 &&
+              memory * size <= (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE));
     crs_comm_close(&comm);
+}
+
+/* ---- control groups ---- */
+
+static void write_file(const char *path, const char *text) {
+    FILE *file = fopen(path, "w");
+    CU_ASSERT_FATAL(file != NULL);
+    fputs(text, file);
+    fclose(file);
+}
+
+/* A tree as the system shows it: the lowest of a group and those above it counts, of either version. */
+static void test_limits(void) {
+    static const struct {
+        const char *groups, *file, *text;
+        double memory, cores;
+    } cases[] = {
+        {"0::/", NULL, NULL, INFINITY, INFINITY},
+        {"0::/a/b\n", "a/b/memory.max", "max\n", INFINITY, INFINITY},
+        {"0::/a/b\n", "a/b/memory.max", "8000000\n", 8e6, INFINITY},
+        {"0::/a/b\n", "a/memory.max", "7000000\n", 7e6, INFINITY},
+        {"0::/a/b\n", "memory.max", "9000000\n", 7e6, INFINITY},
+        {"0::/a/b\n", "a/cpu.max", "max 100000\n", 7e6, INFINITY},
+        {"0::/a/b\n", "a/b/cpu.max", "250000 100000\n", 7e6, 2.5},
+        {"0::/a\n", NULL, NULL, 7e6, INFINITY},
+        {"0::/elsewhere/seen/from/outside\n", NULL, NULL, 9e6, INFINITY},
+        {"rubbish\n\n7\n", NULL, NULL, INFINITY, INFINITY},
+        {"3:memory:/j\n2:cpu,cpuacct:/j\n1:name=systemd:/a/b\n", "memory/j/memory.limit_in_bytes", "6000000\n", 6e6,
+         INFINITY},
+        {"3:memory:/j\n2:cpu,cpuacct:/j\n", "cpu,cpuacct/j/cpu.cfs_period_us", "100000\n", 6e6, INFINITY},
+        {"3:memory:/j\n2:cpu,cpuacct:/j\n", "cpu,cpuacct/j/cpu.cfs_quota_us", "-1\n", 6e6, INFINITY},
+        {"3:memory:/j\n2:cpu,cpuacct:/j\n", "cpu,cpuacct/cpu.cfs_period_us", "200000\n", 6e6, INFINITY},
+        {"3:memory:/j\n2:cpu,cpuacct:/j\n", "cpu,cpuacct/cpu.cfs_quota_us", "100000\n", 6e6, 0.5},
+    };
+    static const char *const folders[] = {"", "/a", "/a/b", "/memory", "/memory/j", "/cpu,cpuacct", "/cpu,cpuacct/j"};
+    char name[32], path[4200], groups[4200];
+    snprintf(name, sizeof name, "groups-%d", harness_rank());
+    const char *root = harness_path(name);
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
+        snprintf(path, sizeof path, "%s%s", root, folders[i]);
+        CU_ASSERT_EQUAL_FATAL(mkdir(path, 0777), 0);
+    }
+    snprintf(groups, sizeof groups, "%s/groups", root);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        snprintf(path, sizeof path, "%s/%s", root, cases[i].file ? cases[i].file : "none");
+        if (cases[i].file)
+            write_file(path, cases[i].text);
+        write_file(groups, cases[i].groups);
+        const crs_limits limits = crs_limits_read(root, groups);
+        CU_ASSERT_EQUAL(limits.memory, cases[i].memory);
+        CU_ASSERT_EQUAL(limits.cores, cases[i].cores);
+    }
+    snprintf(groups, sizeof groups, "%s/no-such-file", root);
+    CU_ASSERT_EQUAL(crs_limits_read(root, groups).memory, INFINITY);
+}
+
+/* The binding at the start is the one that the launcher gave; OpenMP's may be narrower. */
+static void test_first_binding(void) {
+    cpu_set_t now;
+    CU_ASSERT_EQUAL_FATAL(sched_getaffinity(0, sizeof now, &now), 0);
+    hwloc_bitmap_t first = crs_first_binding();
+    CU_ASSERT_PTR_NOT_NULL_FATAL(first);
+    for (unsigned i = 0; i < CPU_SETSIZE; i++)
+        CU_ASSERT(!CPU_ISSET(i, &now) || hwloc_bitmap_isset(first, i));
+    hwloc_bitmap_free(first);
 }
 
 /* ---- agreement ----------------------------------------------------------------------------------------*/
@@ -347,22 +438,27 @@ static void test_rows(void) {
 
 static const int batches[] = {1, 5, 50, 64}, windows[] = {1, 50, 64, 300};
 
-/* min(ceil(256 / window), floor(batch / 8)), at least 1. */
-static int plain_lane_rows(int batch, int window) {
-    const int rows = (int)fmin(ceil(256.0 / window), floor(batch / 8.0));
-    return rows < 1 ? 1 : rows;
+/* Lanes of min(ceil(256 / window), floor(batch / 8)) rows, at least 1, but no more than a number of the list says. */
+static int plain_lanes(int batch, int window) {
+    static const int list[] = {1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512};
+    const double rows = fmax(1, fmin(ceil(256.0 / window), floor(batch / 8.0)));
+    int i = 0;
+    while (list[i + 1] <= ceil(batch / rows))
+        i++;
+    return list[i];
 }
 
 /* Every row has one owner, and the ranks' rows follow each other. */
-static void check_owners(int batch, int window, int lane, int ranks) {
+static void check_owners(int batch, int window, int lane, int count, int ranks) {
     int owners[64] = {0}, rows_of[9], next_row = 0, next_lane = 0, most = 0;
     crs_error error = {0};
     crs_lanes l;
+    const int lanes = count ? count : lane ? (batch + lane - 1) / lane : plain_lanes(batch, window);
     for (int rank = 0; rank < ranks; rank++) {
-        CU_ASSERT_EQUAL_FATAL(crs_lanes_plan(&l, batch, window, lane, rank, ranks, &error), CRS_OK);
+        CU_ASSERT_EQUAL_FATAL(crs_lanes_plan(&l, batch, window, lane, count, rank, ranks, &error), CRS_OK);
         CU_ASSERT_EQUAL(l.batch, batch);
-        CU_ASSERT_EQUAL(l.lane_rows, lane ? lane : plain_lane_rows(batch, window));
-        CU_ASSERT_EQUAL(l.lanes, (int)ceil((double)batch / l.lane_rows));
+        CU_ASSERT_EQUAL(l.lanes, lanes);
+        CU_ASSERT_EQUAL(l.lane_rows, lane ? lane : (batch + lanes - 1) / lanes);
         CU_ASSERT_EQUAL(l.first_lane, next_lane);
         CU_ASSERT_EQUAL(l.first_row, next_row);
         CU_ASSERT(l.own_lanes >= 1);
@@ -395,52 +491,79 @@ static int suggested(const char *message, const char *name) {
 }
 
 /* What a refusal says would do is tried: it does. */
-static void check_refusal(int batch, int window, int lane, int ranks, const crs_error *error) {
+static void check_refusal(int batch, int window, int lane, int count, int ranks, const crs_error *error) {
     crs_lanes l;
     crs_error other = {0};
     const int new_batch = suggested(error->message, "--batch="), new_lane = suggested(error->message, "--lane=");
-    const int new_ranks = suggested(error->message, "at most ");
+    const int new_ranks = suggested(error->message, "at most "), new_count = suggested(error->message, "--lanes=");
     CU_ASSERT_EQUAL(error->status, CRS_CONFIG);
-    CU_ASSERT(new_batch > batch || new_lane > 0);
-    CU_ASSERT_EQUAL(new_lane > 0, ranks <= batch);
+    CU_ASSERT(new_batch > batch || new_lane > 0 || new_count > 0);
+    CU_ASSERT_EQUAL(new_lane > 0 || (new_count > 0 && new_batch == 0), ranks <= batch);
+    CU_ASSERT_EQUAL(new_count > 0, count > 0); /* the two exclude each other */
     if (new_batch)
-        CU_ASSERT_EQUAL(crs_lanes_plan(&l, new_batch, window, lane, ranks - 1, ranks, &other), CRS_OK);
+        CU_ASSERT_EQUAL(crs_lanes_plan(&l, new_batch, window, lane, new_count, ranks - 1, ranks, &other), CRS_OK);
     if (new_lane)
-        CU_ASSERT_EQUAL(crs_lanes_plan(&l, batch, window, new_lane, ranks - 1, ranks, &other), CRS_OK);
+        CU_ASSERT_EQUAL(crs_lanes_plan(&l, batch, window, new_lane, 0, ranks - 1, ranks, &other), CRS_OK);
+    if (new_count && !new_batch)
+        CU_ASSERT_EQUAL(crs_lanes_plan(&l, batch, window, 0, new_count, ranks - 1, ranks, &other), CRS_OK);
     if (new_ranks)
-        CU_ASSERT_EQUAL(crs_lanes_plan(&l, batch, window, lane, new_ranks - 1, new_ranks, &other), CRS_OK);
+        CU_ASSERT_EQUAL(crs_lanes_plan(&l, batch, window, lane, count, new_ranks - 1, new_ranks, &other), CRS_OK);
 }
 
 static void test_lanes(void) {
     static const int lanes[] = {0, 1, 3, 7, 8, 64};
     int planned = 0, refused = 0;
-    for (int k = 0; k < 4 * 4 * 6 * 9; k++) {
-        const int batch = batches[k % 4], window = windows[k / 4 % 4], lane = lanes[k / 16 % 6], ranks = k / 96 + 1;
-        const int lane_rows = lane ? lane : plain_lane_rows(batch, window);
+    for (int k = 0; k < 4 * 4 * 6 * 9 * 2; k++) {
+        const int batch = batches[k % 4], window = windows[k / 4 % 4], given = lanes[k / 16 % 6],
+                  ranks = k / 96 % 9 + 1;
+        const int lane = k < 4 * 4 * 6 * 9 ? given : 0, count = given - lane;
+        const int wanted = count ? count : lane ? (batch + lane - 1) / lane : plain_lanes(batch, window);
         crs_lanes l;
         crs_error error = {0};
-        const crs_status status = crs_lanes_plan(&l, batch, window, lane, 0, ranks, &error);
-        CU_ASSERT_EQUAL(status == CRS_OK, lane_rows <= batch && ranks <= (batch + lane_rows - 1) / lane_rows);
+        const crs_status status = crs_lanes_plan(&l, batch, window, lane, count, 0, ranks, &error);
+        CU_ASSERT_EQUAL(status == CRS_OK, lane <= batch && wanted <= batch && ranks <= wanted);
         if (status == CRS_OK)
-            check_owners(batch, window, lane, ranks);
+            check_owners(batch, window, lane, count, ranks);
         else
-            check_refusal(batch, window, lane, ranks, &error);
+            check_refusal(batch, window, lane, count, ranks, &error);
         planned += status == CRS_OK;
         refused += status != CRS_OK;
     }
-    CU_ASSERT(planned > 100);
-    CU_ASSERT(refused > 100);
+    CU_ASSERT(planned > 200);
+    CU_ASSERT(refused > 200);
 }
 
 static void test_lane_default(void) {
-    static const int known[][3] = {{1, 1, 1},   {64, 1, 8},   {64, 50, 6}, {64, 64, 4},  {64, 300, 1}, {50, 50, 6},
-                                   {50, 64, 4}, {50, 257, 1}, {7, 1, 1},   {16, 128, 2}, {15, 1, 1},   {4096, 1, 256}};
+    static const int known[][4] = {{1, 1, 1, 1},     {64, 1, 8, 8},   {64, 50, 8, 8},    {64, 64, 16, 4},
+                                   {64, 300, 64, 1}, {50, 50, 8, 7},  {50, 64, 12, 5},   {50, 257, 48, 2},
+                                   {7, 1, 6, 2},     {16, 128, 8, 2}, {15, 1, 12, 2},    {100, 50, 16, 7},
+                                   {3, 9, 3, 1},     {2, 9, 2, 1},    {4096, 1, 16, 256}};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         crs_lanes l;
         crs_error error = {0};
-        CU_ASSERT_EQUAL(crs_lanes_plan(&l, known[i][0], known[i][1], 0, 0, 1, &error), CRS_OK);
-        CU_ASSERT_EQUAL(l.lane_rows, known[i][2]);
+        CU_ASSERT_EQUAL(crs_lanes_plan(&l, known[i][0], known[i][1], 0, 0, 0, 1, &error), CRS_OK);
+        CU_ASSERT_EQUAL(l.lanes, known[i][2]);
+        CU_ASSERT_EQUAL(l.lane_rows, known[i][3]);
     }
+}
+
+/* Both recorded: as they are. Runs of before recorded the rows alone, and have as many lanes as then. */
+static void test_lanes_recorded(void) {
+    for (int batch = 1; batch < 200; batch++)
+        for (int lane = 0; lane <= batch; lane += 1 + lane / 2) {
+            crs_lanes first, again;
+            crs_error error = {0};
+            CU_ASSERT_EQUAL(crs_lanes_plan(&first, batch, 20, lane, 0, 0, 1, &error), CRS_OK);
+            CU_ASSERT(lane == 0 || first.lanes == (batch + lane - 1) / lane);
+            CU_ASSERT(lane == 0 || first.lane_rows == lane);
+            CU_ASSERT_EQUAL(crs_lanes_plan(&again, batch, 20, first.lane_rows, first.lanes, 0, 1, &error), CRS_OK);
+            CU_ASSERT(again.lanes == first.lanes && again.lane_rows == first.lane_rows);
+        }
+    /* Two that do not belong together: no lane has less than half of its nominal rows. */
+    crs_lanes l;
+    crs_error error = {0};
+    CU_ASSERT_EQUAL(crs_lanes_plan(&l, 50, 20, 50, 25, 0, 1, &error), CRS_OK);
+    CU_ASSERT(l.lanes == 25 && l.lane_rows == 2);
 }
 
 /* Many ranks, and the largest batch there can be: no number in between is too large. */
@@ -449,32 +572,28 @@ static void test_lanes_large(void) {
     crs_error error = {0};
     for (int ranks = 10; ranks < 2000; ranks += 37)
         for (int k = 0; k < 16; k++)
-            if (crs_lanes_plan(&l, batches[k % 4], windows[k / 4], 0, 0, ranks, &error) != CRS_OK)
-                check_refusal(batches[k % 4], windows[k / 4], 0, ranks, &error);
+            if (crs_lanes_plan(&l, batches[k % 4], windows[k / 4], 0, 0, 0, ranks, &error) != CRS_OK)
+                check_refusal(batches[k % 4], windows[k / 4], 0, 0, ranks, &error);
     const int most = INT_MAX / 4;
-    CU_ASSERT_EQUAL(crs_lanes_plan(&l, most, 50, 0, 99, 100, &error), CRS_OK);
+    CU_ASSERT_EQUAL(crs_lanes_plan(&l, most, 50, 0, 0, 99, 100, &error), CRS_OK);
     CU_ASSERT_EQUAL(l.first_row + l.own_rows, most);
-    CU_ASSERT_EQUAL(crs_lanes_plan(&l, most, 50, most, 0, 9, &error), CRS_CONFIG);
+    CU_ASSERT_EQUAL(crs_lanes_plan(&l, most, 50, 0, most, 99, 100, &error), CRS_OK);
+    CU_ASSERT_EQUAL(l.first_row + l.own_rows, most);
+    CU_ASSERT_EQUAL(crs_lanes_plan(&l, most, 50, most, 0, 0, 9, &error), CRS_CONFIG);
     CU_ASSERT_EQUAL(suggested(error.message, "--lane="), most / 9);
     CU_ASSERT_PTR_NOT_NULL(strstr(error.message, "--batch=4294967289 would do"));
 }
 
 int main(int argc, char **argv) {
-    static const harness_test ranks[] = {HARNESS_TEST(test_open),
-                                         HARNESS_TEST(test_launched),
-                                         HARNESS_TEST(test_threads),
-                                         HARNESS_TEST(test_agree),
-                                         HARNESS_TEST(test_agree_long),
-                                         HARNESS_TEST(test_same),
-                                         HARNESS_TEST(test_sum),
-                                         HARNESS_TEST(test_sum_exact),
-                                         HARNESS_TEST(test_sum_float),
-                                         HARNESS_TEST(test_extremes),
-                                         HARNESS_TEST(test_broadcast),
-                                         HARNESS_TEST(test_rows),
-                                         HARNESS_END};
+    static const harness_test ranks[] = {
+        HARNESS_TEST(test_open),       HARNESS_TEST(test_launched),      HARNESS_TEST(test_threads),
+        HARNESS_TEST(test_limits),     HARNESS_TEST(test_first_binding), HARNESS_TEST(test_agree),
+        HARNESS_TEST(test_agree_long), HARNESS_TEST(test_same),          HARNESS_TEST(test_sum),
+        HARNESS_TEST(test_sum_exact),  HARNESS_TEST(test_sum_float),     HARNESS_TEST(test_extremes),
+        HARNESS_TEST(test_broadcast),  HARNESS_TEST(test_rows),          HARNESS_END};
     static const harness_test lanes[] = {HARNESS_TEST(test_lanes), HARNESS_TEST(test_lane_default),
-                                         HARNESS_TEST(test_lanes_large), HARNESS_END};
+                                         HARNESS_TEST(test_lanes_recorded), HARNESS_TEST(test_lanes_large),
+                                         HARNESS_END};
     harness_add("ranks", ranks);
     harness_add("lanes", lanes);
     return harness_run(argc, argv);

@@ -1,12 +1,13 @@
 /* Training's options: values, text and back, INI files, what contradicts, resuming. */
 #include "config.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "carousel/train.h"
+#include "carousel/config.h"
 #include "harness.h"
 
 /* ---- helpers ---- */
@@ -32,6 +33,7 @@ static void expect_value(const char *name, const char *value, const char *text) 
     CU_ASSERT_EQUAL(set(&settings, name, value, &error), CRS_OK);
     CU_ASSERT(settings.given[crs_option_find(name)]);
     text_of(&settings, name, got, sizeof got);
+    crs_settings_free(&settings);
     CU_ASSERT_STRING_EQUAL(got, text);
     if (strcmp(got, text) != 0)
         fprintf(stderr, "--%s=%s became %s, not %s\n", name, value, got, text);
@@ -64,6 +66,7 @@ static const struct {
     {"batch", "48", "48"},
     {"window", "16777216", "16777216"},
     {"lane", "4", "4"},
+    {"lanes", "6", "6"},
     {"optimizer", "rmsprop", "rmsprop"},
     {"momentum", "0.9", "0.9"},
     {"beta1", "0", "0"},
@@ -320,7 +323,7 @@ static void expect_bad_file(const char *text, const char *says) {
 static void test_lines(void) {
     crs_settings settings;
     crs_error error;
-    char line[400] = "output = ";
+    static char line[70000];
     crs_settings_default(&settings);
     CU_ASSERT_EQUAL(read_ini(&settings,
                              "\xef\xbb\xbfhidden = 8 # half\nlayers\t=\t3\t; more\n#rate = 9\n ;keep = 9\n\n"
@@ -333,16 +336,22 @@ static void test_lines(void) {
     CU_ASSERT_EQUAL(settings.config.keep, 2);
     CU_ASSERT_EQUAL(settings.config.dropout, 0.5);
     CU_ASSERT_STRING_EQUAL(settings.config.output, "run#1;a");
+    crs_settings_free(&settings);
     CU_ASSERT_EQUAL(read_ini(&settings, "", &error), CRS_OK);
 
-    memset(line + strlen(line), 'x', 180);
+    /* As long as a name can be, and a longer remark before it. */
+    memset(line, '#', sizeof line);
+    snprintf(line + sizeof line - 4200, 4200, "\noutput = ");
+    char *name = line + strlen(line);
+    memset(name, 'x', PATH_MAX - 1);
+    name[PATH_MAX - 1] = 0;
     crs_settings_default(&settings);
     CU_ASSERT_EQUAL(read_ini(&settings, line, &error), CRS_OK);
-    CU_ASSERT_STRING_EQUAL(settings.config.output, line + 9);
-    memset(line + strlen(line), 'x', 20);
-    expect_bad_file(line, ":1: the line is too long");
-    strncat(line, "\nkeep = 3\n", sizeof line - strlen(line) - 1);
-    expect_bad_file(line, ":1: the line is too long");
+    CU_ASSERT_STRING_EQUAL(settings.config.output, name);
+    crs_settings_free(&settings);
+    name[PATH_MAX - 1] = 'x';
+    name[PATH_MAX] = 0;
+    expect_bad_file(line, ":2: output: a name of 4096 bytes is too long");
 
     expect_bad_file("keep = 3\nhidden = 8\n\nhidden = 8\n", ":4: hidden: given in line 2 already");
     expect_bad_file("\xef\xbb\xbf[model]\n", ":1: sections");
@@ -352,6 +361,44 @@ static void test_lines(void) {
     crs_settings_default(&settings);
     CU_ASSERT_EQUAL(read_bytes(&settings, "keep = 3\nhidden = 8\0009\n", 22, &error), CRS_CONFIG);
     CU_ASSERT_PTR_NOT_NULL(strstr(error.message, ":2: a zero byte"));
+}
+
+/* LF, CR LF and CR end a line; all count the same. A checkpoint's text may have them too. */
+static void test_line_ends(void) {
+    static const char *const ends[] = {"\n", "\r\n", "\r"};
+    for (int i = 0; i < 3; i++) {
+        const char *e = ends[i];
+        char text[200];
+        crs_settings settings;
+        crs_config config;
+        crs_error error = {0};
+        crs_settings_default(&settings);
+        snprintf(text, sizeof text, "# mine%shidden = 16 ; half%s%s  layers = 1%s", e, e, e, e);
+        CU_ASSERT_EQUAL(read_ini(&settings, text, &error), CRS_OK);
+        CU_ASSERT_EQUAL(settings.config.hidden, 16);
+        CU_ASSERT_EQUAL(settings.config.layers, 1);
+        CU_ASSERT_EQUAL(crs_config_parse(&config, text, "file.h5", &error), CRS_OK);
+        CU_ASSERT_EQUAL(config.layers, 1);
+        snprintf(text, sizeof text, "hidden = 16%s%s# no%sno-such-option = 3%slayers = 1", e, e, e, e);
+        expect_bad_file(text, ":4: no-such-option");
+        snprintf(text, sizeof text, "hidden = 16%slayers%s", e, e);
+        expect_bad_file(text, ":2: 'layers' is no");
+    }
+    /* Too large for one of options, and no text. */
+    static char large[(1 << 20) + 2];
+    memset(large, '\r', sizeof large - 1);
+    expect_bad_file(large, "more than 1048576 bytes");
+}
+
+static void add_pair(void *context, const char *name, const char *value) {
+    char *list = context;
+    snprintf(list + strlen(list), 100 - strlen(list), "%s=%s|", name, value);
+}
+
+static void test_pairs(void) {
+    char list[100] = "";
+    CU_ASSERT(crs_ini_pairs("[s]\n a\t= b c ;no\r# d = e\nrubbish\r\nf:\n=g", add_pair, list));
+    CU_ASSERT_STRING_EQUAL(list, "a=b c|f=|=g|");
 }
 
 static void test_files(void) {
@@ -369,6 +416,7 @@ static void test_files(void) {
     CU_ASSERT_EQUAL(settings.config.rate, 0.5);
     CU_ASSERT(settings.config.fresh);
     CU_ASSERT_STRING_EQUAL(settings.config.output, "a run");
+    crs_settings_free(&settings);
     CU_ASSERT_EQUAL(settings.config.stop_after, 120);
     CU_ASSERT_EQUAL(settings.config.steps, 6);
     CU_ASSERT_EQUAL(settings.config.epochs, 0);
@@ -406,6 +454,8 @@ static void test_contradictions(void) {
         {"decay-factor", "0.2", "schedule", "constant"},
         {"forget-bias", "2", "cell", "gru"},
         {"lane", "9", "batch", "8"},
+        {"lanes", "9", "batch", "8"},
+        {"lane", "2", "lanes", "4"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         crs_settings settings;
@@ -432,13 +482,14 @@ static void test_resume(void) {
         set(&recorded, "beta2", "0.5", &error);
         set(&recorded, "epsilon", "0.5", &error);
         set(&recorded, "lane", "9", &error);
+        set(&recorded, "lanes", "7", &error);
         set(&recorded, "embed", "9", &error);
         text_of(&recorded, values[i].name, theirs, sizeof theirs);
 
         crs_settings_default(&settings);
         set(&settings, values[i].name, values[i].typed, &error);
         const crs_status status = crs_settings_resume(&settings, &recorded.config, "a/run", &error);
-        if (crs_options[option].class == CRS_OPTION_FREE) {
+        if (crs_options[option].class == CRS_OPTION_FREE || strcmp(values[i].name, "rate") == 0) {
             char mine[64];
             CU_ASSERT_EQUAL(status, CRS_OK);
             text_of(&settings, values[i].name, mine, sizeof mine);
@@ -464,6 +515,38 @@ static void test_resume(void) {
     }
 }
 
+/* The rate of a schedule that keeps it may change; the others' may not. */
+static void test_resume_rate(void) {
+    static const char *const schedules[] = {"constant", "step", "cosine"};
+    for (int i = 0; i < 3; i++) {
+        crs_settings recorded, settings;
+        crs_error error;
+        crs_settings_default(&recorded);
+        set(&recorded, "schedule", schedules[i], &error);
+        crs_settings_default(&settings);
+        set(&settings, "rate", "0.5", &error);
+        CU_ASSERT_EQUAL(crs_settings_resume(&settings, &recorded.config, "a/run", &error), i ? CRS_CONFIG : CRS_OK);
+        CU_ASSERT(i > 0 || settings.config.rate == 0.5);
+        CU_ASSERT(i == 0 || strstr(error.message, "--rate=0.5 contradicts a/run, which was begun with --rate=0.002"));
+    }
+}
+
+/* What was begun when lanes had no number of their own has one that one can type. */
+static void test_resume_lanes(void) {
+    crs_settings recorded, settings;
+    crs_error error;
+    crs_settings_default(&recorded);
+    set(&recorded, "lane", "6", &error);
+    crs_settings_default(&settings);
+    CU_ASSERT_EQUAL(crs_settings_resume(&settings, &recorded.config, "a/run", &error), CRS_OK);
+    CU_ASSERT_EQUAL(settings.config.lanes, 9);
+    set(&settings, "lanes", "9", &error);
+    CU_ASSERT_EQUAL(crs_settings_resume(&settings, &recorded.config, "a/run", &error), CRS_OK);
+    set(&settings, "lanes", "8", &error);
+    CU_ASSERT_EQUAL(crs_settings_resume(&settings, &recorded.config, "a/run", &error), CRS_CONFIG);
+    CU_ASSERT_PTR_NOT_NULL(strstr(error.message, "--lanes=8 contradicts a/run, which was begun with --lanes=9"));
+}
+
 int main(int argc, char **argv) {
     static const harness_test tests[] = {HARNESS_TEST(test_values),
                                          HARNESS_TEST(test_limits),
@@ -472,11 +555,15 @@ int main(int argc, char **argv) {
                                          HARNESS_TEST(test_round_trip),
                                          HARNESS_TEST(test_bad_text),
                                          HARNESS_TEST(test_lines),
+                                         HARNESS_TEST(test_line_ends),
+                                         HARNESS_TEST(test_pairs),
                                          HARNESS_TEST(test_defaults),
                                          HARNESS_TEST(test_long_values),
                                          HARNESS_TEST(test_files),
                                          HARNESS_TEST(test_contradictions),
                                          HARNESS_TEST(test_resume),
+                                         HARNESS_TEST(test_resume_rate),
+                                         HARNESS_TEST(test_resume_lanes),
                                          HARNESS_END};
     harness_add("config", tests);
     return harness_run(argc, argv);

@@ -324,8 +324,8 @@ static crs_batch lone_batch(ragged *g, const nn_case *c, int row, float *state) 
     return b;
 }
 
-/* lanes: of the rows of the case, each every so many rows; apart: lane by lane, rows without lengths where each is a lane
- * of its own. */
+/* lanes: of the rows of the case, each every so many rows; apart: lane by lane, rows without lengths where each is a
+ * lane of its own. */
 static outcome train_ragged(const nn_case *c, int lanes, bool apart, int threads) {
     crs_model *model = case_model(c, crs_kernels_of(crs_isa_best()), threads);
     crs_workspace *workspace = case_workspace(c, model);

@@ -73,6 +73,15 @@ bool crs_is_terminal(void); /* whether standard error is one (and TERM is not du
  * never an option. Owned by the caller, freed with crs_free; NULL when out of memory. */
 char *crs_shell_word(const char *path);
 
+/* ---- numbers for a person: each writes to out and returns it, or returns a constant ---------------------*/
+
+/* "1,003,854" */
+const char *crs_format_count(int64_t count, char out[32]);
+/* "0.3s", "12s", "4m10s", "3h02m", "2d04h" */
+const char *crs_format_time(double seconds, char out[32]);
+/* What follows a number: "layer" or "layers". */
+const char *crs_plural(int64_t count, const char *one, const char *many);
+
 /* ---- memory -------------------------------------------------------------------------------------------*/
 
 /* What a block is for; `bench` reports bytes by purpose. */
@@ -102,10 +111,12 @@ void crs_free_block(void *block);
 void crs_free_foreign(void *block); /* what the C library allocated (getline, realpath) */
 /* A copy of text; owned by the caller, freed with crs_free. NULL when out of memory. */
 char *crs_copy_text(const char *text);
+/* The same of what printf would make. */
+char *crs_format_text(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Room for one more in a list of count elements of this size, all by crs_list_grow: list is the address of the pointer
- * to the first (NULL: none yet), which may move. It grows at each power of two, so that nobody has to keep how much room
- * there is. False where memory is out: the list stays as it was. */
+ * to the first (NULL: none yet), which may move. It grows at each power of two, so that nobody has to keep how much
+ * room there is. False where memory is out: the list stays as it was. */
 bool crs_list_grow(void *list, size_t count, size_t size);
 
 int64_t crs_memory_blocks(void);               /* blocks allocated and not freed; 0 at exit */
@@ -236,6 +247,11 @@ bool crs_fault(const char *name);
 #else
 #define crs_fault(name) false
 #endif
+
+/* `part` of `parts` even shares of n things: where it begins. */
+static inline int crs_share(int n, int part, int parts) {
+    return (int)((int64_t)n * part / parts);
+}
 
 /* Seconds of a clock that never goes back. */
 double crs_seconds(void);

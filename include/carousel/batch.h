@@ -1,5 +1,5 @@
-/* What a model is given to work on at once: some rows of the global batch over some time. Below data, which fills it, and
- * nn, which reads it. The memory is another's (that of the feed or engine) for as long as the batch is used. */
+/* What a model is given to work on at once: some rows of the global batch over some time. Below data, which fills it,
+ * and nn, which reads it. The memory is another's (that of the feed or engine) for as long as the batch is used. */
 #ifndef CAROUSEL_BATCH_H
 #define CAROUSEL_BATCH_H
 

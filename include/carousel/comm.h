@@ -23,9 +23,14 @@ int crs_comm_node_size(const crs_comm *comm);
 int crs_comm_node_rank(const crs_comm *comm);
 /* Seconds this rank has spent waiting for and talking to others since the start. Local. */
 double crs_comm_time(const crs_comm *comm);
-/* How many threads this rank should run: the cores it may run on (hwloc; the binding of the process), divided by the
- * ranks that may run on the same ones; at least 1. Collective. */
-int crs_comm_threads(crs_comm *comm);
+/* How many threads this rank should run: wanted, where that is above 0; else the first number of OMP_NUM_THREADS; else
+ * the cores it may run on (hwloc; the binding that the process began with), divided by the ranks that may run on them
+ * too, and within its share of the processor time that its control group allows; at least 1. Collective. */
+int crs_comm_threads(crs_comm *comm, int wanted);
+enum { CRS_THREADS_MOST = 1024 };
+/* Bytes that one rank may use: the machine's memory, or what a control group allows where that is less, divided by the
+ * node's ranks; the least over all nodes. Collective. */
+double crs_comm_memory(crs_comm *comm);
 
 /* Collective. Every rank gives its own error (status CRS_OK where all is well) and gets, in *error and as the returned
  * status, the one of the lowest rank that has one; "rank R: " stands before it where R is not 0.
@@ -57,17 +62,19 @@ void crs_comm_barrier(crs_comm *comm); /* collective */
 
 /* ---- lanes: a fixed group of neighbouring rows of the global batch, the smallest thing a rank can own. Local. ---- */
 typedef struct crs_lanes {
-    int batch;     /* rows over all ranks */
-    int lane_rows; /* nominal rows a lane: min(ceil(256 / window), floor(batch / 8)), at least 1, or --lane */
-    int lanes; /* ceil(batch / lane_rows); lane l has the rows floor(l batch / lanes) .. floor((l+1) batch / lanes) */
+    int batch;                 /* rows over all ranks */
+    int lane_rows;             /* nominal rows a lane: ceil(batch / lanes), or --lane */
+    int lanes;                 /* lane l has the rows floor(l batch / lanes) .. floor((l+1) batch / lanes) */
     int first_lane, own_lanes; /* this rank's: lanes floor(r lanes / ranks) .. floor((r+1) lanes / ranks) */
     int first_row, own_rows;
     double efficiency; /* mean rows a rank / most rows a rank */
 } crs_lanes;
 
-/* lane: --lane, or 0 for the default. Refuses (CRS_CONFIG) more ranks than lanes, naming the --batch or --lane that
- * would do. */
-crs_status crs_lanes_plan(crs_lanes *lanes, int batch, int window, int lane, int rank, int ranks, crs_error *error);
+/* lane: --lane, rows of each, or 0; count: --lanes, how many, or 0. By count, else ceil(batch / lane); by default the
+ * largest of 1, 2, 3, 4, 6, 8, 12, 16, 24, ... not above ceil(batch / m), m = min(ceil(256 / window), floor(batch / 8))
+ * and at least 1. Refuses (CRS_CONFIG) more ranks than lanes, naming the --batch, --lane or --lanes that would do. */
+crs_status crs_lanes_plan(crs_lanes *lanes, int batch, int window, int lane, int count, int rank, int ranks,
+                          crs_error *error);
 int crs_lane_start(const crs_lanes *lanes, int lane);                 /* first global row; lane = lanes gives batch */
 void crs_lanes_rows(const crs_lanes *lanes, int ranks, int *rows_of); /* rows_of[ranks]: rows of each rank */
 

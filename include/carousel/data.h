@@ -61,9 +61,9 @@ typedef struct crs_feed crs_feed;
 crs_status crs_feed_open(crs_feed **feed, const crs_dataset *dataset, const crs_feed_plan *plan, crs_error *error);
 void crs_feed_close(crs_feed **feed);
 int64_t crs_feed_steps(const crs_feed *feed); /* of an epoch; states are zero before the first */
-/* Fills steps, rows, input, target and row_id of a batch for a pass of a step (from 0, of any epoch); the rest stays as it
- * is. What it points to is the feed's, until the next call. Reads ahead, so that most calls touch no file; the errors are
- * those of crs_dataset_read. */
+/* Fills steps, rows, input, target and row_id of a batch for a pass of a step (from 0, of any epoch); the rest stays
+ * as it is. What it points to is the feed's, until the next call. Reads ahead, so that most calls touch no file; the
+ * errors are those of crs_dataset_read. */
 crs_status crs_feed_read(crs_feed *feed, int64_t step, int pass, crs_batch *batch, crs_error *error);
 
 /* Of a text that has fewer tokens, a twentieth is less than the two that a prediction needs. */

@@ -58,8 +58,8 @@ crs_status crs_workspace_create(crs_workspace **workspace, const crs_model *mode
 void crs_workspace_free(crs_workspace **workspace);
 
 /* Exact sums: 64-bit fixed point with step 2^-32, so that adding them in any order gives the same bits. One flat array
- * of crs_model_sums() int64: the gradient of the summed loss (not yet divided by the number of targets), in the order in
- * which a pass completes it, from the output down; then: */
+ * of crs_model_sums() int64: the gradient of the summed loss (not yet divided by the number of targets), in the order
+ * in which a pass completes it, from the output down; then: */
 enum { CRS_SUM_LOSS, CRS_SUM_TARGETS, CRS_SUM_REFUSED, CRS_SUM_TRAILER };
 /* loss: nats in steps of 2^-32; targets: how many; refused: contributions that were out of range or not finite. The
  * trailer stands at sums[crs_model_sums() - CRS_SUM_TRAILER]. */

@@ -4,6 +4,9 @@
 
 #include "carousel/kernel.h"
 
+/* All names by their values, ended by NULL. */
+const char *const *crs_optimizer_names(void);
+const char *const *crs_schedule_names(void);
 const char *crs_optimizer_name(crs_optimizer optimizer); /* "adam", ... */
 
 typedef enum crs_schedule { CRS_CONSTANT, CRS_STEP, CRS_COSINE, CRS_SCHEDULES } crs_schedule;
@@ -39,7 +42,10 @@ typedef struct crs_optim {
     const char *moment_name[CRS_MOMENTS_MAX];
 } crs_optim;
 
-/* beta1, beta2, epsilon below 0 stand for the optimizer's own default (PyTorch's). */
+/* beta1, beta2, epsilon below 0 become the optimizer's own default (PyTorch's), where it has a use for them. */
+void crs_optimizer_defaults(crs_optimizer_settings *settings);
+
+/* Takes crs_optimizer_defaults of the settings. */
 crs_status crs_optim_create(crs_optim *optim, const crs_optimizer_settings *settings, size_t n, crs_error *error);
 void crs_optim_free(crs_optim *optim);
 /* The factor that brings a gradient of this norm to at most clip; 1 where clip is 0 or the norm is below it. */

@@ -1,8 +1,8 @@
-/* The shape of a model: what it reads, what it is made of, what it says; and the one list of its parameters, which every
- * room asks that has to know them.
+/* The shape of a model: what it reads, what it is made of, what it says; and the one list of its parameters, which
+ * every room asks that has to know them.
  *
- * A new kind of input, cell or head is a name here, and its tensors one line of the list in src/spec/spec.c.
- * Local; nothing here keeps a state. */
+ * A new kind of input, cell or head is a name here, and its tensors one line of the list in src/spec/spec.c. Local;
+ * nothing here keeps a state. */
 #ifndef CAROUSEL_SPEC_H
 #define CAROUSEL_SPEC_H
 
@@ -57,8 +57,8 @@ typedef struct crs_tensor {
 } crs_tensor;
 
 int64_t crs_tensor_size(const crs_tensor *tensor);
-/* The model's tensors, in the order of the file: writes the first `most`, returns how many there are. Tensors keep their
- * numbers: initial values are drawn by number and element. */
+/* The model's tensors, in the order of the file: writes the first `most`, returns how many there are. Tensors keep
+ * their numbers: initial values are drawn by number and element. */
 int crs_spec_tensors(const crs_spec *spec, crs_tensor *out, int most);
 /* All parameters. In double, as it is asked before it is known whether the sizes can be had. */
 double crs_spec_parameters(const crs_spec *spec);

@@ -5,6 +5,7 @@
  */
 #include "config.h"
 
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -138,6 +139,19 @@ char *crs_copy_text(const char *text) {
     size_t size = strlen(text) + 1;
     char *copy = crs_alloc(size, 1, CRS_MEMORY_OTHER);
     return copy ? memcpy(copy, text, size) : NULL;
+}
+
+char *crs_format_text(const char *format, ...) {
+    va_list arguments, again;
+    va_start(arguments, format);
+    va_copy(again, arguments);
+    const int length = vsnprintf(NULL, 0, format, arguments);
+    char *text = length < 0 ? NULL : crs_alloc((size_t)length + 1, 1, CRS_MEMORY_OTHER);
+    if (text)
+        vsnprintf(text, (size_t)length + 1, format, again);
+    va_end(again);
+    va_end(arguments);
+    return text;
 }
 
 int64_t crs_memory_blocks(void) {

@@ -38,6 +38,9 @@ static const phrase meanings[] = {
     {"/history/step", "", "when it was validated"},
     {"/history/validation_loss", "", "on the validation split, at each of /history/step"},
     {"/history/training_loss", "", "mean since the validation before, at each of /history/step"},
+    {"/history/rate_step", "",
+     "from which step on there was each of /history/rate; absent where the rate never changed"},
+    {"/history/rate", "", "--rate, the highest of the schedule, from each of /history/rate_step on"},
     {"/history/mean_loss_sum", "", "of the steps since the last validation"},
     {"/history/mean_loss_count", "", "steps since the last validation"},
 };

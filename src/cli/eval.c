@@ -141,9 +141,7 @@ static crs_status evaluate(crs_comm *comm, const request *r, const char *checkpo
     crs_vocabulary vocabulary = {0};
     crs_dataset dataset = {0};
     crs_evaluation evaluation;
-    int threads = crs_comm_threads(comm);
-    if (r->threads > 0)
-        threads = (int)r->threads;
+    const int threads = crs_comm_threads(comm, (int)r->threads);
     if (crs_choose_kernels(comm, &kernels, error) ||
         crs_model_load_all(comm, checkpoint, kernels, threads, &model, &vocabulary, error))
         goto out;

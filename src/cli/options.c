@@ -7,7 +7,7 @@
 
 #include "cli/cli.h"
 
-enum { OPTIONS_MOST = 64, VALUE_FIRST = 1000, VALUE_HELP = 900, VALUE_QUIET, VALUE_VERBOSE };
+enum { VALUE_FIRST = 1000, VALUE_HELP = 900, VALUE_QUIET, VALUE_VERBOSE };
 
 static const struct {
     const char *name;
@@ -24,8 +24,8 @@ typedef struct scan {
     int argc;
     char **argv;
     const char *word; /* the element of argv that the last option or operand stands in */
-    struct option options[OPTIONS_MOST + COMMON + 1];
-    char letters[2 * (OPTIONS_MOST + COMMON) + 3];
+    struct option options[CRS_OPTIONS_MOST + COMMON + 1];
+    char letters[2 * (CRS_OPTIONS_MOST + COMMON) + 3];
 } scan;
 
 enum { GOT_OPERAND = 1, GOT_ONE_DASH = 2, GOT_END = -1 };
@@ -33,7 +33,7 @@ enum { GOT_OPERAND = 1, GOT_ONE_DASH = 2, GOT_END = -1 };
 static void begin(scan *s, const crs_cli *cli, int argc, char **argv) {
     int n = 0;
     char *letter = s->letters;
-    CRS_ASSERT(cli->options_count <= OPTIONS_MOST);
+    CRS_ASSERT(cli->options_count <= CRS_OPTIONS_MOST);
     s->cli = cli;
     s->argc = argc;
     s->argv = argv;
@@ -112,7 +112,7 @@ static void typed_name(const scan *s, int got, char *out, size_t size) {
 }
 
 static crs_status refuse_unknown(const scan *s, crs_error *error) {
-    const char *names[OPTIONS_MOST + COMMON], *cli = s->cli->name;
+    const char *names[CRS_OPTIONS_MOST + COMMON], *cli = s->cli->name;
     char name[64], list[256] = "";
     int count = 0, fitting = 0;
     size_t length = 0;

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "carousel/checkpoint.h"
+#include "carousel/config.h"
 #include "cli/show.h"
 #include "cli/show_text.h"
 
@@ -74,44 +75,16 @@ static int64_t parameters_of(const crs_checkpoint *c) {
     return sum;
 }
 
-/* ---- the configuration: `key = value` lines ---- */
-
-typedef struct setting {
-    char name[64], value[256];
-} setting;
-
-static void trim(const char *from, const char *to, char *out, size_t size) {
-    while (from < to && (*from == ' ' || *from == '\t'))
-        from++;
-    while (to > from && (to[-1] == ' ' || to[-1] == '\t' || to[-1] == '\r'))
-        to--;
-    snprintf(out, size, "%.*s", (int)(to - from), from);
-}
-
-/* The next setting from *text on, which moves behind it; false at the end. */
-static bool next_setting(const char **text, setting *s) {
-    while (**text) {
-        const char *line = *text, *end = line + strcspn(line, "\n"), *equals = memchr(line, '=', (size_t)(end - line));
-        *text = *end ? end + 1 : end;
-        line += strspn(line, " \t");
-        if (!equals || *line == ';' || *line == '#')
-            continue;
-        trim(line, equals, s->name, sizeof s->name);
-        trim(equals + 1, end, s->value, sizeof s->value);
-        return true;
-    }
-    return false;
+static void take_optimizer(void *context, const char *name, const char *value) {
+    if (strcmp(name, "optimizer") == 0)
+        snprintf(context, 64, "%.63s", value);
 }
 
 /* The optimizer's name, as the configuration or else the moments say it; "" where neither does. */
 static void optimizer_of(const crs_checkpoint *c, char out[64]) {
     static const char folder[] = "/optimizer/";
-    const char *text = c->config;
-    setting s;
     out[0] = '\0';
-    while (next_setting(&text, &s))
-        if (strcmp(s.name, "optimizer") == 0)
-            snprintf(out, 64, "%.63s", s.value);
+    crs_ini_pairs(c->config, take_optimizer, out);
     for (int i = 0; i < c->arrays && !*out; i++)
         if (is_below(c->array[i].path, folder))
             snprintf(out, 64, "%.*s", (int)strcspn(c->array[i].path + sizeof folder - 1, "/"),
@@ -133,9 +106,9 @@ static void print_model(const crs_checkpoint *c) {
     else
         snprintf(words, sizeof words, "one-hot input");
     crs_show_line("model", "%s, %lld layer%s of %lld unit%s, %s, %u %ss", text_of(c, "cell"), (long long)layers,
-                  crs_show_plural(layers), (long long)hidden, crs_show_plural(hidden), words, c->vocabulary.count,
-                  unit_of(c));
-    crs_show_grouped(parameters_of(c), count);
+                  crs_plural(layers, "", "s"), (long long)hidden, crs_plural(hidden, "", "s"), words,
+                  c->vocabulary.count, unit_of(c));
+    crs_format_count(parameters_of(c), count);
     crs_show_words(parameters_of(c), words);
     crs_show_line("parameters", *words ? "%s, %s" : "%s", count, words);
 }
@@ -146,12 +119,13 @@ static void print_training(const crs_checkpoint *c) {
     const char *data = text_of(c, "data");
     char steps[32], epochs[32], tokens[32], words[48], optimizer[64];
     double loss = best ? best->real : NAN;
-    crs_show_grouped(step, steps);
-    crs_show_grouped(epoch, epochs);
-    crs_show_grouped(seen, tokens);
+    crs_format_count(step, steps);
+    crs_format_count(epoch, epochs);
+    crs_format_count(seen, tokens);
     crs_show_words(seen, words);
     crs_show_line("trained", *words ? "%s step%s, %s epoch%s, %s token%s (%s)" : "%s step%s, %s epoch%s, %s token%s",
-                  steps, crs_show_plural(step), epochs, crs_show_plural(epoch), tokens, crs_show_plural(seen), words);
+                  steps, crs_plural(step, "", "s"), epochs, crs_plural(epoch, "", "s"), tokens,
+                  crs_plural(seen, "", "s"), words);
     if (isfinite(loss))
         crs_show_line("validation", "best loss %.4f nats = %.4f bits a %s (perplexity %.3f)", loss, loss / M_LN2,
                       unit_of(c), exp(loss));
@@ -169,7 +143,7 @@ static void print_vocabulary(const crs_checkpoint *c) {
         crs_show_line("vocabulary", "the 256 bytes");
         return;
     }
-    crs_show_line("vocabulary", "%u character%s:", c->vocabulary.count, crs_show_plural(c->vocabulary.count));
+    crs_show_line("vocabulary", "%u character%s:", c->vocabulary.count, crs_plural(c->vocabulary.count, "", "s"));
     crs_show_vocabulary(&c->vocabulary);
 }
 
@@ -237,12 +211,14 @@ static void print_table(const crs_checkpoint *c, int table, int width) {
     }
 }
 
+static void print_setting(void *context, const char *name, const char *value) {
+    (void)context;
+    printf("  %-16s %s\n", name, value);
+}
+
 static void print_config(const crs_checkpoint *c) {
-    const char *text = c->config;
-    setting s;
     printf("\nConfiguration\n");
-    while (next_setting(&text, &s))
-        printf("  %-16s %s\n", s.name, s.value);
+    crs_ini_pairs(c->config, print_setting, NULL);
 }
 
 static void print_all(const char *path, const crs_checkpoint *c, int64_t bytes) {
@@ -274,12 +250,13 @@ static json_t *array_object(const crs_array *array) {
                      crs_show_json_real(f.max), "std", crs_show_json_real(f.std));
 }
 
+static void add_setting(void *context, const char *name, const char *value) {
+    json_object_set_new(context, name, crs_show_json_text(value));
+}
+
 static json_t *config_object(const crs_checkpoint *c) {
     json_t *config = json_object();
-    const char *text = c->config;
-    setting s;
-    while (next_setting(&text, &s))
-        json_object_set_new(config, s.name, crs_show_json_text(s.value));
+    crs_ini_pairs(c->config, add_setting, config);
     return config;
 }
 

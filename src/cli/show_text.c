@@ -11,17 +11,6 @@
 
 enum { NAME_COLUMN = 14, LINE_COLUMNS = 100, LINES_MAX = 8 };
 
-void crs_show_grouped(int64_t number, char out[32]) {
-    char plain[24];
-    int length = snprintf(plain, sizeof plain, "%" PRId64, number), used = 0;
-    for (int i = 0; i < length; i++) {
-        if (i > 0 && (length - i) % 3 == 0 && plain[i - 1] != '-')
-            out[used++] = ',';
-        out[used++] = plain[i];
-    }
-    out[used] = '\0';
-}
-
 void crs_show_words(int64_t number, char out[48]) {
     static const char *const names[] = {"thousand", "million", "billion", "trillion"};
     double value = (double)number / 1000;
@@ -45,10 +34,6 @@ void crs_show_bytes(int64_t bytes, char out[32]) {
         snprintf(out, 32, "%" PRId64 " bytes", bytes);
     else
         snprintf(out, 32, "%.*f %s", value < 99.95 ? 1 : 0, value, units[unit]);
-}
-
-const char *crs_show_plural(int64_t number) {
-    return number == 1 ? "" : "s";
 }
 
 void crs_show_line(const char *name, const char *format, ...) {
@@ -135,7 +120,7 @@ void crs_show_vocabulary(const crs_vocabulary *vocabulary) {
         snprintf(item, sizeof item, run > 1 ? "%s-%s" : "%s", first, last);
         if (column + columns_of(item) + 1 > LINE_COLUMNS) {
             if (lines == LINES_MAX) {
-                crs_show_grouped(vocabulary->count - i, count);
+                crs_format_count(vocabulary->count - i, count);
                 printf(" and %s more", count);
                 break;
             }

@@ -6,14 +6,10 @@
 
 #include "carousel/base.h"
 
-/* 1,234,567 */
-void crs_show_grouped(int64_t number, char out[32]);
 /* "about 232 thousand"; "" below a thousand, where the number itself is as short. */
 void crs_show_words(int64_t number, char out[48]);
 /* "2.8 MiB" */
 void crs_show_bytes(int64_t bytes, char out[32]);
-/* "1 step", "2 steps": "s" or "". */
-const char *crs_show_plural(int64_t number);
 
 /* A line of the summary: "  name        value". */
 void crs_show_line(const char *name, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -42,21 +42,21 @@ static void print_all(const crs_dataset *d, int64_t bytes) {
     crs_show_line("source", "%s", d->source && *d->source ? d->source : "not said");
     crs_show_line("level", "%s: a token is a %s", crs_level_name(d->vocabulary.level),
                   characters ? "character (a Unicode code point)" : "byte");
-    crs_show_grouped(tokens_of(d), number);
+    crs_format_count(tokens_of(d), number);
     crs_show_words(tokens_of(d), words);
     crs_show_line("tokens", *words ? "%s, %s" : "%s", number, words);
     if (characters) {
-        crs_show_line("vocabulary", "%u character%s:", d->vocabulary.count, crs_show_plural(d->vocabulary.count));
+        crs_show_line("vocabulary", "%u character%s:", d->vocabulary.count, crs_plural(d->vocabulary.count, "", "s"));
         crs_show_vocabulary(&d->vocabulary);
     } else {
         crs_show_line("vocabulary", "the 256 bytes");
     }
     crs_show_line("digest", "%s", d->digest);
     crs_show_bytes(bytes, size);
-    crs_show_line("size", "%s, %d byte%s a token", size, d->token_bytes, crs_show_plural(d->token_bytes));
+    crs_show_line("size", "%s, %d byte%s a token", size, d->token_bytes, crs_plural(d->token_bytes, "", "s"));
     printf("\n%-12s  %16s  %8s\n", "Splits", "tokens", "share");
     for (int s = 0; s < CRS_SPLITS; s++) {
-        crs_show_grouped(d->length[s], number);
+        crs_format_count(d->length[s], number);
         printf("  %-10s  %16s  %6.2f %%\n", crs_split_name((crs_split)s), number, 100 * share_of(d, s));
     }
 }

@@ -1,13 +1,12 @@
 /* carousel train. */
 #include "config.h"
 
+#include <limits.h>
 #include <string.h>
 
 #include "cli/cli.h"
 
-enum { OPTIONS_MOST = 64 };
-
-static crs_cli_option options[OPTIONS_MOST];
+static crs_cli_option options[CRS_OPTIONS_MOST];
 static const char *const operands[] = {"DATA.h5"};
 
 static crs_status take(void *context, int option, const crs_typed *typed, crs_error *error) {
@@ -41,10 +40,10 @@ const crs_cli *crs_train_cli(void) {
 }
 
 static crs_status take_operand(crs_config *config, const char *path, crs_error *error) {
-    if (strlen(path) >= sizeof config->data)
+    if (strlen(path) >= PATH_MAX)
         return crs_fail(error, CRS_USAGE, "the name of the data set is too long: %zu bytes", strlen(path));
-    snprintf(config->data, sizeof config->data, "%s", path);
-    return CRS_OK;
+    config->data = crs_copy_text(path);
+    return config->data ? CRS_OK : crs_fail(error, CRS_INTERNAL, "out of memory for the name of the data set");
 }
 
 /* Command line and --config. Local. */
@@ -54,9 +53,9 @@ static crs_status read_settings(crs_settings *settings, int argc, char **argv, c
     if (crs_cli_parse(crs_train_cli(), argc, argv, settings, arguments, error) || arguments->help ||
         take_operand(&settings->config, arguments->operand[0], error))
         return error->status;
-    if (settings->config.config_file[0] && crs_settings_read_file(settings, settings->config.config_file, error))
+    if (settings->config.config_file && crs_settings_read_file(settings, settings->config.config_file, error))
         return error->status;
-    if (!settings->config.output[0])
+    if (!settings->config.output)
         crs_fail(error, CRS_USAGE, "-o is missing: the folder of the run; usage: carousel train %s", train_cli.usage);
     return error->status;
 }
@@ -68,6 +67,8 @@ crs_status crs_command_train(crs_comm *comm, int argc, char **argv, crs_error *e
         read_settings(settings, argc, argv, &arguments, error);
     if (!arguments.help && crs_comm_agree(comm, error) == CRS_OK)
         crs_train(comm, settings, error);
+    if (settings)
+        crs_settings_free(settings);
     crs_free(&settings);
     return error->status;
 }

@@ -20,6 +20,12 @@ void crs_mpi_check(int code, const char *file, int line, const char *call) {
     crs_panic(file, line, "%s: %.*s", call, length, text);
 }
 
+/* Tasks of this job step of Slurm; 0 outside of one. */
+static long slurm_tasks(void) {
+    const char *step = getenv("SLURM_STEP_NUM_TASKS"), *tasks = step ? step : getenv("SLURM_NTASKS");
+    return tasks && getenv("SLURM_STEP_ID") ? strtol(tasks, NULL, 10) : 0;
+}
+
 bool crs_comm_launched(void) {
     static const char *const sizes[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE"};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
@@ -27,13 +33,24 @@ bool crs_comm_launched(void) {
         if (size && strtol(size, NULL, 10) > 1)
             return true;
     }
-    const char *pmix = getenv("PMIX_RANK"), *tasks = getenv("SLURM_NTASKS");
-    return pmix && tasks && strtol(tasks, NULL, 10) > 1 && getenv("SLURM_STEP_ID");
+    return getenv("PMIX_RANK") && slurm_tasks() > 1;
+}
+
+/* A process by itself needs none of Open MPI's runtime, for which another program (orted) would be started, by way of
+ * the PATH. In a shell of `srun --pty` it is no rank of that step, but Open MPI would look for the step's server. */
+static void stay_alone(void) {
+    if (getenv("OMPI_COMM_WORLD_SIZE") || slurm_tasks() > 1)
+        return;
+    setenv("OMPI_MCA_ess_singleton_isolated", "1", 0);
+    unsetenv("SLURM_STEP_ID");
+    unsetenv("SLURM_STEPID");
 }
 
 crs_comm *crs_comm_open(int *argc, char ***argv) {
     int started, provided;
     CRS_MPI(MPI_Initialized(&started));
+    if (!started && !crs_comm_launched())
+        stay_alone();
     if (!started)
         CRS_MPI(MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided));
     CRS_MPI(MPI_Query_thread(&provided));

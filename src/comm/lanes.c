@@ -5,18 +5,23 @@
 
 #include "carousel/comm.h"
 
-static int share(int n, int part, int parts) {
-    return (int)((int64_t)n * part / parts);
-}
-
-static int default_rows(int batch, int window) {
-    const int wanted = (256 + window - 1) / window, most = batch / 8;
-    const int rows = wanted < most ? wanted : most;
-    return rows > 1 ? rows : 1;
-}
-
 static int lanes_of(int batch, int lane_rows) {
     return (int)(((int64_t)batch + lane_rows - 1) / lane_rows);
+}
+
+/* The largest of 1, 2, 3, 4, 6, 8, 12, 16, 24, ... that is not above most: these share out evenly over most numbers of
+ * ranks. */
+static int even_lanes(int most) {
+    int n = 1;
+    while (n <= most / 2)
+        n *= 2;
+    return n > 1 && n / 2 * 3 <= most ? n / 2 * 3 : n;
+}
+
+static int default_lanes(int batch, int window) {
+    const int wanted = (256 + window - 1) / window, most = batch / 8;
+    const int rows = wanted < most ? wanted : most;
+    return even_lanes(lanes_of(batch, rows > 1 ? rows : 1));
 }
 
 /* The smallest batch from this one on that has a lane for every rank. */
@@ -24,12 +29,20 @@ static int64_t batch_for(int batch, int window, int lane, int ranks) {
     if (lane > 0)
         return (int64_t)(ranks - 1) * lane + 1;
     batch = batch > ranks ? batch : ranks;
-    while (lanes_of(batch, default_rows(batch, window)) < ranks)
+    while (default_lanes(batch, window) < ranks)
         batch++;
     return batch;
 }
 
-static crs_status too_many_ranks(const crs_lanes *l, int window, int lane, int ranks, crs_error *error) {
+static crs_status too_many_ranks(const crs_lanes *l, int window, int lane, int count, int ranks, crs_error *error) {
+    if (count > 0 && ranks > l->batch)
+        return crs_fail(error, CRS_CONFIG,
+                        "%d ranks are more than the %d rows of --batch=%d; --batch=%d with --lanes=%d would do", ranks,
+                        l->batch, l->batch, ranks, ranks);
+    if (count > 0)
+        return crs_fail(error, CRS_CONFIG,
+                        "%d ranks are more than the lanes of --lanes=%d; at most %d ranks, or --lanes=%d would do",
+                        ranks, l->lanes, l->lanes, ranks);
     const int64_t batch = batch_for(l->batch, window, lane, ranks);
     if (ranks > l->batch)
         return crs_fail(error, CRS_CONFIG,
@@ -42,23 +55,38 @@ static crs_status too_many_ranks(const crs_lanes *l, int window, int lane, int r
         ranks, l->lanes, l->batch, l->lane_rows, l->lanes, l->batch / ranks, batch);
 }
 
-crs_status crs_lanes_plan(crs_lanes *lanes, int batch, int window, int lane, int rank, int ranks, crs_error *error) {
-    crs_lanes *l = lanes;
-    *l = (crs_lanes){.batch = batch, .lane_rows = lane > 0 ? lane : default_rows(batch, window)};
-    if (l->lane_rows > batch && ranks <= batch)
+/* How many lanes there are, and their nominal rows: either follows from the other. */
+static crs_status choose(crs_lanes *l, int window, int lane, int count, int ranks, crs_error *error) {
+    const int batch = l->batch;
+    if (lane > batch && ranks <= batch)
         return crs_fail(error, CRS_CONFIG, "--lane=%d is more than the %d rows of --batch=%d; --lane=%d would do", lane,
                         batch, batch, batch / ranks);
-    l->lanes = lanes_of(batch, l->lane_rows);
+    if (count > batch && ranks <= batch)
+        return crs_fail(error, CRS_CONFIG, "--lanes=%d is more than the %d rows of --batch=%d; --lanes=%d would do",
+                        count, batch, batch, batch);
+    if (count > 0)
+        l->lanes = count < batch ? count : batch;
+    else
+        l->lanes = lane > 0 ? lanes_of(batch, lane) : default_lanes(batch, window);
+    l->lane_rows = lane > 0 && lanes_of(batch, lane) == l->lanes ? lane : lanes_of(batch, l->lanes);
+    return CRS_OK;
+}
+
+crs_status crs_lanes_plan(crs_lanes *l, int batch, int window, int lane, int count, int rank, int ranks,
+                          crs_error *error) {
+    *l = (crs_lanes){.batch = batch};
+    if (choose(l, window, lane, count, ranks, error) != CRS_OK)
+        return error->status;
     if (ranks > l->lanes)
-        return too_many_ranks(l, window, lane, ranks, error);
-    l->first_lane = share(l->lanes, rank, ranks);
-    l->own_lanes = share(l->lanes, rank + 1, ranks) - l->first_lane;
+        return too_many_ranks(l, window, lane, count, ranks, error);
+    l->first_lane = crs_share(l->lanes, rank, ranks);
+    l->own_lanes = crs_share(l->lanes, rank + 1, ranks) - l->first_lane;
     l->first_row = crs_lane_start(l, l->first_lane);
     l->own_rows = crs_lane_start(l, l->first_lane + l->own_lanes) - l->first_row;
     int most = 0;
     for (int r = 0; r < ranks; r++) {
         const int rows =
-            crs_lane_start(l, share(l->lanes, r + 1, ranks)) - crs_lane_start(l, share(l->lanes, r, ranks));
+            crs_lane_start(l, crs_share(l->lanes, r + 1, ranks)) - crs_lane_start(l, crs_share(l->lanes, r, ranks));
         most = rows > most ? rows : most;
     }
     l->efficiency = (double)batch / ranks / most;
@@ -66,11 +94,11 @@ crs_status crs_lanes_plan(crs_lanes *lanes, int batch, int window, int lane, int
 }
 
 int crs_lane_start(const crs_lanes *lanes, int lane) {
-    return share(lanes->batch, lane, lanes->lanes);
+    return crs_share(lanes->batch, lane, lanes->lanes);
 }
 
 void crs_lanes_rows(const crs_lanes *lanes, int ranks, int *rows_of) {
     for (int r = 0; r < ranks; r++)
-        rows_of[r] = crs_lane_start(lanes, share(lanes->lanes, r + 1, ranks)) -
-                     crs_lane_start(lanes, share(lanes->lanes, r, ranks));
+        rows_of[r] = crs_lane_start(lanes, crs_share(lanes->lanes, r + 1, ranks)) -
+                     crs_lane_start(lanes, crs_share(lanes->lanes, r, ranks));
 }

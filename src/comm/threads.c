@@ -1,19 +1,21 @@
-/* How many threads a rank should run. */
+/* How many threads a rank should run, and how much memory it may take. */
 #include "config.h"
 
 #include <hwloc.h>
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "comm/comm.h"
+#include "comm/limits.h"
 
 /* The cores (not hardware threads) that this process may run on, marked at the number that the system gives a core's
  * first hardware thread: a process that sees only its own cores counts them from 0. Returns how many. */
 static int allowed_cores(hwloc_topology_t topology, unsigned char *is_allowed, int most) {
-    hwloc_bitmap_t set = hwloc_bitmap_alloc();
-    if (!set || hwloc_get_cpubind(topology, set, HWLOC_CPUBIND_PROCESS) != 0) {
-        hwloc_bitmap_free(set);
+    hwloc_bitmap_t set = crs_first_binding();
+    if (!set)
         set = hwloc_bitmap_dup(hwloc_topology_get_allowed_cpuset(topology));
-    }
     const int cores = hwloc_get_nbobjs_by_type(topology, HWLOC_OBJ_CORE);
     int count = 0;
     for (int i = 0; i < cores; i++) {
@@ -29,7 +31,7 @@ static int allowed_cores(hwloc_topology_t topology, unsigned char *is_allowed, i
 }
 
 /* Ranks bound to cores of their own share with none; unbound ranks share all cores. */
-int crs_comm_threads(crs_comm *comm) {
+static int cores_of_rank(crs_comm *comm) {
     enum { CORES = 4096 };
     static unsigned char mine[CORES], theirs[CORES];
     memset(mine, 0, sizeof mine);
@@ -51,4 +53,38 @@ int crs_comm_threads(crs_comm *comm) {
         sharing += r != comm->node_rank && shares;
     }
     return cores / sharing > 1 ? cores / sharing : 1;
+}
+
+static crs_limits own_limits(void) {
+    return crs_limits_read("/sys/fs/cgroup", "/proc/self/cgroup");
+}
+
+int crs_threads_choose(int cores, double share, const char *variable, const char **from) {
+    const long asked = variable ? strtol(variable, NULL, 10) : 0; /* the first of a list */
+    *from = "OMP_NUM_THREADS";
+    if (asked > 0)
+        return asked < CRS_THREADS_MOST ? (int)asked : CRS_THREADS_MOST;
+    *from = "the cores it may run on";
+    if (share >= cores)
+        return cores;
+    *from = "its share of the processor time that its control group may take";
+    return share > 1 ? (int)share : 1;
+}
+
+int crs_comm_threads(crs_comm *comm, int wanted) {
+    const char *from;
+    const int cores = cores_of_rank(comm); /* collective, so whatever is wanted */
+    const double share = own_limits().cores / comm->node_size;
+    const int threads = crs_threads_choose(cores, share, getenv("OMP_NUM_THREADS"), &from);
+    if (wanted > 0)
+        return wanted;
+    crs_debug("threads of a rank: %d, by %s", threads, from);
+    return threads;
+}
+
+double crs_comm_memory(crs_comm *comm) {
+    const double pages = (double)sysconf(_SC_PHYS_PAGES), size = (double)sysconf(_SC_PAGESIZE);
+    const double machine = pages > 0 && size > 0 ? pages * size : INFINITY;
+    const double memory = fmin(machine, own_limits().memory) / comm->node_size;
+    return (double)crs_comm_min(comm, memory < 0x1p62 ? (int64_t)memory : INT64_C(1) << 62);
 }

@@ -6,8 +6,8 @@
 #include "data/dataset.h"
 #include "data/tokens.h"
 
-/* The buffers of all readers together, and the most and the least tokens a row: reads of a megabyte gain nothing, reads of a few bytes
- * cost a lot. */
+/* The buffers of all readers together, and the most and the least tokens a row: reads of a megabyte gain nothing,
+ * reads of a few bytes cost a lot. */
 enum { BUDGET = 16 << 20, MOST_BYTES = 256 << 10, LEAST = 1024 };
 
 /* Invariant: packed holds the tokens start .. start + count - 1 of the split. */

@@ -36,8 +36,8 @@ typedef struct crs_product {
 /* Columns of a in one tile of a sum over rows, at most. */
 enum { CRS_OUTER_WIDTH = 6 };
 
-/* Rows of neighbouring batch rows at some times: row r of time t at first + t * step + r * row. Or, with an index, of one
- * time: row r at first + index[r] * row. */
+/* Rows of neighbouring batch rows at some times: row r of time t at first + t * step + r * row. Or, with an index, of
+ * one time: row r at first + index[r] * row. */
 typedef struct crs_rows {
     const float *first;
     ptrdiff_t step, row;
@@ -71,11 +71,6 @@ typedef struct crs_outer {
     int64_t *sums; /* [k][blocks * 16] */
     int64_t *refused;
 } crs_outer;
-
-/* `part` of `parts` even shares of n things: where it begins. */
-static inline int crs_share(int n, int part, int parts) {
-    return (int)((int64_t)n * part / parts);
-}
 
 /* One group of hidden units (16; rnn: blocks * 16) at one time for rows. Row r of an array is at r * its row length. */
 typedef struct crs_cell_step {

@@ -1,7 +1,8 @@
 /* Where the gates of a recurrent layer stand, and groups of columns. Private to the rooms nn and bench.
  *
- * The gates of N rows stand as [group][N or N + 1][64] (lstm, peephole, gru: a group is the gates of 16 units), or flat as
- * [N][padded] (rnn: with one gate, a group is up to 64 units). Panels, sums and biases follow the same groups. */
+ * The gates of N rows stand as [group][N or N + 1][64] (lstm, peephole, gru: a group is the gates of 16 units), or
+ * flat as [N][padded] (rnn: with one gate, a group is up to 64 units). Panels, sums and biases follow the same groups.
+ */
 #ifndef CRS_GATES_H
 #define CRS_GATES_H
 
@@ -101,8 +102,8 @@ static inline bool crs_has_c(crs_cell cell) {
     return cell == CRS_LSTM || cell == CRS_PEEPHOLE;
 }
 
-/* The chain over the gradients of all groups' gates of row n on (of `rows` rows in all): a of a transposed product, with
- * the columns that the input's (hidden: the hidden state's) product fills. */
+/* The chain over the gradients of all groups' gates of row n on (of `rows` rows in all): a of a transposed product,
+ * with the columns that the input's (hidden: the hidden state's) product fills. */
 static inline crs_chain crs_chain_of_gates(const crs_gates *g, const float *gates, int rows, ptrdiff_t n, bool hidden) {
     if (g->flat)
         return (crs_chain){.a = gates + n * g->row, .a_row = g->row, .segments = 1, .segment = g->padded};

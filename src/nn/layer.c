@@ -1,4 +1,5 @@
-/* A recurrent layer: its parameters, and its weight gradient. Forward and backward through time: forward.c, backward.c. */
+/* A recurrent layer: its parameters, and its weight gradient. Forward and backward through time: forward.c,
+ * backward.c. */
 #include "config.h"
 
 #include <string.h>

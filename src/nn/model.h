@@ -2,8 +2,8 @@
  *
  * A model is a stack of parts, each of which reads what the one below gives: the input, the recurrent layers, the
  * output. Units, inputs and columns are padded to blocks of 16 (suffix `_padded`); padding of parameters, states and
- * gradients is zero. Gates stand as gates.h says; panels, sums and biases follow the same groups; a bias is a panel with
- * K = 1. */
+ * gradients is zero. Gates stand as gates.h says; panels, sums and biases follow the same groups; a bias is a panel
+ * with K = 1. */
 #ifndef CRS_MODEL_H
 #define CRS_MODEL_H
 
@@ -128,8 +128,8 @@ static inline size_t crs_sum_of(const crs_slice *slice, size_t at) {
 }
 /* The places of the next tensor of the list, which has this name, to be filled: [rows]. NULL: out of memory. */
 crs_place *crs_place_next(crs_model *model, const char *name);
-/* Places it as rows of `row` floats; as columns of groups, [group][K][columns of the group], the tensor's rows being the
- * columns. */
+/* Places it as rows of `row` floats; as columns of groups, [group][K][columns of the group], the tensor's rows being
+ * the columns. */
 bool crs_place_rows(crs_model *model, const char *name, size_t at, int row);
 bool crs_place_columns(crs_model *model, const char *name, size_t at, const crs_groups *groups);
 
@@ -263,8 +263,8 @@ void *crs_reserve_block(crs_workspace *workspace, size_t count, size_t size);
 /* Room for the gradient of what a part gives, and for its columns as the weight gradient packs them. */
 bool crs_reserve_backward(crs_workspace *workspace, const crs_part *part);
 
-/* A group's units of `rows` rows of h or c, prefetched for writing. Always inlined: gcc drops calls that do no more than
- * this. */
+/* A group's units of `rows` rows of h or c, prefetched for writing. Always inlined: gcc drops calls that do no more
+ * than this. */
 static inline __attribute__((always_inline)) void crs_prefetch_units(const crs_gates *g, const float *at, int rows,
                                                                      int units) {
     for (int r = 0; r < rows; r++)

@@ -53,8 +53,8 @@ typedef struct crs_run {
     float *panel[CRS_RUN_PIECES]; /* [blocks][n][16] each, of this thread */
 } crs_run;
 
-/* Rows of gradients, `row` floats apart: those of all pairs in the order of the batch; or, by_piece, those of some pieces,
- * piece by piece, from pair number `start` of that order on. */
+/* Rows of gradients, `row` floats apart: those of all pairs in the order of the batch; or, by_piece, those of some
+ * pieces, piece by piece, from pair number `start` of that order on. */
 typedef struct crs_gradients {
     const float *base;
     ptrdiff_t row;

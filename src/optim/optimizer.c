@@ -8,27 +8,32 @@
 /* A thread gets at least this many floats: starting it costs more than updating fewer. A multiple of CRS_BLOCK. */
 enum { THREAD_FLOATS = 8192 };
 
-static const char *const optimizer_names[CRS_OPTIMIZERS] = {
+static const char *const optimizer_names[CRS_OPTIMIZERS + 1] = {
     [CRS_ADAM] = "adam",
     [CRS_RMSPROP] = "rmsprop",
     [CRS_SGD] = "sgd",
     [CRS_ADAGRAD] = "adagrad",
 };
 
+const char *const *crs_optimizer_names(void) {
+    return optimizer_names;
+}
+
 const char *crs_optimizer_name(crs_optimizer optimizer) {
     CRS_ASSERT((unsigned)optimizer < CRS_OPTIMIZERS);
     return optimizer_names[optimizer];
 }
 
-static void fill_defaults(crs_optimizer_settings *settings) {
+void crs_optimizer_defaults(crs_optimizer_settings *settings) {
+    const crs_optimizer o = settings->optimizer;
     if (settings->momentum < 0)
         settings->momentum = 0;
-    if (settings->beta1 < 0)
+    if (settings->beta1 < 0 && o == CRS_ADAM)
         settings->beta1 = 0.9;
-    if (settings->beta2 < 0)
-        settings->beta2 = settings->optimizer == CRS_RMSPROP ? 0.99 : 0.999;
-    if (settings->epsilon < 0)
-        settings->epsilon = settings->optimizer == CRS_ADAGRAD ? 1e-10 : 1e-8;
+    if (settings->beta2 < 0 && (o == CRS_ADAM || o == CRS_RMSPROP))
+        settings->beta2 = o == CRS_ADAM ? 0.999 : 0.99;
+    if (settings->epsilon < 0 && o != CRS_SGD)
+        settings->epsilon = o == CRS_ADAGRAD ? 1e-10 : 1e-8;
 }
 
 /* Which moments there are, in the order of optim->moment. */
@@ -59,7 +64,7 @@ crs_status crs_optim_create(crs_optim *optim, const crs_optimizer_settings *sett
     CRS_ASSERT(n % CRS_BLOCK == 0);
     memset(optim, 0, sizeof *optim);
     optim->settings = *settings;
-    fill_defaults(&optim->settings);
+    crs_optimizer_defaults(&optim->settings);
     optim->n = n;
     name_moments(optim);
     for (int m = 0; m < optim->moments; m++) {

@@ -3,11 +3,15 @@
 
 #include "carousel/optim.h"
 
-static const char *const schedule_names[CRS_SCHEDULES] = {
+static const char *const schedule_names[CRS_SCHEDULES + 1] = {
     [CRS_CONSTANT] = "constant",
     [CRS_STEP] = "step",
     [CRS_COSINE] = "cosine",
 };
+
+const char *const *crs_schedule_names(void) {
+    return schedule_names;
+}
 
 const char *crs_schedule_name(crs_schedule schedule) {
     CRS_ASSERT((unsigned)schedule < CRS_SCHEDULES);

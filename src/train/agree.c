@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <string.h>
 
 #include "carousel/train.h"
@@ -13,7 +14,7 @@ static bool may_differ(const char *name) {
 
 /* A line an option, also of whether it was given: that decides what a resumed run and a short text may change. */
 static char *text_of(const crs_settings *settings, const char *more) {
-    char value[sizeof settings->config.output];
+    char value[PATH_MAX + 1];
     const size_t size = sizeof value + (size_t)crs_options_count * 128 + (more ? strlen(more) : 0);
     char *text = crs_alloc(size, 1, CRS_MEMORY_OTHER);
     size_t used = 0;

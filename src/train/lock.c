@@ -29,24 +29,26 @@ static crs_status cannot_write(const char *run, crs_error *error) {
     return crs_fail(error, CRS_CREATE, "cannot write into the folder %s: %s", run, strerror(errno));
 }
 
-static void lock_path(const char *run, char *path, size_t size) {
-    snprintf(path, size, "%s/.lock", run);
+static int open_lock(const char *run, int flags) {
+    char *path = crs_format_text("%s/.lock", run);
+    const int file = path ? open(path, flags | O_CLOEXEC, 0666) : -1, reason = path ? errno : ENOMEM;
+    crs_free(&path);
+    errno = reason;
+    return file;
 }
 
 crs_status crs_lock_take(const char *run, int *lock, crs_error *error) {
-    char path[4150];
     struct stat status;
     *lock = -1;
     if (stat(run, &status) != 0)
         return errno == ENOENT ? CRS_OK : crs_fail(error, CRS_CREATE, "cannot look into %s: %s", run, strerror(errno));
     if (!S_ISDIR(status.st_mode))
         return crs_fail(error, CRS_CREATE, "%s is no folder; give another -o", run);
-    lock_path(run, path, sizeof path);
-    int file = open(path, O_RDWR | O_CLOEXEC);
+    int file = open_lock(run, O_RDWR);
     if (file < 0 && (errno == EACCES || errno == EROFS))
-        file = open(path, O_RDONLY | O_CLOEXEC);
+        file = open_lock(run, O_RDONLY);
     if (file < 0)
-        return errno == ENOENT ? CRS_OK : crs_fail(error, CRS_CREATE, "cannot open %s: %s", path, strerror(errno));
+        return errno == ENOENT ? CRS_OK : crs_fail(error, CRS_CREATE, "cannot open %s/.lock: %s", run, strerror(errno));
     if (lock_file(run, file, error) != CRS_OK) {
         close(file);
         return error->status;
@@ -56,12 +58,10 @@ crs_status crs_lock_take(const char *run, int *lock, crs_error *error) {
 }
 
 crs_status crs_lock_make(const char *run, int *lock, crs_error *error) {
-    char path[4150];
     *lock = -1;
     if (mkdir(run, 0777) != 0 && errno != EEXIST)
         return crs_fail(error, CRS_CREATE, "cannot make the folder %s: %s", run, strerror(errno));
-    lock_path(run, path, sizeof path);
-    const int file = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    const int file = open_lock(run, O_RDWR | O_CREAT | O_EXCL);
     if (file < 0 && errno == EEXIST)
         return busy(run, error);
     if (file < 0 && errno == ENOENT)

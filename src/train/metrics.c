@@ -101,9 +101,7 @@ static crs_status copy_lines(crs_metrics_copy *copy, crs_error *error) {
 }
 
 /* Makes the file end with the line of this step. */
-static crs_status trim(const char *path, int64_t step, double validation_loss, crs_error *error) {
-    char new_path[4200];
-    snprintf(new_path, sizeof new_path, "%s.new", path);
+static crs_status trim(const char *path, const char *new_path, int64_t step, double validation_loss, crs_error *error) {
     crs_metrics_copy copy = {.path = path, .new_path = new_path, .step = step, .validation_loss = validation_loss};
     copy.from = fopen(path, "re");
     if (!copy.from && errno == ENOENT) {
@@ -134,19 +132,18 @@ static crs_status trim(const char *path, int64_t step, double validation_loss, c
 
 crs_status crs_metrics_open(crs_metrics *metrics, const char *run, int64_t step, double validation_loss,
                             crs_error *error) {
-    char path[4150];
-    snprintf(path, sizeof path, "%s/metrics.jsonl", run);
-    *metrics = (crs_metrics){.flushed = crs_seconds()};
-    if (trim(path, step, validation_loss, error) != CRS_OK)
-        return error->status;
-    metrics->path = crs_copy_text(path);
-    if (!metrics->path)
-        return crs_fail(error, CRS_INTERNAL, "out of memory for %s", path);
-    metrics->file = fopen(path, "ae");
-    if (!metrics->file) {
-        can_not("write", path, error);
-        crs_metrics_close(metrics);
+    *metrics = (crs_metrics){.flushed = crs_seconds(), .path = crs_format_text("%s/metrics.jsonl", run)};
+    char *new_path = crs_format_text("%s/metrics.jsonl.new", run);
+    if (!metrics->path || !new_path)
+        crs_fail(error, CRS_INTERNAL, "out of memory for %s/metrics.jsonl", run);
+    else if (trim(metrics->path, new_path, step, validation_loss, error) == CRS_OK) {
+        metrics->file = fopen(metrics->path, "ae");
+        if (!metrics->file)
+            can_not("write", metrics->path, error);
     }
+    crs_free(&new_path);
+    if (error->status != CRS_OK)
+        crs_metrics_close(metrics);
     return error->status;
 }
 

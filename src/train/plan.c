@@ -91,7 +91,8 @@ static crs_status check_memory(const crs_plan *plan, const crs_config *config, i
     const crs_spec *spec = &plan->spec;
     const char *elsewhere = plan->resumed ? "more memory, or fewer ranks on each node," : NULL;
     const double rows = ceil((double)config->batch / ranks);
-    const double lane_rows = config->lane > 0 ? (double)config->lane : 1;
+    const double lanes = (double)(config->lanes > 0 ? config->lanes : config->batch);
+    const double lane_rows = config->lane > 0 ? (double)config->lane : ceil((double)config->batch / lanes);
     const double pass_rows = fmin(fmax(lane_rows, crs_plan_pass_rows(config, 1)), rows);
     const double wanted = crs_plan_memory(config, spec, rows, pass_rows);
     const double giga = 1e9;
@@ -121,7 +122,8 @@ static crs_status check_lanes(const crs_plan *plan, const crs_config *config, in
     const bool too_short = ranks > plan->stride * config->batch;
     crs_lanes lanes;
     crs_error ignored;
-    if (crs_lanes_plan(&lanes, batch, (int)config->window, (int)config->lane, 0, 1, &ignored) != CRS_OK ||
+    if (crs_lanes_plan(&lanes, batch, (int)config->window, (int)config->lane, (int)config->lanes, 0, 1, &ignored) !=
+            CRS_OK ||
         ranks <= lanes.lanes || (!plan->resumed && !too_short))
         return CRS_OK;
     char fresh[96] = "";
@@ -140,13 +142,15 @@ static crs_status check_contributions(const crs_plan *plan, const crs_config *co
     if (made <= CONTRIBUTIONS_MAX)
         return CRS_OK;
     char would[64] = "a smaller --batch or --window would do";
+    const bool counted = config->lanes > 0; /* it was --lanes that chose them */
     for (int lane = plan->lanes.lane_rows + 1; lane <= batch / ranks; lane++) {
         crs_lanes lanes;
         crs_error ignored;
-        if (crs_lanes_plan(&lanes, batch, window, lane, rank, ranks, &ignored) != CRS_OK)
+        const int count = (batch + lane - 1) / lane;
+        if (crs_lanes_plan(&lanes, batch, window, counted ? 0 : lane, counted ? count : 0, rank, ranks, &ignored))
             break;
         if (crs_contributions(lanes.lanes, lanes.lane_rows, window) <= CONTRIBUTIONS_MAX) {
-            snprintf(would, sizeof would, "--lane=%d would do", lane);
+            snprintf(would, sizeof would, "--%s=%d would do", counted ? "lanes" : "lane", counted ? count : lane);
             break;
         }
     }
@@ -159,14 +163,14 @@ static crs_status check_contributions(const crs_plan *plan, const crs_config *co
 crs_status crs_plan_ranks(crs_plan *plan, const crs_config *config, int64_t vocabulary, int rank, int ranks,
                           double memory, crs_error *error) {
     const int64_t most = INT_MAX / 4;
-    if (config->batch > most || config->window > most || config->lane > most)
-        return crs_fail(error, CRS_CONFIG, "--batch, --window and --lane can be %" PRId64 " at most", most);
+    if (config->batch > most || config->window > most || config->lane > most || config->lanes > most)
+        return crs_fail(error, CRS_CONFIG, "--batch, --window, --lane and --lanes can be %" PRId64 " at most", most);
     plan->spec = crs_plan_spec(config, vocabulary);
     if (check_memory(plan, config, ranks, memory, error) != CRS_OK)
         return error->status;
     if (check_lanes(plan, config, ranks, error) != CRS_OK ||
-        crs_lanes_plan(&plan->lanes, (int)config->batch, (int)config->window, (int)config->lane, rank, ranks, error) !=
-            CRS_OK)
+        crs_lanes_plan(&plan->lanes, (int)config->batch, (int)config->window, (int)config->lane, (int)config->lanes,
+                       rank, ranks, error) != CRS_OK)
         return error->status;
     return check_contributions(plan, config, rank, ranks, error);
 }

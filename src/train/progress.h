@@ -22,11 +22,4 @@ void crs_progress_step(crs_progress *progress, int64_t step, double loss);
 /* The line of now, whatever was shown last. */
 void crs_progress_show(crs_progress *progress, int64_t step);
 
-/* "1,003,854" */
-const char *crs_format_count(int64_t count, char out[32]);
-/* "0.3s", "12s", "4m10s", "3h02m", "2d04h" */
-const char *crs_format_time(double seconds, char out[32]);
-/* "lstm, 2 layers of 128" ... what follows a number: "layer" or "layers" */
-const char *crs_plural(int64_t count, const char *one, const char *many);
-
 #endif

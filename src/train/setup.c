@@ -5,7 +5,6 @@
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "train/load.h"
 #include "train/lock.h"
@@ -93,13 +92,8 @@ static crs_status resume_settings(crs_training *t, const crs_checkpoint *checkpo
         crs_settings_resume(t->settings, &recorded, t->config->output, error) ||
         crs_state_check_data(checkpoint, path, &t->dataset, error))
         return error->status;
+    t->rate_before = recorded.rate;
     return crs_state_integer(checkpoint, "/run/schedule_total", path, &t->schedule_total, error);
-}
-
-/* Bytes that each rank of this node may use, at most. */
-static double memory_of_rank(const crs_comm *comm) {
-    const double pages = (double)sysconf(_SC_PHYS_PAGES), size = (double)sysconf(_SC_PAGESIZE);
-    return pages > 0 && size > 0 ? pages * size / crs_comm_node_size(comm) : INFINITY;
 }
 
 static crs_status plan_length(crs_training *t, const crs_checkpoint *checkpoint, crs_error *error) {
@@ -121,20 +115,18 @@ static crs_status plan_length(crs_training *t, const crs_checkpoint *checkpoint,
 
 /* What this rank can do, and what all can. Collective. */
 static crs_status plan_ranks(crs_training *t, crs_error *error) {
-    const double memory = memory_of_rank(t->comm);
-    const int64_t least = crs_comm_min(t->comm, memory < 0x1p62 ? (int64_t)memory : INT64_C(1) << 62);
+    const double memory = crs_comm_memory(t->comm);
     crs_plan_ranks(&t->plan, t->config, t->dataset.vocabulary.count, crs_comm_rank(t->comm), crs_comm_size(t->comm),
-                   (double)least, error);
+                   memory, error);
     if (error->status == CRS_OK)
         crs_isa_choose(&t->isa, error);
     if (crs_comm_agree(t->comm, error))
         return error->status;
     t->isa = (crs_isa)crs_comm_min(t->comm, t->isa);
     t->kernels = crs_kernels_of(t->isa);
-    t->threads = crs_comm_threads(t->comm);
-    if (t->config->threads > 0)
-        t->threads = (int)t->config->threads;
-    t->settings->config.lane = t->plan.lanes.lane_rows; /* to be recorded: it shapes the sums */
+    t->threads = crs_comm_threads(t->comm, (int)t->config->threads);
+    t->settings->config.lane = t->plan.lanes.lane_rows; /* to be recorded: they shape the sums */
+    t->settings->config.lanes = t->plan.lanes.lanes;
     return CRS_OK;
 }
 
@@ -181,7 +173,7 @@ static crs_status create(crs_training *t, const crs_checkpoint *checkpoint, cons
         return error->status;
     if (t->resumed)
         return crs_state_restore(t, checkpoint, path, error);
-    if (config->init_from[0] == '\0') {
+    if (!config->init_from) {
         crs_model_initialize(t->model, config->seed, (float)config->forget_bias);
         return CRS_OK;
     }
@@ -218,7 +210,7 @@ static crs_status prepare(crs_training *t, crs_checkpoint *checkpoint, crs_error
     crs_dataset_open(&t->dataset, t->config->data, error);
     if (crs_dataset_agree(t->comm, &t->dataset, error) || find_run(t, checkpoint, path, sizeof path, error))
         return error->status;
-    const bool init = !t->resumed && t->config->init_from[0] != '\0';
+    const bool init = !t->resumed && t->config->init_from;
     if (init && find_model(t, checkpoint, path, sizeof path, error))
         return error->status;
     if (t->resumed)
@@ -263,6 +255,8 @@ void crs_training_close(crs_training *training) {
     crs_optim_free(&training->optim);
     crs_model_free(&training->model);
     crs_history_free(&training->history);
+    crs_free(&training->rates.step);
+    crs_free(&training->rates.rate);
     crs_dataset_close(&training->dataset);
     crs_lock_release(&training->lock);
 }

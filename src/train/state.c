@@ -64,6 +64,9 @@ static bool put_run(const crs_training *t, crs_checkpoint *c, crs_error *error) 
         good = put(c, "/history/step", CRS_I64, h->count, h->step, error) &&
                put(c, "/history/validation_loss", CRS_F64, h->count, h->validation_loss, error) &&
                put(c, "/history/training_loss", CRS_F64, h->count, h->training_loss, error);
+    if (good && t->rates.count > 0)
+        good = put(c, "/history/rate_step", CRS_I64, t->rates.count, t->rates.step, error) &&
+               put(c, "/history/rate", CRS_F64, t->rates.count, t->rates.rate, error);
     return good;
 }
 
@@ -190,6 +193,36 @@ static crs_status restore_history(crs_training *t, const crs_checkpoint *c, cons
     return error->status;
 }
 
+static void add_rate(crs_rates *rates, int64_t step, double rate) {
+    if (rates->count > 0 && rates->step[rates->count - 1] == step)
+        rates->count--; /* no step was made with that one */
+    rates->step[rates->count] = step;
+    rates->rate[rates->count++] = rate;
+}
+
+/* The rates that there were, and this invocation's where it is another. */
+static crs_status restore_rates(crs_training *t, const crs_checkpoint *c, const char *path, crs_error *error) {
+    static const char *const names[] = {"/history/rate_step", "/history/rate"};
+    const crs_array *step = crs_checkpoint_find(c, names[0]), *rate = crs_checkpoint_find(c, names[1]);
+    const int64_t count = step ? step->dims[0] : 0;
+    if (step && (step->type != CRS_I64 || step->rank != 1))
+        return missing(path, names[0], error);
+    if (!step != !rate || (rate && (rate->type != CRS_F64 || rate->rank != 1 || rate->dims[0] != count)))
+        return missing(path, names[1], error);
+    t->rates.step = crs_alloc((size_t)count + 2, sizeof *t->rates.step, CRS_MEMORY_OTHER);
+    t->rates.rate = crs_alloc((size_t)count + 2, sizeof *t->rates.rate, CRS_MEMORY_OTHER);
+    if (!t->rates.step || !t->rates.rate)
+        return crs_fail(error, CRS_INTERNAL, "out of memory for the history of rates");
+    for (int64_t i = 0; i < count; i++)
+        add_rate(&t->rates, ((const int64_t *)step->values)[i], ((const double *)rate->values)[i]);
+    if (t->config->rate != t->rate_before) {
+        if (count == 0)
+            add_rate(&t->rates, 0, t->rate_before);
+        add_rate(&t->rates, crs_checkpoint_step(c), t->config->rate);
+    }
+    return CRS_OK;
+}
+
 static crs_status restore_optimizer(crs_training *t, const crs_checkpoint *c, const char *path, crs_error *error) {
     for (int i = 0; i < t->optim.moments; i++) {
         char prefix[64];
@@ -222,7 +255,7 @@ crs_status crs_state_restore(crs_training *t, const crs_checkpoint *c, const cha
         get_real(c, "/run/validation_seconds", path, &t->validation_seconds, error) ||
         get_real(c, "/history/mean_loss_sum", path, &t->mean.sum, error) ||
         crs_state_integer(c, "/history/mean_loss_count", path, &t->mean.count, error) ||
-        restore_history(t, c, path, error))
+        restore_history(t, c, path, error) || restore_rates(t, c, path, error))
         return error->status;
     t->owes_validation = crs_checkpoint_find(c, "/run/owes_validation") != NULL;
     if (window != crs_checkpoint_step(c) % t->plan.windows)

@@ -15,6 +15,13 @@ typedef struct crs_history {
     double *training_loss; /* mean of the steps since the validation before; NaN where all were refused */
 } crs_history;
 
+/* The rates of a run whose rate was changed: each from the step with this number on. */
+typedef struct crs_rates {
+    int64_t count; /* 0: it never was */
+    int64_t *step; /* [count] */
+    double *rate;  /* [count] */
+} crs_rates;
+
 /* Of the steps since the last validation. */
 typedef struct crs_mean {
     double sum;
@@ -45,6 +52,8 @@ typedef struct crs_training {
     int64_t refused_row, refused_total;
     double best_validation_loss; /* NaN: none yet */
     crs_history history;
+    crs_rates rates;
+    double rate_before; /* of the run that is resumed */
     crs_mean mean;
     double seconds_before; /* of training, in earlier invocations */
     bool owes_validation;  /* one was due at this step, and is not done */

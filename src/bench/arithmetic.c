@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-#include "cli/bench.h"
+#include "bench/bench.h"
 
 void crs_bench_operations(const crs_spec *s, int rows, int window, double operations[CRS_PHASES]) {
     const double n = (double)rows * window, before = (double)rows * (window - 1), h = s->hidden, v = s->outputs;

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "carousel/train.h"
+#include "carousel/config.h"
 
 /* What a message quotes of a value, and what follows where there is more. */
 enum { SHOWN = 60 };

@@ -3,7 +3,7 @@
 
 #include <inttypes.h>
 
-#include "cli/bench.h"
+#include "bench/bench.h"
 
 static const double giga = 1e-9, milli = 1e3, percent = 100, mebi = 0x1p-20;
 

@@ -1,8 +1,8 @@
-/* What bench measures. Private to room cli. Rates are operations or bytes a second. */
-#ifndef CRS_CLI_BENCH_H
-#define CRS_CLI_BENCH_H
+/* What bench measures. Private to room bench. Rates are operations or bytes a second. */
+#ifndef CRS_BENCH_BENCH_H
+#define CRS_BENCH_BENCH_H
 
-#include "cli/cli.h"
+#include "carousel/bench.h"
 #include "kernel/kernels.h"
 
 /* ---- what is asked for ---- */
@@ -20,7 +20,7 @@ typedef struct crs_bench_team {
     int threads;
 } crs_bench_team;
 
-/* ---- bench_machine.c ---- */
+/* ---- machine.c ---- */
 
 enum { CRS_BENCH_LEVELS = 4 };
 
@@ -47,7 +47,7 @@ double crs_bench_pass(const crs_kernels *kernels, float *values, size_t n);
 /* Rank 0's numbers count. Collective. */
 crs_status crs_bench_machine_measure(const crs_bench_team *team, crs_bench_machine *machine, crs_error *error);
 
-/* ---- bench_arithmetic.c ---- */
+/* ---- arithmetic.c ---- */
 
 /* Operations of matrix products (a multiply-add is two) in each phase of a step, for so many rows at one rank: those
  * really done. With a token table, layer 0 has no product over the rows, but products over the vocabulary. */
@@ -55,7 +55,7 @@ void crs_bench_operations(const crs_spec *shape, int rows, int window, double op
 /* Those of a whole step of all ranks. */
 double crs_bench_operations_of_all(const crs_spec *shape, int batch, int window, int ranks);
 
-/* ---- bench_kernels.c ---- */
+/* ---- kernels.c ---- */
 
 /* A kernel by itself, its operands hot where they can be, beside its limit: the multiply-adds of a core for products, a
  * plain pass over as many bytes for the others. Both are measured in turn. */
@@ -82,7 +82,7 @@ int crs_bench_rows(const crs_bench_case *c, const crs_bench_team *team);
 crs_status crs_bench_kernels(const crs_bench_team *team, const crs_bench_case *c, crs_bench_list *list,
                              crs_error *error);
 
-/* ---- bench_steps.c ---- */
+/* ---- steps.c ---- */
 
 /* Medians of whole steps. */
 typedef struct crs_bench_step {
@@ -103,7 +103,7 @@ typedef struct crs_bench_step {
 crs_status crs_bench_steps(const crs_bench_team *team, const crs_bench_case *c, double seconds, crs_bench_step *step,
                            crs_error *error);
 
-/* ---- bench_print.c, bench_json.c: rank 0 ---- */
+/* ---- print.c, json.c: rank 0 ---- */
 
 typedef struct crs_bench_result {
     crs_bench_case of;

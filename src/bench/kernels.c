@@ -1,7 +1,7 @@
 /* bench: each kernel by itself, at the sizes and strides that a model gives it. */
 #include "config.h"
 
-#include "cli/bench.h"
+#include "bench/bench.h"
 #include "nn/model.h"
 #include "train/plan.h"
 

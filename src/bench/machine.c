@@ -1,12 +1,13 @@
 /* bench: what this machine's multiply-add units and memory can do. */
 #include "config.h"
 
+#include <hwloc.h>
 #include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "cli/bench.h"
+#include "bench/bench.h"
 
 /* Seconds of one measurement, and how many make a median. */
 static const double burst = 0.003, together = 0.02;
@@ -84,31 +85,29 @@ double crs_bench_pass(const crs_kernels *kernels, float *values, size_t n) {
     return pass_for(kernels, values, n, burst);
 }
 
-/* One line of a file that describes a cache of the first core. */
-static bool read_line(int index, const char *what, char *out, int size) {
-    char path[96];
-    snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu0/cache/index%d/%s", index, what);
-    FILE *file = fopen(path, "r");
-    const bool good = file && fgets(out, size, file);
-    if (file)
-        fclose(file);
-    return good;
+/* ---- what the processor is ---- */
+
+static int64_t cache_size(hwloc_topology_t topology, hwloc_obj_type_t level, int64_t otherwise) {
+    const hwloc_obj_t cache = hwloc_get_obj_by_type(topology, level, 0);
+    return cache && cache->attr->cache.size > 0 ? (int64_t)cache->attr->cache.size : otherwise;
 }
 
-/* Linux knows how much of a cache belongs together; sysconf may tell the sum over a whole machine. */
-static int64_t cache_size(long level, int64_t otherwise) {
-    char text[32];
-    for (int index = 0; read_line(index, "level", text, sizeof text); index++)
-        if (strtol(text, NULL, 10) == level && read_line(index, "type", text, sizeof text) && text[0] != 'I' &&
-            read_line(index, "size", text, sizeof text))
-            return strtol(text, NULL, 10) * (strchr(text, 'M') ? INT64_C(1) << 20 : 1 << 10);
-    return otherwise;
+static void find_processor(hwloc_topology_t topology, char *out, size_t size) {
+    hwloc_obj_t of = hwloc_get_obj_by_type(topology, HWLOC_OBJ_PACKAGE, 0);
+    const char *model = of ? hwloc_obj_get_info_by_name(of, "CPUModel") : NULL;
+    of = hwloc_get_root_obj(topology);
+    if (!model && of)
+        model = hwloc_obj_get_info_by_name(of, "CPUModel");
+    snprintf(out, size, "%s", model ? model : "unknown processor");
 }
 
 /* Half of each cache, so that it fits with room to spare; of what all cores share, this thread's part; and much more
  * than the last cache holds. */
-static void choose_levels(const crs_bench_team *team, crs_bench_level level[CRS_BENCH_LEVELS]) {
-    const int64_t first = cache_size(1, 32 << 10), second = cache_size(2, 1 << 20), third = cache_size(3, 32 << 20);
+static void choose_levels(const crs_bench_team *team, hwloc_topology_t topology,
+                          crs_bench_level level[CRS_BENCH_LEVELS]) {
+    const int64_t first = cache_size(topology, HWLOC_OBJ_L1CACHE, 32 << 10),
+                  second = cache_size(topology, HWLOC_OBJ_L2CACHE, 1 << 20),
+                  third = cache_size(topology, HWLOC_OBJ_L3CACHE, 32 << 20);
     const int64_t sharing = (int64_t)crs_comm_node_size(team->comm) * team->threads, most = 256 << 20;
     int64_t large = 4 * third / sharing, third_part = third / 2 / sharing;
     large = large < 4 * second ? 4 * second : large;
@@ -170,27 +169,16 @@ static void measure_level(const crs_bench_team *team, crs_bench_level *level, fl
     level->all = crs_bench_median(rates, REPEATS);
 }
 
-static void find_processor(char *out, size_t size) {
-    char line[256];
-    FILE *file = fopen("/proc/cpuinfo", "r");
-    snprintf(out, size, "unknown processor");
-    while (file && fgets(line, sizeof line, file)) {
-        const char *colon = strchr(line, ':');
-        if (strncmp(line, "model name", 10) == 0 && colon && colon[1] == ' ') {
-            snprintf(out, size, "%.*s", (int)strcspn(colon + 2, "\n"), colon + 2);
-            break;
-        }
-    }
-    if (file)
-        fclose(file);
-}
-
 crs_status crs_bench_machine_measure(const crs_bench_team *team, crs_bench_machine *machine, crs_error *error) {
     double rates[REPEATS];
     size_t most = 0;
     *machine = (crs_bench_machine){0};
-    find_processor(machine->processor, sizeof machine->processor);
-    choose_levels(team, machine->level);
+    hwloc_topology_t topology;
+    if (hwloc_topology_init(&topology) != 0 || hwloc_topology_load(topology) != 0)
+        crs_panic(__FILE__, __LINE__, "hwloc finds no machine"); /* out of memory */
+    find_processor(topology, machine->processor, sizeof machine->processor);
+    choose_levels(team, topology, machine->level);
+    hwloc_topology_destroy(topology);
     for (int i = 0; i < CRS_BENCH_LEVELS; i++)
         most = most < (size_t)machine->level[i].bytes ? (size_t)machine->level[i].bytes : most;
     float *values = crs_alloc_or_fail((size_t)team->threads, most, CRS_MEMORY_OTHER, "measuring the memory", error);

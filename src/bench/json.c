@@ -3,7 +3,7 @@
 
 #include <jansson.h>
 
-#include "cli/bench.h"
+#include "bench/bench.h"
 
 static const double giga = 1e-9;
 

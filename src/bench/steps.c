@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/bench.h"
+#include "bench/bench.h"
 #include "train/plan.h"
 #include "train/step.h"
 
@@ -52,30 +52,30 @@ static bool write_text(const char *path, int64_t count, int vocabulary) {
 /* A data set of this rank's own, gone from the folder as soon as it is open. */
 static crs_status make_data(bench *b, crs_error *error) {
     const char *folder = getenv("TMPDIR");
-    char text[4200], data[4200];
     const int64_t tokens = (int64_t)b->of->batch * b->of->window * WINDOWS + 1, v = b->of->shape.outputs;
     folder = folder && *folder ? folder : "/tmp";
-    snprintf(text, sizeof text, "%.4000s/carousel-bench-%ld-%d.txt", folder, (long)getpid(), crs_rank());
-    snprintf(data, sizeof data, "%.4000s/carousel-bench-%ld-%d.h5", folder, (long)getpid(), crs_rank());
+    char *text = crs_format_text("%s/carousel-bench-%ld-%d.txt", folder, (long)getpid(), crs_rank());
+    char *data = crs_format_text("%s/carousel-bench-%ld-%d.h5", folder, (long)getpid(), crs_rank());
     const char *const input[] = {text};
     const crs_pack pack = {
         .output = data, .inputs = 1, .input = input, .level = CRS_LEVEL_CHAR, .split = {[CRS_TRAIN] = 1}};
     crs_packed packed;
-    if (!write_text(text, tokens > v ? tokens : v, (int)v))
+    if (!text || !data)
+        crs_fail(error, CRS_INTERNAL, "out of memory for the names of two files");
+    else if (!write_text(text, tokens > v ? tokens : v, (int)v))
         crs_fail(error, CRS_CREATE, "%s: can't be written; the environment variable TMPDIR names another folder", text);
     else if (crs_pack_text(&pack, &packed, error) == CRS_OK)
         crs_dataset_open(&b->dataset, data, error);
-    unlink(text);
-    unlink(data);
+    if (text && data) {
+        unlink(text);
+        unlink(data);
+    }
+    crs_free(&text);
+    crs_free(&data);
     return error->status;
 }
 
 /* ---- set up, as train does ---- */
-
-static double memory_of_rank(const crs_comm *comm) {
-    const double pages = (double)sysconf(_SC_PHYS_PAGES), size = (double)sysconf(_SC_PAGESIZE);
-    return pages > 0 && size > 0 ? pages * size / crs_comm_node_size(comm) : INFINITY;
-}
 
 static crs_status create(bench *b, crs_error *error) {
     const crs_config *config = b->of->config;
@@ -209,10 +209,9 @@ static crs_status measure(bench *b, double seconds, crs_bench_step *step, crs_er
 crs_status crs_bench_steps(const crs_bench_team *team, const crs_bench_case *c, double seconds, crs_bench_step *step,
                            crs_error *error) {
     bench b = {.team = team, .of = c};
-    const double memory = memory_of_rank(team->comm);
-    const int64_t least = crs_comm_min(team->comm, memory < 0x1p62 ? (int64_t)memory : INT64_C(1) << 62);
-    crs_plan_ranks(&b.plan, c->config, c->shape.outputs, crs_comm_rank(team->comm), crs_comm_size(team->comm),
-                   (double)least, error);
+    const double memory = crs_comm_memory(team->comm);
+    crs_plan_ranks(&b.plan, c->config, c->shape.outputs, crs_comm_rank(team->comm), crs_comm_size(team->comm), memory,
+                   error);
     if (error->status == CRS_OK)
         create(&b, error);
     if (crs_comm_agree(team->comm, error) == CRS_OK)

@@ -1,0 +1,20 @@
+/* What the system lets this process have. Private to room comm. Local. */
+#ifndef CRS_COMM_LIMITS_H
+#define CRS_COMM_LIMITS_H
+
+#include <hwloc.h>
+
+typedef struct crs_limits {
+    double memory; /* bytes; INFINITY: no limit */
+    double cores;  /* processor time a time; INFINITY: no limit */
+} crs_limits;
+
+/* The lowest limits of this process's control groups and those above them, version 1 or 2: groups is its list of them
+ * ("/proc/self/cgroup"), root where they are mounted ("/sys/fs/cgroup"). They hold for all of the group together. */
+crs_limits crs_limits_read(const char *root, const char *groups);
+
+/* Where this process was allowed to run when it began: OpenMP's library, as soon as it is loaded, ties the main thread
+ * to one place where OMP_PROC_BIND, OMP_PLACES or GOMP_CPU_AFFINITY say so. Owned by the caller; NULL: not known. */
+hwloc_bitmap_t crs_first_binding(void);
+
+#endif
