@@ -55,8 +55,7 @@ static bool reserve_pieces(crs_workspace *w) {
     bool good = w->panel && w->piece_at && w->span_at && w->pair && w->before &&
                 crs_reserve(w, &w->dc, (size_t)w->rows, (size_t)w->widest);
     for (int i = 0; good && i < m->threads; i++)
-        good =
-            crs_reserve(w, &w->panel[i], panel, CRS_GROUP) && crs_reserve(w, &w->scatter[i], (size_t)w->piece, scatter);
+        good = crs_reserve(w, &w->panel[i], panel, CRS_GROUP);
     return good;
 }
 
