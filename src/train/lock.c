@@ -25,8 +25,13 @@ static crs_status lock_file(const char *run, int file, crs_error *error) {
     return CRS_OK;
 }
 
+/* Of a file that can't be opened. */
+static crs_status status_of(int reason) {
+    return reason == ENOMEM ? CRS_INTERNAL : CRS_CREATE;
+}
+
 static crs_status cannot_write(const char *run, crs_error *error) {
-    return crs_fail(error, CRS_CREATE, "cannot write into the folder %s: %s", run, strerror(errno));
+    return crs_fail(error, status_of(errno), "cannot write into the folder %s: %s", run, strerror(errno));
 }
 
 static int open_lock(const char *run, int flags) {
@@ -48,7 +53,8 @@ crs_status crs_lock_take(const char *run, int *lock, crs_error *error) {
     if (file < 0 && (errno == EACCES || errno == EROFS))
         file = open_lock(run, O_RDONLY);
     if (file < 0)
-        return errno == ENOENT ? CRS_OK : crs_fail(error, CRS_CREATE, "cannot open %s/.lock: %s", run, strerror(errno));
+        return errno == ENOENT ? CRS_OK
+                               : crs_fail(error, status_of(errno), "cannot open %s/.lock: %s", run, strerror(errno));
     if (lock_file(run, file, error) != CRS_OK) {
         close(file);
         return error->status;

@@ -44,13 +44,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         if (any_given(&settings)) /* the defaults alone are known to come back */
             write_and_read(&settings.config);
     }
+    const bool given = any_given(&settings);
+    crs_settings_free(&settings);
     if (size < sizeof text) {
         memcpy(text, data, size);
         text[size] = '\0';
         error = (crs_error){0};
         status = crs_config_parse(&config, text, "fuzz", &error);
         fuzz_check_outcome(status, &error);
-        if (status == CRS_OK && any_given(&settings))
+        if (status == CRS_OK && given)
             write_and_read(&config);
     }
     fuzz_check_memory(blocks);
