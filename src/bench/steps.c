@@ -133,7 +133,7 @@ static crs_status one_step(bench *b, crs_reduce reduce, double *seconds, crs_err
  * takes some tens of nanoseconds. Parts of a step called one by one would find other caches, and no products beside
  * each other. */
 static crs_status take_turn(bench *b, turn *t, crs_error *error) {
-    *t = (turn){.peak = crs_bench_peak_all(b->team)};
+    *t = (turn){.peak = crs_bench_rate_all(b->team, NULL, 0)};
     crs_phase_watch(t->phase);
     one_step(b, CRS_REDUCE_INT64, &t->exact, error);
     crs_phase_watch(NULL);
