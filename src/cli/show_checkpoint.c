@@ -3,7 +3,6 @@
 
 #include <math.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "carousel/checkpoint.h"
 #include "carousel/config.h"
@@ -138,15 +137,6 @@ static void print_training(const crs_checkpoint *c) {
         crs_show_line("data", "%s (as `show --digest` of the data set prints it)", data);
 }
 
-static void print_vocabulary(const crs_checkpoint *c) {
-    if (c->vocabulary.level == CRS_LEVEL_BYTE) {
-        crs_show_line("vocabulary", "the 256 bytes");
-        return;
-    }
-    crs_show_line("vocabulary", "%u character%s:", c->vocabulary.count, crs_plural(c->vocabulary.count, "", "s"));
-    crs_show_vocabulary(&c->vocabulary);
-}
-
 static void shape_text(const crs_array *array, char *out, size_t size) {
     size_t used = 0;
     snprintf(out, size, "scalar");
@@ -226,7 +216,7 @@ static void print_all(const char *path, const crs_checkpoint *c, int64_t bytes) 
     printf("%s: a checkpoint, whole: every hash in it agrees\n", path);
     print_model(c);
     print_training(c);
-    print_vocabulary(c);
+    crs_show_vocabulary(&c->vocabulary);
     crs_checkpoint_digests(c, parameters, state);
     crs_show_line("digests", "parameters %s", parameters);
     crs_show_line("", "state      %s", state);
@@ -302,22 +292,19 @@ static json_t *whole_object(const char *path, const crs_checkpoint *c, int64_t b
     return object;
 }
 
-crs_status crs_show_checkpoint(const char *path, crs_show_form form, crs_error *error) {
+crs_status crs_show_checkpoint(const char *path, int64_t bytes, crs_show_form form, crs_error *error) {
     crs_checkpoint c;
-    struct stat status = {0};
-    crs_status result = CRS_OK;
     if (crs_checkpoint_read(path, &c, error))
         return error->status;
-    stat(path, &status);
     if (form == CRS_SHOW_DIGEST) {
         char parameters[CRS_HASH_HEX], state[CRS_HASH_HEX];
         crs_checkpoint_digests(&c, parameters, state);
         printf("parameters %s\nstate %s\n", parameters, state);
     } else if (form == CRS_SHOW_JSON) {
-        result = crs_show_json_print(whole_object(path, &c, status.st_size), error);
+        crs_show_json_print(whole_object(path, &c, bytes), JSON_COMPACT, error);
     } else {
-        print_all(path, &c, status.st_size);
+        print_all(path, &c, bytes);
     }
     crs_checkpoint_free(&c);
-    return result;
+    return error->status;
 }
