@@ -244,12 +244,6 @@ static void add_setting(void *context, const char *name, const char *value) {
     json_object_set_new(context, name, crs_show_json_text(value));
 }
 
-static json_t *config_object(const crs_checkpoint *c) {
-    json_t *config = json_object();
-    crs_ini_pairs(c->config, add_setting, config);
-    return config;
-}
-
 static json_t *attribute_value(const crs_attribute *a) {
     if (a->kind == CRS_ATTRIBUTE_TEXT)
         return crs_show_json_text(a->text);
@@ -257,24 +251,23 @@ static json_t *attribute_value(const crs_attribute *a) {
 }
 
 /* Whatever the file has at its root, the usual ones first. */
-static json_t *attributes_object(const crs_checkpoint *c) {
+static void add_attributes(json_t *object, const crs_attributes *attributes) {
     static const char *const first[] = {"cell", "hidden", "layers", "embed", "level"};
-    json_t *object = json_object();
     for (size_t i = 0; i < sizeof first / sizeof *first; i++) {
-        const crs_attribute *found = crs_attributes_find(&c->attributes, first[i]);
+        const crs_attribute *found = crs_attributes_find(attributes, first[i]);
         if (found)
             json_object_set_new(object, found->name, attribute_value(found));
     }
-    for (int i = 0; i < c->attributes.count; i++)
-        json_object_set_new(object, c->attributes.list[i].name, attribute_value(&c->attributes.list[i]));
-    return object;
+    for (int i = 0; i < attributes->count; i++)
+        json_object_set_new(object, attributes->list[i].name, attribute_value(&attributes->list[i]));
 }
 
 static json_t *whole_object(const char *path, const crs_checkpoint *c, int64_t bytes) {
     char optimizer[64], parameters[CRS_HASH_HEX], state[CRS_HASH_HEX];
-    json_t *tensors = json_array(), *attributes = attributes_object(c);
+    json_t *tensors = json_array(), *config = json_object();
     for (int i = 0; i < c->arrays; i++)
         json_array_append_new(tensors, array_object(&c->array[i]));
+    crs_ini_pairs(c->config, add_setting, config);
     optimizer_of(c, optimizer);
     crs_checkpoint_digests(c, parameters, state);
     json_t *object = json_pack("{s:o, s:s}", "file", crs_show_json_text(path), "format", "carousel/checkpoint");
@@ -282,12 +275,9 @@ static json_t *whole_object(const char *path, const crs_checkpoint *c, int64_t b
         json_pack("{s:i, s:I, s:s, s:s, s:s, s:s, s:I, s:o, s:o, s:o}", "vocabulary_size", (int)c->vocabulary.count,
                   "parameters", (json_int_t)parameters_of(c), "optimizer", optimizer, "data_digest", text_of(c, "data"),
                   "parameters_digest", parameters, "state_digest", state, "bytes", (json_int_t)bytes, "vocabulary",
-                  crs_show_json_vocabulary(&c->vocabulary), "config", config_object(c), "tensors", tensors);
-    if (object && rest) {
-        json_object_update(object, attributes);
-        json_object_update(object, rest);
-    }
-    json_decref(attributes);
+                  crs_show_json_vocabulary(&c->vocabulary), "config", config, "tensors", tensors);
+    add_attributes(object, &c->attributes);
+    json_object_update(object, rest);
     json_decref(rest);
     return object;
 }
