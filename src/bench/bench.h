@@ -38,7 +38,7 @@ typedef struct crs_bench_machine {
 } crs_bench_machine;
 
 double crs_bench_median(double *values, int count); /* sorts */
-/* The rate of passes over values[n], or (NULL) of multiply-adds, for a few milliseconds on the calling thread. Local. */
+/* The rate of passes over values[n], or (NULL) of multiply-adds, over a few milliseconds; calling thread. Local. */
 double crs_bench_rate(const crs_kernels *kernels, float *values, size_t n);
 /* The same on all threads of all ranks at once, values[threads][n], added up: the same at every rank. Collective. */
 double crs_bench_rate_all(const crs_bench_team *team, float *values, size_t n);

@@ -98,7 +98,7 @@ static void choose_levels(const crs_bench_team *team, hwloc_topology_t topology,
     level[3] = (crs_bench_level){.name = "memory", .bytes = large < most ? large : most};
 }
 
-/* One thread by itself: rank 0's; the other ranks sleep, as one that waits for a message keeps its core busy. Then all. */
+/* One thread by itself, rank 0's: others sleep, as a rank that waits for a message keeps its core busy. Then all. */
 static void measure(const crs_bench_team *team, float *values, size_t n, double *one, double *all) {
     double rates[REPEATS];
     crs_comm_barrier(team->comm);

@@ -93,8 +93,8 @@ static crs_status create(bench *b, crs_error *error) {
                                     .dataset = &b->dataset,
                                     .lanes = b->plan.lanes,
                                     .schedule = {.schedule = CRS_CONSTANT, .rate = 1e-4, .total = 1, .decay_every = 1},
-                                    .stride = (int64_t)b->of->window * WINDOWS,
-                                    .windows = WINDOWS,
+                                    .stride = b->plan.stride,
+                                    .windows = b->plan.windows,
                                     .window = b->of->window,
                                     .threads = threads,
                                     .pass_rows = crs_plan_pass_rows(config, threads),
@@ -192,7 +192,7 @@ static crs_status measure(bench *b, double seconds, crs_bench_step *step, crs_er
 
 crs_status crs_bench_steps(const crs_bench_team *team, const crs_bench_case *c, double seconds, crs_bench_step *step,
                            crs_error *error) {
-    bench b = {.team = team, .of = c};
+    bench b = {.team = team, .of = c, .plan = {.stride = (int64_t)c->window * WINDOWS, .windows = WINDOWS}};
     const double memory = crs_comm_memory(team->comm);
     crs_plan_ranks(&b.plan, c->config, c->shape.outputs, crs_comm_rank(team->comm), crs_comm_size(team->comm), memory,
                    error);
