@@ -35,13 +35,6 @@ static void choose_cases(const crs_bench_team *team, const crs_bench_request *r,
         }
 }
 
-static crs_bench_case case_of(const crs_config *config, int64_t vocabulary) {
-    return (crs_bench_case){.config = config,
-                            .shape = crs_plan_spec(config, vocabulary),
-                            .batch = (int)config->batch,
-                            .window = (int)config->window};
-}
-
 /* Steps first: they know whether the sizes can be had. */
 static crs_status measure(const crs_bench_team *team, const crs_bench_request *r, cases *c, crs_error *error) {
     crs_bench_machine machine;
@@ -54,7 +47,10 @@ static crs_status measure(const crs_bench_team *team, const crs_bench_request *r
     fflush(stdout);
     for (int i = 0; i < c->count; i++) {
         crs_bench_result *result = &c->result[i];
-        result->of = case_of(&c->config[i], r->vocabulary);
+        const crs_config *config = &c->config[i];
+        result->of = (crs_bench_case){.config = config, .shape = crs_plan_spec(config, r->vocabulary)};
+        result->of.batch = (int)config->batch;
+        result->of.window = (int)config->window;
         crs_note("measuring %s, %d x %d", crs_cell_name(result->of.shape.cell), result->of.shape.layers,
                  result->of.shape.hidden);
         if (crs_bench_steps(team, &result->of, r->seconds, &result->step, error) ||

@@ -38,12 +38,10 @@ typedef struct crs_bench_machine {
 } crs_bench_machine;
 
 double crs_bench_median(double *values, int count); /* sorts */
-/* A few milliseconds of multiply-adds on the calling thread. Local. */
-double crs_bench_peak(const crs_kernels *kernels);
-/* The same on all threads of all ranks at once, added up: the same number at every rank. Collective. */
-double crs_bench_peak_all(const crs_bench_team *team);
-/* Passes over values[n] for a few milliseconds, on the calling thread. Local. */
-double crs_bench_pass(const crs_kernels *kernels, float *values, size_t n);
+/* The rate of passes over values[n], or (NULL) of multiply-adds, over a few milliseconds; calling thread. Local. */
+double crs_bench_rate(const crs_kernels *kernels, float *values, size_t n);
+/* The same on all threads of all ranks at once, values[threads][n], added up: the same at every rank. Collective. */
+double crs_bench_rate_all(const crs_bench_team *team, float *values, size_t n);
 /* Rank 0's numbers count. Collective. */
 crs_status crs_bench_machine_measure(const crs_bench_team *team, crs_bench_machine *machine, crs_error *error);
 

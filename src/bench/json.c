@@ -63,16 +63,14 @@ static json_t *result_json(const crs_bench_result *r) {
                                "hidden", shape->hidden, "layers", shape->layers, "embed", shape->embed, "vocabulary",
                                shape->outputs, "batch", r->of.batch, "window", r->of.window, "dropout",
                                r->of.config->dropout, "parameters", (json_int_t)s->parameters);
-    json_t *step = json_pack("{s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "steps", s->steps, "seconds", s->seconds,
-                             "float_seconds", s->float_seconds, "exact_cost", s->seconds / s->float_seconds - 1,
-                             "spread", s->spread, "tokens_per_second", (double)r->of.batch * r->of.window / s->seconds,
-                             "gflops", rate * giga, "peak_gflops", s->peak * giga, "fraction_of_peak", rate / s->peak);
+    json_t *step = json_pack("{s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:o, s:o, s:o, s:o}", "steps", s->steps,
+                             "seconds", s->seconds, "float_seconds", s->float_seconds, "exact_cost",
+                             s->seconds / s->float_seconds - 1, "spread", s->spread, "tokens_per_second",
+                             (double)r->of.batch * r->of.window / s->seconds, "gflops", rate * giga, "peak_gflops",
+                             s->peak * giga, "fraction_of_peak", rate / s->peak, "phases", phases_json(s), "kernels",
+                             kernels_json(&r->kernels), "rows", rows_json(&r->kernels), "bytes", bytes_json(s));
     json_object_update(object, step);
     json_decref(step);
-    json_object_set_new(object, "phases", phases_json(s));
-    json_object_set_new(object, "kernels", kernels_json(&r->kernels));
-    json_object_set_new(object, "rows", rows_json(&r->kernels));
-    json_object_set_new(object, "bytes", bytes_json(s));
     return object;
 }
 

@@ -2,12 +2,12 @@
 #include "config.h"
 
 #include "bench/bench.h"
-#include "nn/model.h"
+#include "nn/gates.h"
 #include "train/plan.h"
 
 /* Pairs of (time, row) that a measurement covers at most: more change no rate, and take long. The weight gradient has
  * pieces of its own, a run of them at a time. */
-enum { REPEATS = 5, MOST_PAIRS = 512, PIECE = 256, RUN = 4, PARTS_K = 512 };
+enum { REPEATS = 5, MOST_PAIRS = 512, PIECE = 256, RUN = 4, ACTIVATION_FLOATS = 4096 };
 static const double burst = 0.01;
 
 /* What the kernels work on: one layer. */
@@ -15,30 +15,15 @@ typedef struct site {
     const crs_kernels *kernels;
     const crs_spec *shape;
     crs_optimizer optimizer;
+    crs_gates g;
     int rows, times, n;   /* n = rows * times */
     int piece, stretches; /* of the weight gradient: pairs summed as floats, and how many of those follow */
-    crs_groups hidden;
-    bool flat; /* rnn */
-    int groups, blocks;
-    ptrdiff_t slot, row; /* of the hidden state's product; floats from one row of gates to the next */
     size_t parameters, weights;
+    float *floats; /* all of these: */
     float *gates, *x, *c, *dh, *dc, *weight, *packed, *panel, *logits, *arena, *float_sums;
     int64_t *sums;
     int64_t refused;
 } site;
-
-static int columns_of(const site *s, int group) {
-    return s->flat ? crs_group_columns(&s->hidden, group) : s->blocks * CRS_BLOCK;
-}
-
-static ptrdiff_t first_of(const site *s, int group) {
-    return s->flat ? crs_group_first(&s->hidden, group) : (ptrdiff_t)group * s->blocks * CRS_BLOCK;
-}
-
-static float *gates_at(const site *s, int group, ptrdiff_t n) {
-    return s->flat ? s->gates + n * s->row + crs_group_first(&s->hidden, group)
-                   : s->gates + (group * crs_group_rows(s->n) + n) * CRS_GROUP;
-}
 
 static const float zeros[CRS_GROUP] __attribute__((aligned(64)));
 
@@ -48,39 +33,36 @@ static void fill(float *values, size_t n, float value) {
 }
 
 static double products_of_layer(const site *s, double pairs) {
-    return 2 * pairs * crs_cell_gates(s->shape->cell) * (double)s->shape->hidden * s->shape->hidden;
+    return 2 * pairs * crs_cell_gates(s->g.cell) * (double)s->g.hidden * s->g.hidden;
 }
 
-/* ---- products ---- */
+/* ---- the layer ---- */
 
-static void product(const site *s, int group, ptrdiff_t n, int rows, ptrdiff_t slot) {
-    const int columns = columns_of(s, group);
-    crs_product p = {.rows = rows, .blocks = columns / CRS_BLOCK, .c = gates_at(s, group, n) + slot, .c_row = s->row};
-    p.start = zeros;
-    p.chains = 1;
-    p.chain[0] = (crs_chain){s->x + n * s->hidden.padded,
-                             s->hidden.padded,
-                             0,
-                             1,
-                             s->shape->hidden,
-                             s->weight + first_of(s, group) * s->shape->hidden,
-                             columns};
+static void product(const site *s, int group, ptrdiff_t n, int rows, bool hidden) {
+    const crs_gates *g = &s->g;
+    const int columns = hidden ? crs_h_columns(g, group) : crs_x_columns(g, group);
+    const ptrdiff_t first = hidden ? crs_h_first(g, group) : crs_x_first(g, group);
+    crs_product p = {.rows = rows, .blocks = columns / CRS_BLOCK, .c_row = g->row, .start = zeros, .chains = 1};
+    p.c = s->gates + crs_gates_offset(g, s->n, group, n) + (hidden ? g->h_slot : g->x_slot);
+    p.near = hidden && !g->flat;
+    p.chain[0] = crs_chain_of_rows(s->x + n * g->padded, g->padded, g->hidden, s->weight + first * g->hidden, columns);
     s->kernels->product(&p);
 }
 
-static double input_product(site *s) {
-    for (int group = 0; group < s->groups; group++)
-        product(s, group, 0, s->n, 0);
+static double input_product(site *s, int unused) {
+    (void)unused;
+    for (int group = 0; group < s->g.groups; group++)
+        product(s, group, 0, s->n, false);
     return products_of_layer(s, s->n);
 }
 
 static crs_cell_step cell_step(const site *s, int group, int t) {
-    const ptrdiff_t row = s->hidden.padded, unit = s->flat ? crs_group_first(&s->hidden, group) : group * CRS_BLOCK;
-    const ptrdiff_t at = (ptrdiff_t)t * s->rows * row + unit, one = s->rows * row;
+    const crs_gates *g = &s->g;
+    const ptrdiff_t row = g->padded, unit = crs_unit_first(g, group), one = s->rows * row, at = t * one + unit;
     return (crs_cell_step){.rows = s->rows,
-                           .blocks = s->flat ? columns_of(s, group) / CRS_BLOCK : 1,
-                           .gates = gates_at(s, group, (ptrdiff_t)t * s->rows),
-                           .gates_row = s->row,
+                           .blocks = crs_units(g, group) / CRS_BLOCK,
+                           .gates = s->gates + crs_gates_offset(g, s->n, group, (ptrdiff_t)t * s->rows),
+                           .gates_row = g->row,
                            .c_before = s->c + at,
                            .c = s->c + at + one,
                            .h_before = s->x + at,
@@ -93,115 +75,81 @@ static crs_cell_step cell_step(const site *s, int group, int t) {
                            .row = row};
 }
 
-static double recurrent_forward(site *s) {
-    for (int t = 0; t < s->times; t++)
-        for (int group = 0; group < s->groups; group++) {
-            product(s, group, (ptrdiff_t)t * s->rows, s->rows, s->slot);
-            const crs_cell_step step = cell_step(s, group, t);
-            s->kernels->forward[s->shape->cell](&step);
-        }
-    return products_of_layer(s, s->n);
+/* Bytes that the gates read and write. */
+static double gates_bytes(const site *s, bool backward) {
+    static const int floats[CRS_CELLS][2] = {
+        [CRS_LSTM] = {11, 13}, [CRS_PEEPHOLE] = {11, 13}, [CRS_GRU] = {10, 12}, [CRS_RNN] = {2, 3}};
+    return 4.0 * floats[s->g.cell][backward] * s->n * s->g.padded;
 }
 
-/* The gradient of the hidden state before, a group of its columns, in parts of k as the network does it. */
+/* The gates at all times, with the recurrent products or without. */
+static double forward(site *s, int products) {
+    for (int t = 0; t < s->times; t++)
+        for (int group = 0; group < s->g.groups; group++) {
+            if (products)
+                product(s, group, (ptrdiff_t)t * s->rows, s->rows, true);
+            const crs_cell_step step = cell_step(s, group, t);
+            s->kernels->forward[s->g.cell](&step);
+        }
+    return products ? products_of_layer(s, s->n) : gates_bytes(s, false);
+}
+
+/* The gradient of the hidden state before, a group of its columns. */
 static void transposed_product(const site *s, int group, int t) {
-    const int columns = crs_group_columns(&s->hidden, group), all = (int)first_of(s, s->groups);
+    const crs_gates *g = &s->g;
+    const int first = crs_group_first(&g->units, group), columns = crs_group_columns(&g->units, group);
     const ptrdiff_t n = (ptrdiff_t)t * s->rows;
-    crs_product p = {.rows = s->rows, .blocks = columns / CRS_BLOCK, .c_row = s->hidden.padded, .chains = 1};
-    p.c = s->dh + (n - s->rows) * s->hidden.padded + crs_group_first(&s->hidden, group);
-    crs_chain *chain = &p.chain[0];
-    *chain = (crs_chain){.a = gates_at(s, 0, n) + s->slot, .a_row = s->row, .panel_row = columns};
-    chain->a_segment = crs_group_rows(s->n) * CRS_GROUP;
-    chain->segment = s->flat ? s->hidden.padded : s->blocks * CRS_BLOCK;
-    chain->panel = s->weight + (ptrdiff_t)crs_group_first(&s->hidden, group) * all;
-    const int segments = s->flat ? 1 : s->groups, most = PARTS_K / chain->segment > 1 ? PARTS_K / chain->segment : 1;
-    const int parts = (segments + most - 1) / most;
-    for (int i = 0; i < parts; i++) {
-        chain->segments = crs_share(segments, i + 1, parts) - crs_share(segments, i, parts);
-        s->kernels->product(&p);
-        chain->a += chain->segments * chain->a_segment;
-        chain->panel += (ptrdiff_t)chain->segments * chain->segment * columns;
-    }
+    crs_product p = {.rows = s->rows, .blocks = columns / CRS_BLOCK, .c_row = g->padded, .chains = 1};
+    p.c = s->dh + (n - s->rows) * g->padded + first;
+    p.chain[0] = crs_chain_of_gates(g, s->gates, s->n, n, true);
+    p.chain[0].panel = s->weight + first * crs_h_first(g, g->groups);
+    p.chain[0].panel_row = columns;
+    crs_product_in_parts(s->kernels, &p);
 }
 
 static void prepare_backward(site *s) {
-    fill(s->gates, crs_group_rows(s->n) * (size_t)s->groups * CRS_GROUP, 0.4f);
-    fill(s->dh, (size_t)s->n * (size_t)s->hidden.padded, 1e-3f);
-    fill(s->dc, (size_t)s->rows * (size_t)s->hidden.padded, 1e-3f);
+    fill(s->gates, crs_gates_size(&s->g, s->n), 0.4f);
+    fill(s->dh, (size_t)s->n * (size_t)s->g.padded, 1e-3f);
+    fill(s->dc, (size_t)s->rows * (size_t)s->g.padded, 1e-3f);
 }
 
-static double recurrent_backward(site *s) {
+static double backward(site *s, int products) {
     for (int t = s->times - 1; t >= 0; t--) {
-        for (int group = 0; group < s->groups; group++) {
+        for (int group = 0; group < s->g.groups; group++) {
             const crs_cell_step step = cell_step(s, group, t);
-            s->kernels->backward[s->shape->cell](&step);
+            s->kernels->backward[s->g.cell](&step);
         }
-        for (int group = 0; t > 0 && group < s->hidden.groups; group++)
+        for (int group = 0; products && t > 0 && group < s->g.units.groups; group++)
             transposed_product(s, group, t);
     }
-    return products_of_layer(s, s->n - s->rows);
+    return products ? products_of_layer(s, s->n - s->rows) : gates_bytes(s, true);
 }
 
 /* A run of pieces, all groups: with int64 sums, or as floats. */
-static double weight_gradient(site *s, bool exact) {
+static double weight_gradient(site *s, int exact) {
     crs_stretch stretch[RUN];
     for (int i = 0; i < s->stretches; i++) {
         const ptrdiff_t before = (ptrdiff_t)i * s->piece;
         stretch[i] = (crs_stretch){.n = s->piece,
-                                   .a = s->packed + before * s->shape->hidden,
+                                   .a = s->packed + before * s->g.hidden,
                                    .a_rows = s->piece,
                                    .b = s->panel + before * CRS_GROUP};
     }
-    for (int group = 0; group < s->groups; group++) {
-        const int columns = columns_of(s, group);
-        crs_outer o = {
-            .stretches = s->stretches, .stretch = stretch, .blocks = columns / CRS_BLOCK, .k = s->shape->hidden};
+    for (int group = 0; group < s->g.groups; group++) {
+        const ptrdiff_t sums = crs_h_first(&s->g, group) * s->g.hidden;
+        crs_outer o = {.stretches = s->stretches, .stretch = stretch, .k = s->g.hidden, .refused = &s->refused};
+        o.blocks = crs_h_columns(&s->g, group) / CRS_BLOCK;
         o.tiles = o.end_tile = (o.k + CRS_OUTER_WIDTH - 1) / CRS_OUTER_WIDTH;
-        o.sums = s->sums + first_of(s, group) * o.k;
-        o.refused = &s->refused;
+        o.sums = s->sums + sums;
         if (exact)
             s->kernels->outer(&o);
         else
-            s->kernels->outer_float(&o, s->float_sums + first_of(s, group) * o.k);
+            s->kernels->outer_float(&o, s->float_sums + sums);
     }
     return products_of_layer(s, s->piece * s->stretches);
 }
 
-static double weights_exact(site *s) {
-    return weight_gradient(s, true);
-}
-static double weights_float(site *s) {
-    return weight_gradient(s, false);
-}
-
 /* ---- the rest: bytes read and written ---- */
-
-/* Floats of a unit that the gates read and write. */
-static double gates_bytes(const site *s, bool backward) {
-    static const int floats[CRS_CELLS][2] = {
-        [CRS_LSTM] = {11, 13}, [CRS_PEEPHOLE] = {11, 13}, [CRS_GRU] = {10, 12}, [CRS_RNN] = {2, 3}};
-    return 4.0 * floats[s->shape->cell][backward] * s->n * s->hidden.padded;
-}
-
-static double gates_forward(site *s) {
-    for (int t = 0; t < s->times; t++)
-        for (int group = 0; group < s->groups; group++) {
-            const crs_cell_step step = cell_step(s, group, t);
-            s->kernels->forward[s->shape->cell](&step);
-        }
-    return gates_bytes(s, false);
-}
-
-static double gates_backward(site *s) {
-    for (int t = s->times - 1; t >= 0; t--)
-        for (int group = 0; group < s->groups; group++) {
-            const crs_cell_step step = cell_step(s, group, t);
-            s->kernels->backward[s->shape->cell](&step);
-        }
-    return gates_bytes(s, true);
-}
-
-enum { ACTIVATION_FLOATS = 4096 };
 
 static void prepare_activation(site *s) {
     fill(s->arena, ACTIVATION_FLOATS, 0.5f);
@@ -211,24 +159,17 @@ static double activation(site *s, int which) {
     s->kernels->activation[which](s->arena, ACTIVATION_FLOATS);
     return 8.0 * ACTIVATION_FLOATS;
 }
-static double activation_exp(site *s) {
-    return activation(s, CRS_ACTIVATION_EXP);
-}
-static double activation_tanh(site *s) {
-    return activation(s, CRS_ACTIVATION_TANH);
-}
-static double activation_logistic(site *s) {
-    return activation(s, CRS_ACTIVATION_LOGISTIC);
-}
 
-static double softmax(site *s) {
+static double softmax(site *s, int unused) {
+    (void)unused;
     const int padded = crs_pad(s->shape->outputs);
     for (int i = 0; i < s->n; i++)
         s->kernels->softmax(s->logits + (ptrdiff_t)i * padded, s->shape->outputs, (uint32_t)(i % s->shape->outputs));
     return 8.0 * s->n * padded;
 }
 
-static double sums_to_floats(site *s) {
+static double sums_to_floats(site *s, int unused) {
+    (void)unused;
     s->kernels->from_fixed(s->sums, s->weights, 0x1p-40, s->float_sums);
     return 12.0 * (double)s->weights;
 }
@@ -237,7 +178,8 @@ static void prepare_optimizer(site *s) {
     fill(s->arena, 4 * s->parameters, 1e-3f);
 }
 
-static double optimizer(site *s) {
+static double optimizer(site *s, int unused) {
+    (void)unused;
     static const int floats[CRS_OPTIMIZERS] = {[CRS_ADAM] = 7, [CRS_RMSPROP] = 5, [CRS_SGD] = 3, [CRS_ADAGRAD] = 5};
     const crs_update u = {.optimizer = s->optimizer,
                           .n = s->parameters,
@@ -258,28 +200,28 @@ static double optimizer(site *s) {
 
 /* ---- measuring ---- */
 
-typedef double work(site *s); /* does it once; returns operations or bytes */
-
 typedef struct kernel {
     const char *name;
     bool products;
-    work *run;
+    double (*run)(site *s, int which); /* does it once; returns operations or bytes */
+    int which;
     void (*prepare)(site *s); /* before each run, not timed; may be NULL */
 } kernel;
 
-static const kernel kernels_of_step[] = {{"input product", true, input_product, NULL},
-                                         {"recurrent step, forward", true, recurrent_forward, NULL},
-                                         {"recurrent step, backward", true, recurrent_backward, prepare_backward},
-                                         {"weight gradient, int64", true, weights_exact, NULL},
-                                         {"weight gradient, float", true, weights_float, NULL},
-                                         {"gates, forward", false, gates_forward, NULL},
-                                         {"gates, backward", false, gates_backward, prepare_backward},
-                                         {"exp", false, activation_exp, prepare_activation},
-                                         {"tanh", false, activation_tanh, prepare_activation},
-                                         {"logistic", false, activation_logistic, prepare_activation},
-                                         {"softmax and loss", false, softmax, NULL},
-                                         {"sums to floats", false, sums_to_floats, NULL},
-                                         {"optimizer", false, optimizer, prepare_optimizer}};
+enum { RECURRENT_STEP = 1 };
+static const kernel kernels_of_step[] = {{"input product", true, input_product, 0, NULL},
+                                         [RECURRENT_STEP] = {"recurrent step, forward", true, forward, true, NULL},
+                                         {"recurrent step, backward", true, backward, true, prepare_backward},
+                                         {"weight gradient, int64", true, weight_gradient, true, NULL},
+                                         {"weight gradient, float", true, weight_gradient, false, NULL},
+                                         {"gates, forward", false, forward, false, NULL},
+                                         {"gates, backward", false, backward, false, prepare_backward},
+                                         {"exp", false, activation, CRS_ACTIVATION_EXP, prepare_activation},
+                                         {"tanh", false, activation, CRS_ACTIVATION_TANH, prepare_activation},
+                                         {"logistic", false, activation, CRS_ACTIVATION_LOGISTIC, prepare_activation},
+                                         {"softmax and loss", false, softmax, 0, NULL},
+                                         {"sums to floats", false, sums_to_floats, 0, NULL},
+                                         {"optimizer", false, optimizer, 0, prepare_optimizer}};
 
 static double run_for(site *s, const kernel *k, double *bytes) {
     double done = 0, seconds = 0;
@@ -287,7 +229,7 @@ static double run_for(site *s, const kernel *k, double *bytes) {
         if (k->prepare)
             k->prepare(s);
         const double start = crs_seconds();
-        *bytes = k->run(s);
+        *bytes = k->run(s, k->which);
         seconds += crs_seconds() - start;
         done += *bytes;
     }
@@ -301,7 +243,7 @@ static crs_bench_kernel measure(site *s, const kernel *k) {
     size_t pass = (size_t)bytes / 8 / CRS_BLOCK * CRS_BLOCK, most = 4 * s->parameters;
     pass = pass < CRS_BLOCK ? CRS_BLOCK : pass < most ? pass : most;
     for (int i = 0; i < REPEATS; i++) {
-        limits[i] = k->products ? crs_bench_peak(s->kernels) : crs_bench_pass(s->kernels, s->arena, pass);
+        limits[i] = crs_bench_rate(s->kernels, k->products ? NULL : s->arena, pass);
         rates[i] = run_for(s, k, &bytes);
     }
     return (crs_bench_kernel){k->name, k->products, crs_bench_median(rates, REPEATS),
@@ -309,13 +251,12 @@ static crs_bench_kernel measure(site *s, const kernel *k) {
 }
 
 static void measure_rows(site *s, crs_bench_list *list) {
-    const kernel k = {"recurrent step, forward", true, recurrent_forward, NULL};
     const site whole = *s;
     for (int i = 0; i < CRS_BENCH_ROWS; i++) {
         s->rows = 2 << i;
         s->times = MOST_PAIRS / 64;
         s->n = s->rows * s->times;
-        const crs_bench_kernel found = measure(s, &k);
+        const crs_bench_kernel found = measure(s, &kernels_of_step[RECURRENT_STEP]);
         list->of_rows[i] = found.rate < found.limit ? found.rate / found.limit : 1;
         if (i > 0 && list->of_rows[i] < list->of_rows[i - 1])
             list->of_rows[i] = list->of_rows[i - 1]; /* a noisy machine; or the last two, which are as good */
@@ -329,7 +270,7 @@ static void measure_sums(const crs_bench_team *team, site *s, crs_bench_list *li
     const size_t n = s->parameters;
     for (int i = 0; i < REPEATS; i++) {
         crs_comm_barrier(team->comm);
-        limits[i] = crs_bench_pass(s->kernels, s->arena, 2 * n); /* an int64 has two floats' bytes */
+        limits[i] = crs_bench_rate(s->kernels, s->arena, 2 * n); /* an int64 has two floats' bytes */
         for (int as_float = 0; as_float < 2; as_float++) {
             crs_comm_barrier(team->comm);
             const double start = crs_seconds();
@@ -356,64 +297,47 @@ int crs_bench_rows(const crs_bench_case *c, const crs_bench_team *team) {
     return rows < most ? rows : most;
 }
 
-static float *room(size_t n, float value) {
-    float *values = crs_alloc(n, sizeof *values, CRS_MEMORY_OTHER);
-    if (values)
-        fill(values, n, value);
-    return values;
-}
-
 static crs_status allocate(site *s, crs_error *error) {
-    const size_t hidden = (size_t)s->hidden.padded, n = MOST_PAIRS, run = RUN * PIECE;
-    const size_t floats = 4 * s->parameters > ACTIVATION_FLOATS ? 4 * s->parameters : ACTIVATION_FLOATS;
-    s->gates = room(((n | 1) + 1) * (size_t)s->groups * CRS_GROUP, 0.4f);
-    s->x = room(2 * n * hidden, 1e-3f);
-    s->c = room(2 * n * hidden, 1e-3f);
-    s->dh = room(n * hidden, 1e-3f);
-    s->dc = room(n * hidden, 1e-3f);
-    s->weight = room(s->weights + 3 * hidden, 1e-3f);
-    s->packed = room(run * hidden, 1e-3f);
-    s->panel = room(run * CRS_GROUP, 1e-3f);
-    s->logits = room(n * (size_t)crs_pad(s->shape->outputs), 1e-3f);
-    s->arena = room(floats, 1e-3f);
-    s->float_sums = room(s->weights, 0);
+    const size_t hidden = (size_t)s->g.padded, n = MOST_PAIRS, run = RUN * PIECE;
+    const size_t updated = 4 * s->parameters > ACTIVATION_FLOATS ? 4 * s->parameters : ACTIVATION_FLOATS;
+    const struct {
+        float **to;
+        size_t n;
+    } parts[] = {{&s->gates, crs_gates_size(&s->g, MOST_PAIRS)},
+                 {&s->x, 2 * n * hidden},
+                 {&s->c, 2 * n * hidden},
+                 {&s->dh, n * hidden},
+                 {&s->dc, n * hidden},
+                 {&s->weight, s->weights + 3 * hidden},
+                 {&s->packed, run * hidden},
+                 {&s->panel, run * CRS_GROUP},
+                 {&s->logits, n * (size_t)crs_pad(s->shape->outputs)},
+                 {&s->arena, updated},
+                 {&s->float_sums, s->weights}};
+    const size_t count = sizeof parts / sizeof *parts;
+    size_t all = 0, at = 0;
+    for (size_t i = 0; i < count; i++)
+        all += parts[i].n;
+    s->floats = crs_alloc(all, sizeof *s->floats, CRS_MEMORY_OTHER);
     s->sums = crs_alloc(s->weights > s->parameters ? s->weights : s->parameters, sizeof *s->sums, CRS_MEMORY_OTHER);
-    if (!s->gates || !s->x || !s->c || !s->dh || !s->dc || !s->weight || !s->packed || !s->panel || !s->logits ||
-        !s->arena || !s->float_sums || !s->sums)
+    if (!s->floats || !s->sums)
         return crs_fail(error, CRS_INTERNAL, "out of memory for measuring kernels of --hidden=%d", s->shape->hidden);
+    fill(s->floats, all, 1e-3f);
+    for (size_t i = 0; i < count; at += parts[i++].n)
+        *parts[i].to = s->floats + at;
     return CRS_OK;
-}
-
-static void release(site *s) {
-    crs_free(&s->gates);
-    crs_free(&s->x);
-    crs_free(&s->c);
-    crs_free(&s->dh);
-    crs_free(&s->dc);
-    crs_free(&s->weight);
-    crs_free(&s->packed);
-    crs_free(&s->panel);
-    crs_free(&s->logits);
-    crs_free(&s->arena);
-    crs_free(&s->float_sums);
-    crs_free(&s->sums);
 }
 
 static site site_of(const crs_bench_team *team, const crs_bench_case *c) {
     site s = {.kernels = team->kernels, .shape = &c->shape, .optimizer = c->config->optimizer};
-    s.hidden = crs_groups_of(c->shape.hidden);
-    s.flat = c->shape.cell == CRS_RNN;
-    s.groups = s.flat ? s.hidden.groups : s.hidden.padded / CRS_BLOCK;
-    s.blocks = c->shape.cell == CRS_GRU ? 3 : 4;
-    s.slot = c->shape.cell == CRS_GRU ? CRS_BLOCK : 0;
-    s.row = s.flat ? s.hidden.padded : CRS_GROUP;
+    s.g = crs_gates_of(c->shape.cell, c->shape.hidden);
     s.rows = crs_bench_rows(c, team);
     s.times = MOST_PAIRS / s.rows < c->window ? MOST_PAIRS / s.rows : c->window;
     s.n = s.rows * s.times;
     const int64_t pairs = (int64_t)s.rows * c->window;
     s.piece = pairs < PIECE ? (int)pairs : PIECE;
     s.stretches = pairs / s.piece < RUN ? (int)(pairs / s.piece) : RUN;
-    s.weights = (size_t)first_of(&s, s.groups) * (size_t)s.hidden.padded;
+    s.weights = (size_t)crs_h_first(&s.g, s.g.groups) * (size_t)s.g.padded;
     s.parameters = ((size_t)crs_spec_parameters(&c->shape) + CRS_BLOCK) / CRS_BLOCK * CRS_BLOCK;
     return s;
 }
@@ -429,6 +353,7 @@ crs_status crs_bench_kernels(const crs_bench_team *team, const crs_bench_case *c
         measure_rows(&s, list);
         measure_sums(team, &s, list);
     }
-    release(&s);
+    crs_free(&s.floats);
+    crs_free(&s.sums);
     return error->status;
 }

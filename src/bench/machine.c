@@ -23,20 +23,27 @@ double crs_bench_median(double *values, int count) {
     return count > 0 ? values[count / 2] : 0;
 }
 
-/* ---- multiply-adds ---- */
+/* ---- rates ---- */
 
-static double peak_for(const crs_kernels *kernels, double seconds) {
+/* So many rounds of multiply-adds, or passes over values[n]: the operations, or the bytes read and written. */
+static double work(const crs_kernels *kernels, float *values, size_t n, int64_t rounds) {
     float sink[2 * CRS_BLOCK] __attribute__((aligned(64)));
-    double done = 0;
-    int64_t rounds = 16;
     for (int j = 0; j < 2 * CRS_BLOCK; j++)
-        sink[j] = j < CRS_BLOCK ? 0.999f : 1e-6f;
+        sink[j] = j < CRS_BLOCK ? 0.999f : 1e-6f; /* it is overwritten, and has to stay below 1 */
+    if (!values)
+        return kernels->peak(rounds, sink);
+    for (int64_t i = 0; i < rounds; i++)
+        kernels->negate(values, n);
+    return (double)rounds * 2 * sizeof *values * (double)n;
+}
+
+static double rate_for(const crs_kernels *kernels, float *values, size_t n, double seconds) {
+    double done = 0;
     const double start = crs_seconds();
     double now = start;
+    int64_t rounds = values ? 1 : 16;
     while (now - start < seconds) {
-        for (int j = 0; j < CRS_BLOCK; j++)
-            sink[j] = 0.999f; /* it is overwritten, and has to stay below 1 */
-        done += kernels->peak(rounds, sink);
+        done += work(kernels, values, n, rounds);
         now = crs_seconds();
         if (now - start < seconds / 8)
             rounds *= 2;
@@ -44,45 +51,18 @@ static double peak_for(const crs_kernels *kernels, double seconds) {
     return done / (now - start);
 }
 
-double crs_bench_peak(const crs_kernels *kernels) {
-    return peak_for(kernels, burst);
+double crs_bench_rate(const crs_kernels *kernels, float *values, size_t n) {
+    return rate_for(kernels, values, n, burst);
 }
 
-/* Adds a number of each rank up, to about nine digits. Collective. */
-static double sum_of_ranks(crs_comm *comm, double rate) {
-    int64_t sum = (int64_t)(rate * 1e-3);
-    crs_comm_sum(comm, &sum, 1);
-    return (double)sum * 1e3;
-}
-
-double crs_bench_peak_all(const crs_bench_team *team) {
+double crs_bench_rate_all(const crs_bench_team *team, float *values, size_t n) {
     double rate = 0;
     crs_comm_barrier(team->comm);
 #pragma omp parallel num_threads(team->threads) reduction(+ : rate) if (team->threads > 1)
-    rate += peak_for(team->kernels, together);
-    return sum_of_ranks(team->comm, rate);
-}
-
-/* ---- memory ---- */
-
-static double pass_for(const crs_kernels *kernels, float *values, size_t n, double seconds) {
-    double bytes = 0;
-    const double start = crs_seconds();
-    double now = start;
-    int64_t passes = 1;
-    while (now - start < seconds) {
-        for (int64_t i = 0; i < passes; i++)
-            kernels->negate(values, n);
-        bytes += (double)passes * 2 * sizeof *values * (double)n;
-        now = crs_seconds();
-        if (now - start < seconds / 8)
-            passes *= 2;
-    }
-    return bytes / (now - start);
-}
-
-double crs_bench_pass(const crs_kernels *kernels, float *values, size_t n) {
-    return pass_for(kernels, values, n, burst);
+    rate += rate_for(team->kernels, values ? values + (size_t)omp_get_thread_num() * n : NULL, n, together);
+    int64_t sum = (int64_t)(rate * 1e-3); /* about nine digits */
+    crs_comm_sum(team->comm, &sum, 1);
+    return (double)sum * 1e3;
 }
 
 /* ---- what the processor is ---- */
@@ -118,59 +98,32 @@ static void choose_levels(const crs_bench_team *team, hwloc_topology_t topology,
     level[3] = (crs_bench_level){.name = "memory", .bytes = large < most ? large : most};
 }
 
-/* Rank 0 works, the others sleep meanwhile: a rank that waits for a message keeps its core busy. */
-static void alone(const crs_bench_team *team, double seconds, double (*work)(const crs_bench_team *, void *),
-                  void *with, double *rate) {
+/* One thread by itself, rank 0's: others sleep, as a rank that waits for a message keeps its core busy. Then all. */
+static void measure(const crs_bench_team *team, float *values, size_t n, double *one, double *all) {
     double rates[REPEATS];
     crs_comm_barrier(team->comm);
     if (crs_comm_rank(team->comm) == 0) {
         for (int i = 0; i < REPEATS; i++)
-            rates[i] = work(team, with);
-        *rate = crs_bench_median(rates, REPEATS);
+            rates[i] = rate_for(team->kernels, values, n, together);
+        *one = crs_bench_median(rates, REPEATS);
     } else {
-        const struct timespec time = {0, (long)(seconds * REPEATS * 1e9)};
+        const struct timespec time = {0, (long)(together * REPEATS * 1e9)};
         nanosleep(&time, NULL);
     }
-    crs_comm_barrier(team->comm);
-}
-
-typedef struct buffers {
-    float *values; /* [threads][n] */
-    size_t n;
-} buffers;
-
-static double one_peak(const crs_bench_team *team, void *with) {
-    (void)with;
-    return peak_for(team->kernels, together);
-}
-
-static double one_pass(const crs_bench_team *team, void *with) {
-    const buffers *b = with;
-    return pass_for(team->kernels, b->values, b->n, together);
-}
-
-static double all_passes(const crs_bench_team *team, const buffers *b) {
-    double rate = 0;
-    crs_comm_barrier(team->comm);
-#pragma omp parallel num_threads(team->threads) reduction(+ : rate) if (team->threads > 1)
-    rate += pass_for(team->kernels, b->values + (size_t)omp_get_thread_num() * b->n, b->n, together);
-    return sum_of_ranks(team->comm, rate);
+    for (int i = 0; i < REPEATS; i++)
+        rates[i] = crs_bench_rate_all(team, values, n);
+    *all = crs_bench_median(rates, REPEATS);
 }
 
 static void measure_level(const crs_bench_team *team, crs_bench_level *level, float *values) {
-    buffers b = {values, (size_t)level->bytes / sizeof *values / CRS_BLOCK * CRS_BLOCK};
-    double rates[REPEATS];
+    const size_t n = (size_t)level->bytes / sizeof *values / CRS_BLOCK * CRS_BLOCK;
     /* Each thread's part lies near its core: it is the first to write to it. */
 #pragma omp parallel num_threads(team->threads) if (team->threads > 1)
-    memset(values + (size_t)omp_get_thread_num() * b.n, 1, b.n * sizeof *values);
-    alone(team, together, one_pass, &b, &level->one);
-    for (int i = 0; i < REPEATS; i++)
-        rates[i] = all_passes(team, &b);
-    level->all = crs_bench_median(rates, REPEATS);
+    memset(values + (size_t)omp_get_thread_num() * n, 1, n * sizeof *values);
+    measure(team, values, n, &level->one, &level->all);
 }
 
 crs_status crs_bench_machine_measure(const crs_bench_team *team, crs_bench_machine *machine, crs_error *error) {
-    double rates[REPEATS];
     size_t most = 0;
     *machine = (crs_bench_machine){0};
     hwloc_topology_t topology;
@@ -183,10 +136,7 @@ crs_status crs_bench_machine_measure(const crs_bench_team *team, crs_bench_machi
         most = most < (size_t)machine->level[i].bytes ? (size_t)machine->level[i].bytes : most;
     float *values = crs_alloc_or_fail((size_t)team->threads, most, CRS_MEMORY_OTHER, "measuring the memory", error);
     if (crs_comm_agree(team->comm, error) == CRS_OK) {
-        alone(team, together, one_peak, NULL, &machine->peak_one);
-        for (int i = 0; i < REPEATS; i++)
-            rates[i] = crs_bench_peak_all(team);
-        machine->peak_all = crs_bench_median(rates, REPEATS);
+        measure(team, NULL, 0, &machine->peak_one, &machine->peak_all);
         for (int i = 0; i < CRS_BENCH_LEVELS; i++)
             measure_level(team, &machine->level[i], values);
     }

@@ -93,8 +93,8 @@ static crs_status create(bench *b, crs_error *error) {
                                     .dataset = &b->dataset,
                                     .lanes = b->plan.lanes,
                                     .schedule = {.schedule = CRS_CONSTANT, .rate = 1e-4, .total = 1, .decay_every = 1},
-                                    .stride = (int64_t)b->of->window * WINDOWS,
-                                    .windows = WINDOWS,
+                                    .stride = b->plan.stride,
+                                    .windows = b->plan.windows,
                                     .window = b->of->window,
                                     .threads = threads,
                                     .pass_rows = crs_plan_pass_rows(config, threads),
@@ -102,13 +102,6 @@ static crs_status create(bench *b, crs_error *error) {
                                     .clip = 5,
                                     .seed = 1};
     return crs_engine_create(&b->engine, &setup, error);
-}
-
-static void release(bench *b) {
-    crs_engine_free(&b->engine);
-    crs_optim_free(&b->optim);
-    crs_model_free(&b->model);
-    crs_dataset_close(&b->dataset);
 }
 
 /* ---- measuring ---- */
@@ -133,7 +126,7 @@ static crs_status one_step(bench *b, crs_reduce reduce, double *seconds, crs_err
  * takes some tens of nanoseconds. Parts of a step called one by one would find other caches, and no products beside
  * each other. */
 static crs_status take_turn(bench *b, turn *t, crs_error *error) {
-    *t = (turn){.peak = crs_bench_peak_all(b->team)};
+    *t = (turn){.peak = crs_bench_rate_all(b->team, NULL, 0)};
     crs_phase_watch(t->phase);
     one_step(b, CRS_REDUCE_INT64, &t->exact, error);
     crs_phase_watch(NULL);
@@ -142,37 +135,28 @@ static crs_status take_turn(bench *b, turn *t, crs_error *error) {
     return error->status;
 }
 
-static double median_of(const turn *turns, int count, size_t offset, double *spread) {
-    double values[MOST_STEPS];
-    for (int i = 0; i < count; i++)
-        memcpy(&values[i], (const char *)&turns[i] + offset, sizeof *values);
-    const double median = crs_bench_median(values, count);
-    if (spread)
-        *spread = (values[count * 3 / 4] - values[count / 4]) / median;
-    return median;
-}
-
 static int by_exact(const void *a, const void *b) {
     const double x = ((const turn *)a)->exact, y = ((const turn *)b)->exact;
     return (x > y) - (x < y);
 }
 
-/* The mean over the middle half of the steps: medians of each phase by itself would not add up to a step. */
-static void average_phases(turn *turns, int count, double phase[CRS_PHASES]) {
-    const int first = count / 4, end = count - first;
-    qsort(turns, (size_t)count, sizeof *turns, by_exact);
-    for (int i = 0; i < CRS_PHASES; i++)
-        for (int j = first; j < end; j++)
-            phase[i] += turns[j].phase[i] / (end - first);
-}
-
+/* Medians; of phases the means over the middle half of the steps: medians of each by itself would not add up. */
 static void summarize(const bench *b, turn *turns, int count, crs_bench_step *step) {
+    double rounded[MOST_STEPS], peaks[MOST_STEPS];
     const crs_lanes *lanes = &b->plan.lanes;
+    const int first = count / 4, end = count - first;
     *step = (crs_bench_step){.steps = count, .rows = lanes->own_rows};
-    step->seconds = median_of(turns, count, offsetof(turn, exact), &step->spread);
-    step->float_seconds = median_of(turns, count, offsetof(turn, rounded), NULL);
-    step->peak = median_of(turns, count, offsetof(turn, peak), NULL);
-    average_phases(turns, count, step->phase);
+    qsort(turns, (size_t)count, sizeof *turns, by_exact);
+    for (int i = 0; i < count; i++) {
+        rounded[i] = turns[i].rounded;
+        peaks[i] = turns[i].peak;
+        for (int p = 0; p < CRS_PHASES && i >= first && i < end; p++)
+            step->phase[p] += turns[i].phase[p] / (end - first);
+    }
+    step->seconds = turns[count / 2].exact;
+    step->spread = (turns[count * 3 / 4].exact - turns[count / 4].exact) / step->seconds;
+    step->float_seconds = crs_bench_median(rounded, count);
+    step->peak = crs_bench_median(peaks, count);
     crs_bench_operations(&b->of->shape, lanes->own_rows, b->of->window, step->operations);
     step->operations_of_all =
         crs_bench_operations_of_all(&b->of->shape, b->of->batch, b->of->window, crs_comm_size(b->team->comm));
@@ -208,7 +192,7 @@ static crs_status measure(bench *b, double seconds, crs_bench_step *step, crs_er
 
 crs_status crs_bench_steps(const crs_bench_team *team, const crs_bench_case *c, double seconds, crs_bench_step *step,
                            crs_error *error) {
-    bench b = {.team = team, .of = c};
+    bench b = {.team = team, .of = c, .plan = {.stride = (int64_t)c->window * WINDOWS, .windows = WINDOWS}};
     const double memory = crs_comm_memory(team->comm);
     crs_plan_ranks(&b.plan, c->config, c->shape.outputs, crs_comm_rank(team->comm), crs_comm_size(team->comm), memory,
                    error);
@@ -216,6 +200,9 @@ crs_status crs_bench_steps(const crs_bench_team *team, const crs_bench_case *c, 
         create(&b, error);
     if (crs_comm_agree(team->comm, error) == CRS_OK)
         measure(&b, seconds, step, error);
-    release(&b);
+    crs_engine_free(&b.engine);
+    crs_optim_free(&b.optim);
+    crs_model_free(&b.model);
+    crs_dataset_close(&b.dataset);
     return error->status;
 }

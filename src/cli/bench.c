@@ -4,38 +4,21 @@
 #include "carousel/bench.h"
 #include "cli/cli.h"
 
-/* Those of train that choose a model and who works, first; then bench's own. */
-enum {
-    OPTION_CELL,
-    OPTION_HIDDEN,
-    OPTION_LAYERS,
-    OPTION_EMBED,
-    OPTION_DROPOUT,
-    OPTION_BATCH,
-    OPTION_WINDOW,
-    OPTION_LANE,
-    OPTION_LANES,
-    OPTION_OPTIMIZER,
-    OPTION_THREADS,
-    OF_TRAIN,
-    OPTION_VOCABULARY = OF_TRAIN,
-    OPTION_SECONDS,
-    OPTION_JSON,
-    OPTIONS
-};
+/* Behind those of train that choose a model and who works. */
+enum { OPTION_VOCABULARY = 11, OPTION_SECONDS, OPTION_JSON, OPTIONS };
 
 static const crs_cli_option options[OPTIONS] = {
-    [OPTION_CELL] = {0, "cell", "CELL", "lstm, peephole, gru or rnn (lstm)"},
-    [OPTION_HIDDEN] = {0, "hidden", "N", "units of a layer (128)"},
-    [OPTION_LAYERS] = {0, "layers", "N", "layers (2)"},
-    [OPTION_EMBED] = {0, "embed", "N", "width of the embedding (as hidden); 0: one-hot input"},
-    [OPTION_DROPOUT] = {0, "dropout", "P", "share of units dropped (0)"},
-    [OPTION_BATCH] = {0, "batch", "N", "rows, over all ranks (50)"},
-    [OPTION_WINDOW] = {0, "window", "N", "steps of back-propagation (50)"},
-    [OPTION_LANE] = {0, "lane", "N", "rows a lane (by batch and window)"},
-    [OPTION_LANES] = {0, "lanes", "N", "how many lanes (by batch and window)"},
-    [OPTION_OPTIMIZER] = {0, "optimizer", "NAME", "adam, rmsprop, sgd or adagrad (adam)"},
-    [OPTION_THREADS] = {0, "threads", "N", "threads of a rank (the cores it may run on)"},
+    {0, "cell", "CELL", "lstm, peephole, gru or rnn (lstm)"},
+    {0, "hidden", "N", "units of a layer (128)"},
+    {0, "layers", "N", "layers (2)"},
+    {0, "embed", "N", "width of the embedding (as hidden); 0: one-hot input"},
+    {0, "dropout", "P", "share of units dropped (0)"},
+    {0, "batch", "N", "rows, over all ranks (50)"},
+    {0, "window", "N", "steps of back-propagation (50)"},
+    {0, "lane", "N", "rows a lane (by batch and window)"},
+    {0, "lanes", "N", "how many lanes (by batch and window)"},
+    {0, "optimizer", "NAME", "adam, rmsprop, sgd or adagrad (adam)"},
+    {0, "threads", "N", "threads of a rank (the cores it may run on)"},
     [OPTION_VOCABULARY] = {0, "vocabulary", "N", "different tokens (65)"},
     [OPTION_SECONDS] = {0, "seconds", "F", "about how long to measure the steps of a model (6)"},
     [OPTION_JSON] = {0, "json", NULL, "print one JSON object"},
@@ -44,7 +27,7 @@ static const crs_cli_option options[OPTIONS] = {
 static crs_status take(void *context, int option, const crs_typed *typed, crs_error *error) {
     const crs_range seconds = {.low = 0, .high = 3600, .above_low = true};
     crs_bench_request *r = context;
-    if (option < OF_TRAIN)
+    if (option < OPTION_VOCABULARY)
         return crs_settings_set(&r->settings, crs_option_find(options[option].name), typed->value, typed->where,
                                 typed->status, error);
     if (option == OPTION_VOCABULARY)

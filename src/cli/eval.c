@@ -99,28 +99,16 @@ static crs_status check(const crs_vocabulary *vocabulary, const crs_dataset *dat
     return CRS_OK;
 }
 
-static int write_json(const char *bytes, size_t count, void *context) {
-    return crs_output_write(bytes, count, context) ? -1 : 0;
-}
-
-static crs_status print_json(const request *r, const crs_evaluation *e, crs_error *error) {
-    /* "o" takes over what it is given, also where this fails. */
-    json_t *object =
-        json_pack("{s:s, s:I, s:o, s:o, s:o}", "split", crs_split_name((crs_split)r->split), "tokens",
-                  (json_int_t)e->tokens, "nats_per_token", crs_show_json_real(e->nats_per_token), "bits_per_token",
-                  crs_show_json_real(e->bits_per_token), "perplexity", crs_show_json_real(e->perplexity));
-    const bool done = object && json_dump_callback(object, write_json, error, JSON_REAL_PRECISION(17)) == 0;
-    json_decref(object);
-    if (!done && error->status == CRS_OK)
-        return crs_fail(error, CRS_INTERNAL, "out of memory while JSON is put together; free some and try again");
-    return done ? crs_output_write("\n", 1, error) : error->status;
+static json_t *whole_object(const request *r, const crs_evaluation *e) {
+    return json_pack("{s:s, s:I, s:o, s:o, s:o}", "split", crs_split_name((crs_split)r->split), "tokens",
+                     (json_int_t)e->tokens, "nats_per_token", crs_show_json_real(e->nats_per_token), "bits_per_token",
+                     crs_show_json_real(e->bits_per_token), "perplexity", crs_show_json_real(e->perplexity));
 }
 
 static crs_status print(const request *r, const crs_evaluation *e, crs_level level, crs_error *error) {
     const char *unit = level == CRS_LEVEL_BYTE ? "byte" : "character";
     if (r->json) {
-        if (print_json(r, e, error))
-            return error->status;
+        crs_show_json_print(whole_object(r, e), 0, error);
     } else {
         printf("split        %s\n", crs_split_name((crs_split)r->split));
         printf("predictions  %" PRId64 "\n", e->tokens);
@@ -128,7 +116,7 @@ static crs_status print(const request *r, const crs_evaluation *e, crs_level lev
         printf("bits         %.6f a %s\n", e->bits_per_token, unit);
         printf("perplexity   %.4f\n", e->perplexity);
     }
-    if (crs_output_flush(error))
+    if (error->status || crs_output_flush(error))
         return error->status;
     crs_note("%.1f s, %.0f tokens/s", e->seconds, e->seconds > 0 ? (double)e->tokens / e->seconds : 0.0);
     return CRS_OK;

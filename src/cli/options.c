@@ -7,16 +7,18 @@
 
 #include "cli/cli.h"
 
-enum { VALUE_FIRST = 1000, VALUE_HELP = 900, VALUE_QUIET, VALUE_VERBOSE };
+enum { HELP, QUIET, VERBOSE, COMMON };
+static const crs_cli_option common[COMMON] = {[HELP] = {'h', "help", NULL, "print this help"},
+                                              [QUIET] = {'q', "quiet", NULL, "say nothing but errors and warnings"},
+                                              [VERBOSE] = {'v', "verbose", NULL, "say more"}};
 
-static const struct {
-    const char *name;
-    int letter, value;
-    const char *help;
-} common[] = {{"help", 'h', VALUE_HELP, "print this help"},
-              {"quiet", 'q', VALUE_QUIET, "say nothing but errors and warnings"},
-              {"verbose", 'v', VALUE_VERBOSE, "say more"}};
-enum { COMMON = sizeof common / sizeof *common };
+/* An option by its number: those of the command, then the common ones. */
+static const crs_cli_option *option_at(const crs_cli *cli, int number) {
+    return number < cli->options_count ? &cli->options[number] : &common[number - cli->options_count];
+}
+
+/* What getopt returns for a long option: this, above all letters, and its number. */
+enum { FIRST = 1000 };
 
 /* getopt at work. What stands on the command line is never moved, also where POSIXLY_CORRECT is set. */
 typedef struct scan {
@@ -39,19 +41,14 @@ static void begin(scan *s, const crs_cli *cli, int argc, char **argv) {
     s->argv = argv;
     *letter++ = '-'; /* operands are returned in their places */
     *letter++ = ':';
-    for (int i = 0; i < cli->options_count; i++) {
-        const crs_cli_option *o = &cli->options[i];
-        s->options[n++] =
-            (struct option){o->name, o->argument ? required_argument : no_argument, NULL, VALUE_FIRST + i};
+    for (; n < cli->options_count + COMMON; n++) {
+        const crs_cli_option *o = option_at(cli, n);
+        s->options[n] = (struct option){o->name, o->argument ? required_argument : no_argument, NULL, FIRST + n};
         if (o->letter) {
             *letter++ = o->letter;
             if (o->argument)
                 *letter++ = ':';
         }
-    }
-    for (int i = 0; i < COMMON; i++) {
-        s->options[n++] = (struct option){common[i].name, no_argument, NULL, common[i].value};
-        *letter++ = (char)common[i].letter;
     }
     *letter = 0;
     s->options[n] = (struct option){0};
@@ -80,30 +77,21 @@ static int next(scan *s) {
     return got;
 }
 
-/* The value of a long option (VALUE_...) for what getopt returned: short options come as their letters. */
-static int value_of(const crs_cli *cli, int got) {
-    for (int i = 0; i < cli->options_count; i++)
-        if (cli->options[i].letter && got == cli->options[i].letter)
-            return VALUE_FIRST + i;
-    for (int i = 0; i < COMMON; i++)
-        if (got == common[i].letter)
-            return common[i].value;
-    return got;
-}
-
-static const char *name_of(const crs_cli *cli, int value) {
-    if (value >= VALUE_FIRST)
-        return cli->options[value - VALUE_FIRST].name;
-    return common[value - VALUE_HELP].name;
+/* The number of the option that getopt returned, which short options do as their letters; -1: there is none. */
+static int number_of(const crs_cli *cli, int got) {
+    for (int i = 0; i < cli->options_count + COMMON; i++)
+        if (got == FIRST + i || (got && got == option_at(cli, i)->letter))
+            return i;
+    return -1;
 }
 
 /* As it was typed: "-o", "--hidden", and for a shortened one "--hid (--hidden)". */
 static void typed_name(const scan *s, int got, char *out, size_t size) {
-    if (got < VALUE_HELP) {
+    if (got < FIRST) {
         snprintf(out, size, "-%c", got);
         return;
     }
-    const char *name = name_of(s->cli, got), *typed = s->word + 2;
+    const char *name = option_at(s->cli, got - FIRST)->name, *typed = s->word + 2;
     const int length = (int)strcspn(typed, "=");
     if (strlen(name) == (size_t)length)
         snprintf(out, size, "--%s", name);
@@ -140,7 +128,7 @@ static crs_status refuse(const scan *s, int got, crs_error *error) {
     char name[160];
     if (optopt == 0)
         return refuse_unknown(s, error);
-    if (optopt < VALUE_HELP && value_of(cli, optopt) < VALUE_HELP) {
+    if (number_of(cli, optopt) < 0) {
         if (optopt > ' ' && optopt < 0x7f)
             snprintf(name, sizeof name, "-%c", optopt);
         else
@@ -148,24 +136,24 @@ static crs_status refuse(const scan *s, int got, crs_error *error) {
         return crs_fail(error, CRS_USAGE, "unknown option %s; 'carousel %s --help' lists them", name, cli->name);
     }
     typed_name(s, optopt, name, sizeof name);
+    const crs_cli_option *o = option_at(cli, number_of(cli, optopt));
     if (got == '?')
-        return crs_fail(error, CRS_USAGE, "%s takes no value; write --%s alone", name, name_of(cli, optopt));
-    const crs_cli_option *o = &cli->options[value_of(cli, optopt) - VALUE_FIRST];
-    if (optopt < VALUE_HELP)
+        return crs_fail(error, CRS_USAGE, "%s takes no value; write --%s alone", name, o->name);
+    if (optopt < FIRST)
         return crs_fail(error, CRS_USAGE, "%s: a value is missing; write %s %s", name, name, o->argument);
     return crs_fail(error, CRS_USAGE, "%s: a value is missing; write --%s=%s", name, o->name, o->argument);
 }
 
 static crs_status take(const scan *s, int got, void *context, crs_error *error) {
-    const int value = value_of(s->cli, got);
+    const int number = number_of(s->cli, got);
     char where[160];
-    if (value == VALUE_QUIET || value == VALUE_VERBOSE) {
-        crs_set_verbosity(value == VALUE_QUIET ? CRS_QUIET : CRS_VERBOSE);
+    if (number >= s->cli->options_count) {
+        crs_set_verbosity(number == s->cli->options_count + QUIET ? CRS_QUIET : CRS_VERBOSE);
         return CRS_OK;
     }
     typed_name(s, got, where, sizeof where);
     const crs_typed typed = {optarg, where, CRS_USAGE};
-    return s->cli->take(context, value - VALUE_FIRST, &typed, error);
+    return s->cli->take(context, number, &typed, error);
 }
 
 static crs_status check_operands(const crs_cli *cli, const crs_cli_arguments *arguments, crs_error *error) {
@@ -221,7 +209,7 @@ bool crs_cli_asks_help(const crs_cli *cli, int argc, char **argv) {
     int got;
     begin(&s, cli, argc, argv);
     while ((got = next(&s)) != GOT_END && got != GOT_ONE_DASH && got != ':' && got != '?')
-        if (value_of(cli, got) == VALUE_HELP)
+        if (number_of(cli, got) == cli->options_count + HELP)
             return true;
     return false;
 }
@@ -232,39 +220,34 @@ enum { HELP_COLUMN = 28, HELP_WIDTH = 79 };
 
 /* Wraps text at HELP_WIDTH, from HELP_COLUMN on. */
 static void print_wrapped(const char *text, int column) {
-    while (*text) {
-        int fits = 0, length = (int)strlen(text);
-        if (column > HELP_COLUMN - 1) {
-            putchar('\n');
-            column = 0;
-        }
-        if (length <= HELP_WIDTH - HELP_COLUMN)
-            fits = length;
-        else
-            for (int i = 0; i <= HELP_WIDTH - HELP_COLUMN; i++)
-                if (text[i] == ' ')
-                    fits = i;
-        fits = fits ? fits : length;
+    if (column > HELP_COLUMN - 1) {
+        putchar('\n');
+        column = 0;
+    }
+    for (; *text; column = 0) {
+        const int length = (int)strlen(text);
+        int fits = HELP_WIDTH - HELP_COLUMN;
+        while (fits > 0 && fits < length && text[fits] != ' ')
+            fits--;
+        fits = fits > 0 && fits < length ? fits : length;
         printf("%*s%.*s\n", HELP_COLUMN - column, "", fits, text);
         text += fits + strspn(text + fits, " ");
-        column = 0;
     }
 }
 
-static void print_option(char letter, const char *name, const char *argument, const char *help) {
+static void print_option(const crs_cli_option *o) {
     char text[80];
-    const int column = snprintf(text, sizeof text, letter ? "  -%c, --%s%s%s" : "  %c   --%s%s%s",
-                                letter ? letter : ' ', name, argument ? "=" : "", argument ? argument : "");
+    const int column =
+        snprintf(text, sizeof text, o->letter ? "  -%c, --%s%s%s" : "  %c   --%s%s%s", o->letter ? o->letter : ' ',
+                 o->name, o->argument ? "=" : "", o->argument ? o->argument : "");
     fputs(text, stdout);
-    print_wrapped(help, column);
+    print_wrapped(o->help, column);
 }
 
 static void print_help(const crs_cli *cli) {
     printf("Usage: carousel %s %s\n%s\n\nOptions:\n", cli->name, cli->usage, cli->about);
-    for (int i = 0; i < cli->options_count; i++)
-        print_option(cli->options[i].letter, cli->options[i].name, cli->options[i].argument, cli->options[i].help);
-    for (int i = 0; i < COMMON; i++)
-        print_option((char)common[i].letter, common[i].name, NULL, common[i].help);
+    for (int i = 0; i < cli->options_count + COMMON; i++)
+        print_option(option_at(cli, i));
     if (cli->more)
         printf("\n%s", cli->more);
 }

@@ -9,29 +9,24 @@
 /* Why the first thing that was lost was lost: a later call of the library may no longer know. */
 static int lost;
 
-static crs_status refuse(crs_error *error) {
-    if (lost == EPIPE) {
-        error->status = CRS_CREATE;
+static crs_status told(bool written, crs_error *error) {
+    if (written)
+        return CRS_OK;
+    lost = lost ? lost : errno;
+    crs_fail(error, CRS_CREATE, "standard output: %s", lost ? strerror(lost) : "it can't be written");
+    if (lost == EPIPE)
         error->message[0] = 0;
-        return CRS_CREATE;
-    }
-    return crs_fail(error, CRS_CREATE, "standard output: %s", lost ? strerror(lost) : "it can't be written");
+    return CRS_CREATE;
 }
 
 crs_status crs_output_write(const char *bytes, size_t count, crs_error *error) {
     errno = 0;
-    if (fwrite(bytes, 1, count, stdout) == count)
-        return CRS_OK;
-    lost = lost ? lost : errno;
-    return refuse(error);
+    return told(fwrite(bytes, 1, count, stdout) == count, error);
 }
 
 crs_status crs_output_flush(crs_error *error) {
     errno = 0;
-    if (fflush(stdout) == 0 && !ferror(stdout))
-        return CRS_OK;
-    lost = lost ? lost : errno;
-    return refuse(error);
+    return told(fflush(stdout) == 0 && !ferror(stdout), error);
 }
 
 crs_status crs_choose_kernels(crs_comm *comm, const crs_kernels **kernels, crs_error *error) {

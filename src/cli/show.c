@@ -4,6 +4,7 @@
 #include "cli/show.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 #include "carousel/checkpoint.h"
 #include "cli/cli.h"
@@ -47,14 +48,15 @@ crs_status crs_command_show(int argc, char **argv, crs_error *error) {
     crs_show_form form = CRS_SHOW_PEOPLE;
     crs_cli_arguments arguments;
     char format[32];
-    if (crs_cli_parse(&show_cli, argc, argv, &form, &arguments, error))
+    if (crs_cli_parse(&show_cli, argc, argv, &form, &arguments, error) || arguments.help)
         return error->status;
-    if (arguments.help)
-        return CRS_OK;
     const char *path = arguments.operand[0];
-    crs_status status = crs_file_format(path, format, error);
-    if (!status)
-        status = strcmp(format, "carousel/tokens") == 0 ? crs_show_tokens(path, form, error)
-                                                        : crs_show_checkpoint(path, form, error);
-    return status ? status : crs_output_flush(error);
+    struct stat about = {0};
+    if (crs_file_format(path, format, error))
+        return error->status;
+    stat(path, &about);
+    if ((strcmp(format, "carousel/tokens") == 0 ? crs_show_tokens : crs_show_checkpoint)(path, about.st_size, form,
+                                                                                         error))
+        return error->status;
+    return crs_output_flush(error);
 }

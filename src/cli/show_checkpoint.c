@@ -3,7 +3,6 @@
 
 #include <math.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "carousel/checkpoint.h"
 #include "carousel/config.h"
@@ -138,15 +137,6 @@ static void print_training(const crs_checkpoint *c) {
         crs_show_line("data", "%s (as `show --digest` of the data set prints it)", data);
 }
 
-static void print_vocabulary(const crs_checkpoint *c) {
-    if (c->vocabulary.level == CRS_LEVEL_BYTE) {
-        crs_show_line("vocabulary", "the 256 bytes");
-        return;
-    }
-    crs_show_line("vocabulary", "%u character%s:", c->vocabulary.count, crs_plural(c->vocabulary.count, "", "s"));
-    crs_show_vocabulary(&c->vocabulary);
-}
-
 static void shape_text(const crs_array *array, char *out, size_t size) {
     size_t used = 0;
     snprintf(out, size, "scalar");
@@ -226,7 +216,7 @@ static void print_all(const char *path, const crs_checkpoint *c, int64_t bytes) 
     printf("%s: a checkpoint, whole: every hash in it agrees\n", path);
     print_model(c);
     print_training(c);
-    print_vocabulary(c);
+    crs_show_vocabulary(&c->vocabulary);
     crs_checkpoint_digests(c, parameters, state);
     crs_show_line("digests", "parameters %s", parameters);
     crs_show_line("", "state      %s", state);
@@ -254,12 +244,6 @@ static void add_setting(void *context, const char *name, const char *value) {
     json_object_set_new(context, name, crs_show_json_text(value));
 }
 
-static json_t *config_object(const crs_checkpoint *c) {
-    json_t *config = json_object();
-    crs_ini_pairs(c->config, add_setting, config);
-    return config;
-}
-
 static json_t *attribute_value(const crs_attribute *a) {
     if (a->kind == CRS_ATTRIBUTE_TEXT)
         return crs_show_json_text(a->text);
@@ -267,24 +251,23 @@ static json_t *attribute_value(const crs_attribute *a) {
 }
 
 /* Whatever the file has at its root, the usual ones first. */
-static json_t *attributes_object(const crs_checkpoint *c) {
+static void add_attributes(json_t *object, const crs_attributes *attributes) {
     static const char *const first[] = {"cell", "hidden", "layers", "embed", "level"};
-    json_t *object = json_object();
     for (size_t i = 0; i < sizeof first / sizeof *first; i++) {
-        const crs_attribute *found = crs_attributes_find(&c->attributes, first[i]);
+        const crs_attribute *found = crs_attributes_find(attributes, first[i]);
         if (found)
             json_object_set_new(object, found->name, attribute_value(found));
     }
-    for (int i = 0; i < c->attributes.count; i++)
-        json_object_set_new(object, c->attributes.list[i].name, attribute_value(&c->attributes.list[i]));
-    return object;
+    for (int i = 0; i < attributes->count; i++)
+        json_object_set_new(object, attributes->list[i].name, attribute_value(&attributes->list[i]));
 }
 
 static json_t *whole_object(const char *path, const crs_checkpoint *c, int64_t bytes) {
     char optimizer[64], parameters[CRS_HASH_HEX], state[CRS_HASH_HEX];
-    json_t *tensors = json_array(), *attributes = attributes_object(c);
+    json_t *tensors = json_array(), *config = json_object();
     for (int i = 0; i < c->arrays; i++)
         json_array_append_new(tensors, array_object(&c->array[i]));
+    crs_ini_pairs(c->config, add_setting, config);
     optimizer_of(c, optimizer);
     crs_checkpoint_digests(c, parameters, state);
     json_t *object = json_pack("{s:o, s:s}", "file", crs_show_json_text(path), "format", "carousel/checkpoint");
@@ -292,32 +275,26 @@ static json_t *whole_object(const char *path, const crs_checkpoint *c, int64_t b
         json_pack("{s:i, s:I, s:s, s:s, s:s, s:s, s:I, s:o, s:o, s:o}", "vocabulary_size", (int)c->vocabulary.count,
                   "parameters", (json_int_t)parameters_of(c), "optimizer", optimizer, "data_digest", text_of(c, "data"),
                   "parameters_digest", parameters, "state_digest", state, "bytes", (json_int_t)bytes, "vocabulary",
-                  crs_show_json_vocabulary(&c->vocabulary), "config", config_object(c), "tensors", tensors);
-    if (object && rest) {
-        json_object_update(object, attributes);
-        json_object_update(object, rest);
-    }
-    json_decref(attributes);
+                  crs_show_json_vocabulary(&c->vocabulary), "config", config, "tensors", tensors);
+    add_attributes(object, &c->attributes);
+    json_object_update(object, rest);
     json_decref(rest);
     return object;
 }
 
-crs_status crs_show_checkpoint(const char *path, crs_show_form form, crs_error *error) {
+crs_status crs_show_checkpoint(const char *path, int64_t bytes, crs_show_form form, crs_error *error) {
     crs_checkpoint c;
-    struct stat status = {0};
-    crs_status result = CRS_OK;
     if (crs_checkpoint_read(path, &c, error))
         return error->status;
-    stat(path, &status);
     if (form == CRS_SHOW_DIGEST) {
         char parameters[CRS_HASH_HEX], state[CRS_HASH_HEX];
         crs_checkpoint_digests(&c, parameters, state);
         printf("parameters %s\nstate %s\n", parameters, state);
     } else if (form == CRS_SHOW_JSON) {
-        result = crs_show_json_print(whole_object(path, &c, status.st_size), error);
+        crs_show_json_print(whole_object(path, &c, bytes), JSON_COMPACT, error);
     } else {
-        print_all(path, &c, status.st_size);
+        print_all(path, &c, bytes);
     }
     crs_checkpoint_free(&c);
-    return result;
+    return error->status;
 }

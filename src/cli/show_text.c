@@ -11,25 +11,27 @@
 
 enum { NAME_COLUMN = 14, LINE_COLUMNS = 100, LINES_MAX = 8 };
 
+/* number / unit as 1 to 999 of one of four names; 999.5 and more would round to 1000. */
+static double scale(int64_t number, double unit, int *name) {
+    double value = (double)number / unit;
+    for (*name = 0; value >= 999.5 && *name < 3; ++*name)
+        value /= unit;
+    return value;
+}
+
 void crs_show_words(int64_t number, char out[48]) {
     static const char *const names[] = {"thousand", "million", "billion", "trillion"};
-    double value = (double)number / 1000;
-    int name = 0;
+    int name;
+    const double value = scale(number, 1000, &name);
     out[0] = '\0';
-    if (number < 1000)
-        return;
-    /* 999.5 thousand and more would round to 1000 thousand */
-    for (; value >= 999.5 && name < 3; name++)
-        value /= 1000;
-    snprintf(out, 48, "about %.*f %s", value < 9.95 ? 1 : 0, value, names[name]);
+    if (number >= 1000)
+        snprintf(out, 48, "about %.*f %s", value < 9.95 ? 1 : 0, value, names[name]);
 }
 
 void crs_show_bytes(int64_t bytes, char out[32]) {
     static const char *const units[] = {"KiB", "MiB", "GiB", "TiB"};
-    double value = (double)bytes / 1024;
-    int unit = 0;
-    for (; value >= 999.5 && unit < 3; unit++)
-        value /= 1024;
+    int unit;
+    const double value = scale(bytes, 1024, &unit);
     if (bytes < 1024)
         snprintf(out, 32, "%" PRId64 " bytes", bytes);
     else
@@ -47,27 +49,19 @@ void crs_show_line(const char *name, const char *format, ...) {
 
 /* ---- vocabularies ---- */
 
-/* A character that stands for itself; false for blanks, controls and marks, which get a name. */
-static bool write_character(uint32_t code_point, char out[32]) {
+/* A character that stands for itself; blanks, controls and marks by a name. */
+static void write_character(uint32_t code_point, char out[32]) {
     char name[32];
-    const char *first, *last;
-    if (code_point == '\n' || code_point == '\t' || code_point == '\r') {
-        snprintf(out, 32, "\\%c", code_point == '\n' ? 'n' : code_point == '\t' ? 't' : 'r');
-        return false;
-    }
-    if (code_point == ' ') {
-        snprintf(out, 32, "space");
-        return false;
-    }
     crs_utf8_name(code_point, name);
-    first = strchr(name, '\'');
-    last = strrchr(name, '\'');
-    if (!first) {
+    const char *first = strchr(name, '\''), *last = strrchr(name, '\'');
+    if (code_point == '\n' || code_point == '\t' || code_point == '\r')
+        snprintf(out, 32, "\\%c", code_point == '\n' ? 'n' : code_point == '\t' ? 't' : 'r');
+    else if (code_point == ' ')
+        snprintf(out, 32, "space");
+    else if (first)
+        snprintf(out, 32, "%.*s", (int)(last - first - 1), first + 1);
+    else
         snprintf(out, 32, "%s", name);
-        return false;
-    }
-    snprintf(out, 32, "%.*s", (int)(last - first - 1), first + 1);
-    return true;
 }
 
 /* Letters and digits make ranges that a person understands; signs in a row don't. */
@@ -110,6 +104,11 @@ static int columns_of(const char *text) {
 
 void crs_show_vocabulary(const crs_vocabulary *vocabulary) {
     int column = LINE_COLUMNS, lines = 0;
+    if (vocabulary->level == CRS_LEVEL_BYTE) {
+        crs_show_line("vocabulary", "the 256 bytes");
+        return;
+    }
+    crs_show_line("vocabulary", "%u character%s:", vocabulary->count, crs_plural(vocabulary->count, "", "s"));
     for (uint32_t i = 0; i < vocabulary->count;) {
         char first[32], last[32], item[80], count[32];
         uint32_t run = run_length(vocabulary, i), start = vocabulary->code_points[vocabulary->sorted[i]];
@@ -161,14 +160,12 @@ json_t *crs_show_json_vocabulary(const crs_vocabulary *vocabulary) {
     return characters;
 }
 
-crs_status crs_show_json_print(json_t *object, crs_error *error) {
-    if (!object || json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(17)) != 0) {
-        json_decref(object);
-        if (!ferror(stdout)) /* crs_output_flush tells of that */
-            return crs_fail(error, CRS_INTERNAL, "out of memory while JSON is put together; free some and try again");
-        return CRS_OK;
-    }
-    putchar('\n');
+crs_status crs_show_json_print(json_t *object, size_t flags, crs_error *error) {
+    const bool done = object && json_dumpf(object, stdout, flags | JSON_REAL_PRECISION(17)) == 0;
     json_decref(object);
-    return CRS_OK;
+    if (done)
+        putchar('\n');
+    else if (!ferror(stdout)) /* crs_output_flush tells of that */
+        crs_fail(error, CRS_INTERNAL, "out of memory while JSON is put together; free some and try again");
+    return error->status;
 }

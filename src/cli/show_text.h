@@ -13,7 +13,7 @@ void crs_show_bytes(int64_t bytes, char out[32]);
 
 /* A line of the summary: "  name        value". */
 void crs_show_line(const char *name, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* The characters, neighbours as ranges ("a-z"), wrapped, at most a few lines of them. */
+/* How many there are, and the characters: neighbours as ranges ("a-z"), wrapped, at most a few lines of them. */
 void crs_show_vocabulary(const crs_vocabulary *vocabulary);
 
 /* A JSON string; bytes that are no UTF-8 (in a file's name, say) become '?'. */
@@ -22,7 +22,7 @@ json_t *crs_show_json_text(const char *text);
 json_t *crs_show_json_real(double value);
 /* The characters of a vocabulary, in the order of the tokens. */
 json_t *crs_show_json_vocabulary(const crs_vocabulary *vocabulary);
-/* Prints the object on a line of its own and frees it. CRS_INTERNAL when out of memory. */
-crs_status crs_show_json_print(json_t *object, crs_error *error);
+/* Prints the object on a line of its own and frees it. flags: as JSON_COMPACT. CRS_INTERNAL when out of memory. */
+crs_status crs_show_json_print(json_t *object, size_t flags, crs_error *error);
 
 #endif

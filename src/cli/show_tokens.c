@@ -2,7 +2,6 @@
 #include "config.h"
 
 #include <string.h>
-#include <sys/stat.h>
 
 #include "carousel/data.h"
 #include "cli/show.h"
@@ -45,12 +44,7 @@ static void print_all(const crs_dataset *d, int64_t bytes) {
     crs_format_count(tokens_of(d), number);
     crs_show_words(tokens_of(d), words);
     crs_show_line("tokens", *words ? "%s, %s" : "%s", number, words);
-    if (characters) {
-        crs_show_line("vocabulary", "%u character%s:", d->vocabulary.count, crs_plural(d->vocabulary.count, "", "s"));
-        crs_show_vocabulary(&d->vocabulary);
-    } else {
-        crs_show_line("vocabulary", "the 256 bytes");
-    }
+    crs_show_vocabulary(&d->vocabulary);
     crs_show_line("digest", "%s", d->digest);
     crs_show_bytes(bytes, size);
     crs_show_line("size", "%s, %d byte%s a token", size, d->token_bytes, crs_plural(d->token_bytes, "", "s"));
@@ -80,36 +74,29 @@ static json_t *whole_object(const crs_dataset *d, int64_t bytes) {
 }
 
 static crs_status verify(const crs_dataset *d, crs_error *error) {
-    for (int s = 0; s < CRS_SPLITS; s++) {
+    for (int s = 0; s < CRS_SPLITS && error->status == CRS_OK; s++) {
         char line[64];
         snprintf(line, sizeof line, "checking %s ...", crs_split_name((crs_split)s));
         crs_live(line); /* long only where the file is */
-        crs_status status = crs_dataset_verify(d, (crs_split)s, error);
+        crs_dataset_verify(d, (crs_split)s, error);
         crs_live("");
-        if (status)
-            return status;
     }
-    return CRS_OK;
+    return error->status;
 }
 
-crs_status crs_show_tokens(const char *path, crs_show_form form, crs_error *error) {
+crs_status crs_show_tokens(const char *path, int64_t bytes, crs_show_form form, crs_error *error) {
     crs_dataset d;
-    struct stat about = {0};
     if (crs_dataset_open(&d, path, error))
         return error->status;
-    stat(path, &about);
-    crs_status status = verify(&d, error);
-    if (status) {
-        crs_dataset_close(&d);
-        return status;
-    }
-    if (form == CRS_SHOW_DIGEST) {
+    if (verify(&d, error)) {
+        /* nothing is told of it */
+    } else if (form == CRS_SHOW_DIGEST) {
         printf("data %s\n", d.digest);
     } else if (form == CRS_SHOW_JSON) {
-        status = crs_show_json_print(whole_object(&d, about.st_size), error);
+        crs_show_json_print(whole_object(&d, bytes), JSON_COMPACT, error);
     } else {
-        print_all(&d, about.st_size);
+        print_all(&d, bytes);
     }
     crs_dataset_close(&d);
-    return status;
+    return error->status;
 }
