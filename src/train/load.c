@@ -45,44 +45,32 @@ static crs_status model_of(crs_checkpoint *checkpoint, const char *path, const c
                            crs_model **model, crs_vocabulary *vocabulary, crs_error *error) {
     crs_spec spec;
     if (crs_spec_of(&checkpoint->attributes, checkpoint->vocabulary.count, path, &spec, error) ||
-        crs_model_create(model, &spec, kernels, threads, error))
+        crs_model_create(model, &spec, kernels, threads, error) ||
+        crs_arena_restore(*model, crs_model_parameters(*model), checkpoint, "/model", path, error))
         return error->status;
-    if (crs_arena_restore(*model, crs_model_parameters(*model), checkpoint, "/model", path, error)) {
-        crs_model_free(model);
-        return error->status;
-    }
     crs_model_refresh(*model);
     *vocabulary = checkpoint->vocabulary;
     checkpoint->vocabulary = (crs_vocabulary){0};
     return CRS_OK;
 }
 
-crs_status crs_model_load(const char *path, const crs_kernels *kernels, int threads, crs_model **model,
+crs_status crs_model_load(crs_comm *comm, const char *path, const crs_kernels *kernels, int threads, crs_model **model,
                           crs_vocabulary *vocabulary, crs_error *error) {
     crs_checkpoint checkpoint = {0};
     *error = (crs_error){0};
     *model = NULL;
     *vocabulary = (crs_vocabulary){0};
-    if (crs_checkpoint_read(path, &checkpoint, error) == CRS_OK)
-        model_of(&checkpoint, path, kernels, threads, model, vocabulary, error);
-    crs_checkpoint_free(&checkpoint);
-    return error->status;
-}
-
-crs_status crs_model_load_all(crs_comm *comm, const char *path, const crs_kernels *kernels, int threads,
-                              crs_model **model, crs_vocabulary *vocabulary, crs_error *error) {
-    crs_checkpoint checkpoint = {0};
-    *error = (crs_error){0};
-    *model = NULL;
-    *vocabulary = (crs_vocabulary){0};
-    if (crs_comm_rank(comm) == 0)
+    if (!comm || crs_comm_rank(comm) == 0)
         crs_checkpoint_read(path, &checkpoint, error);
-    if (crs_comm_agree(comm, error) == CRS_OK && crs_checkpoint_share(comm, &checkpoint, error) == CRS_OK) {
+    if (comm && crs_comm_agree(comm, error) == CRS_OK)
+        crs_checkpoint_share(comm, &checkpoint, error);
+    if (error->status == CRS_OK)
         model_of(&checkpoint, path, kernels, threads, model, vocabulary, error);
-        if (crs_comm_agree(comm, error)) {
-            crs_model_free(model);
-            crs_vocabulary_free(vocabulary);
-        }
+    if (comm)
+        crs_comm_agree(comm, error);
+    if (error->status) {
+        crs_model_free(model);
+        crs_vocabulary_free(vocabulary);
     }
     crs_checkpoint_free(&checkpoint);
     return error->status;

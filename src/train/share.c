@@ -5,32 +5,15 @@
 
 #include "train/share.h"
 
-/* What the others need to know before they can make room. */
-typedef struct crs_head {
-    crs_attributes attributes;
-    uint64_t config_bytes; /* with the terminating zero */
-    int32_t level;
-    uint32_t tokens_known;
-    int32_t arrays;
-} crs_head;
-
-static crs_head head_of(const crs_checkpoint *c) {
-    return (crs_head){.attributes = c->attributes,
-                      .config_bytes = c->config ? strlen(c->config) + 1 : 0,
-                      .level = (int32_t)c->vocabulary.level,
-                      .tokens_known = c->vocabulary.count,
-                      .arrays = c->arrays};
-}
-
-static crs_status share_vocabulary(crs_comm *comm, crs_checkpoint *c, const crs_head *head, crs_error *error) {
+static crs_status share_vocabulary(crs_comm *comm, crs_checkpoint *c, const crs_vocabulary *head, crs_error *error) {
     const bool root = crs_comm_rank(comm) == 0;
-    const size_t count = head->level == CRS_LEVEL_CHAR ? head->tokens_known : 0;
+    const size_t count = head->level == CRS_LEVEL_CHAR ? head->count : 0;
     uint32_t *points = root ? c->vocabulary.code_points
                             : crs_alloc_or_fail(count, sizeof *points, CRS_MEMORY_OTHER, "a vocabulary", error);
     if (crs_comm_agree(comm, error) == CRS_OK) {
         crs_comm_broadcast(comm, points, count * sizeof *points);
         if (!root)
-            crs_vocabulary_create(&c->vocabulary, (crs_level)head->level, points, (uint32_t)count, error);
+            crs_vocabulary_create(&c->vocabulary, head->level, points, (uint32_t)count, error);
         crs_comm_agree(comm, error);
     }
     if (!root)
@@ -61,19 +44,23 @@ static crs_status share_arrays(crs_comm *comm, crs_checkpoint *c, int arrays, cr
 
 crs_status crs_checkpoint_share(crs_comm *comm, crs_checkpoint *checkpoint, crs_error *error) {
     const bool root = crs_comm_rank(comm) == 0;
-    crs_head head = {0};
+    crs_checkpoint head = {0}; /* what the others need to know before they can make room; its addresses are rank 0's */
+    uint64_t config_bytes = 0;
     *error = (crs_error){0};
-    if (root)
-        head = head_of(checkpoint);
+    if (root) {
+        head = *checkpoint;
+        config_bytes = head.config ? strlen(head.config) + 1 : 0;
+    }
     crs_comm_broadcast(comm, &head, sizeof head);
+    crs_comm_broadcast(comm, &config_bytes, sizeof config_bytes);
     if (!root) {
         *checkpoint = (crs_checkpoint){.attributes = head.attributes};
-        if (head.config_bytes > 0)
-            checkpoint->config = crs_alloc_or_fail(head.config_bytes, 1, CRS_MEMORY_OTHER, "a configuration", error);
+        if (config_bytes > 0)
+            checkpoint->config = crs_alloc_or_fail(config_bytes, 1, CRS_MEMORY_OTHER, "a configuration", error);
     }
     if (crs_comm_agree(comm, error) == CRS_OK) {
-        crs_comm_broadcast(comm, checkpoint->config, head.config_bytes);
-        if (share_vocabulary(comm, checkpoint, &head, error) == CRS_OK)
+        crs_comm_broadcast(comm, checkpoint->config, config_bytes);
+        if (share_vocabulary(comm, checkpoint, &head.vocabulary, error) == CRS_OK)
             share_arrays(comm, checkpoint, head.arrays, error);
     }
     if (error->status && !root)

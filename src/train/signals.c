@@ -28,11 +28,6 @@ static void remember(int signal) {
         caught = signal;
 }
 
-/* Begun early, so that a signal before the first step is not the end of the process. */
-void crs_catch_signals(void) {
-    crs_signals_catch(false);
-}
-
 void crs_signals_catch(bool alone) {
     if (!catching)
         caught = 0;
