@@ -347,12 +347,12 @@ char *crs_config_text(const crs_config *given_config) {
     return crs_copy_text(text);
 }
 
-static bool given(const crs_settings *settings, const char *name) {
+bool crs_settings_given(const crs_settings *settings, const char *name) {
     return settings->given[crs_option_find(name)];
 }
 
 static crs_status needs(const crs_settings *s, const char *name, bool fits, const char *other, crs_error *error) {
-    if (!given(s, name) || fits)
+    if (!crs_settings_given(s, name) || fits)
         return CRS_OK;
     return crs_fail(error, CRS_CONFIG, "--%s goes with %s alone: leave it out, or give both", name, other);
 }
@@ -360,22 +360,22 @@ static crs_status needs(const crs_settings *s, const char *name, bool fits, cons
 crs_status crs_settings_check(const crs_settings *s, crs_error *error) {
     const crs_config *c = &s->config;
     const bool moments = c->optimizer == CRS_ADAM || c->optimizer == CRS_RMSPROP;
-    if (given(s, "epochs") && given(s, "steps"))
+    if (crs_settings_given(s, "epochs") && crs_settings_given(s, "steps"))
         return crs_fail(error, CRS_CONFIG,
                         "--epochs=%" PRId64 " and --steps=%" PRId64 " both say where to end: give one", c->epochs,
                         c->steps);
-    if (given(s, "init-from") && c->fresh && c->output && strcmp(c->init_from, c->output) == 0)
+    if (crs_settings_given(s, "init-from") && c->fresh && c->output && strcmp(c->init_from, c->output) == 0)
         return crs_fail(error, CRS_CONFIG, "--init-from=%s is the run that --fresh moves aside", c->init_from);
-    if (given(s, "lane") && c->lane > c->batch)
+    if (crs_settings_given(s, "lane") && c->lane > c->batch)
         return crs_fail(error, CRS_CONFIG,
                         "--lane=%" PRId64 " is more than the rows of --batch=%" PRId64 "; at most --lane=%" PRId64
                         " would do",
                         c->lane, c->batch, c->batch);
-    if (given(s, "lane") && given(s, "lanes"))
+    if (crs_settings_given(s, "lane") && crs_settings_given(s, "lanes"))
         return crs_fail(error, CRS_CONFIG,
                         "--lane=%" PRId64 " and --lanes=%" PRId64 " both say how rows are grouped: give one", c->lane,
                         c->lanes);
-    if (given(s, "lanes") && c->lanes > c->batch)
+    if (crs_settings_given(s, "lanes") && c->lanes > c->batch)
         return crs_fail(error, CRS_CONFIG,
                         "--lanes=%" PRId64 " is more than the rows of --batch=%" PRId64 "; at most --lanes=%" PRId64
                         " would do",
@@ -400,7 +400,7 @@ crs_status crs_settings_resume(crs_settings *settings, const crs_config *recorde
     resolve(&resolved);                          /* a default that was not written down is as good as one that was */
     if (resolved.lanes < 1 && resolved.lane > 0) /* once these followed from the rows of a lane alone */
         resolved.lanes = (resolved.batch + resolved.lane - 1) / resolved.lane;
-    const bool ends = given(settings, "epochs") || given(settings, "steps");
+    const bool ends = crs_settings_given(settings, "epochs") || crs_settings_given(settings, "steps");
     for (int i = 0; i < crs_options_count; i++) {
         const crs_option *o = &crs_options[i];
         const bool end = strcmp(o->name, "epochs") == 0 || strcmp(o->name, "steps") == 0;

@@ -15,10 +15,6 @@ enum { REFUSED_MAX = 10 };
 /* --stop-after leaves room for so many of the longest steps, validations and savings seen of late, and some seconds. */
 static const double stop_margin = 2, stop_reserve = 0.5;
 
-static bool at_root(const crs_training *t) {
-    return crs_comm_rank(t->comm) == 0;
-}
-
 /* ---- saving ---- */
 
 /* Parameters that are no numbers would make a checkpoint that nothing can go on from. */
@@ -40,7 +36,7 @@ crs_status crs_training_save(crs_training *t, bool best, crs_error *error) {
         return error->status;
     if (crs_state_capture(t, &checkpoint, error))
         return error->status;
-    if (at_root(t) && (!t->metrics.file || crs_metrics_flush(&t->metrics, error) == CRS_OK))
+    if (crs_at_root(t) && (!t->metrics.file || crs_metrics_flush(&t->metrics, error) == CRS_OK))
         crs_run_save(t->config->output, &checkpoint, best, (int)t->config->keep, error);
     crs_checkpoint_free(&checkpoint);
     t->last_save = crs_seconds();
@@ -84,7 +80,7 @@ static bool time_is_short(const crs_training *t, double needed) {
 static void hear(void *context, int64_t news[CRS_NEWS]) {
     const crs_training *t = context;
     news[CRS_NEWS_SIGNAL] = crs_signals_caught() != 0;
-    news[CRS_NEWS_TIME] = at_root(t) && time_is_short(t, 2 * t->step_seconds + t->save_seconds);
+    news[CRS_NEWS_TIME] = crs_at_root(t) && time_is_short(t, 2 * t->step_seconds + t->save_seconds);
 }
 
 /* Collective. *loss: NaN where the model gives no number; *best: whether it is the lowest so far. CRS_STOPPED: given
@@ -110,7 +106,7 @@ static crs_status validate(crs_training *t, bool again, double *loss, bool *best
     t->mean = (crs_mean){0};
     t->last_validation = crs_seconds();
     t->validation_seconds = fmax(t->last_validation - start, t->validation_seconds / 2);
-    if (at_root(t))
+    if (crs_at_root(t))
         crs_report_validation(t, *loss, *best, t->last_validation - start);
     crs_history_add(&t->history, t->step, *loss, mean, error);
     return crs_comm_agree(t->comm, error);
@@ -145,7 +141,7 @@ static bool time_to_stop(const crs_training *t) {
 static void gather_news(const crs_training *t, int64_t news[CRS_NEWS]) {
     memset(news, 0, CRS_NEWS * sizeof *news);
     news[CRS_NEWS_SIGNAL] = crs_signals_caught() != 0;
-    if (!at_root(t))
+    if (!crs_at_root(t))
         return;
     news[CRS_NEWS_TIME] = time_to_stop(t);
     news[CRS_NEWS_SAVE] = time_is_up(&t->config->save_every, t->last_save);
@@ -211,7 +207,7 @@ static crs_status take_turn(crs_training *t, crs_error *error) {
         crs_report_stop(t, outcome.news[CRS_NEWS_SIGNAL] > 0, &why);
     else if (refused == CRS_OK && t->owes_validation)
         validate(t, false, &loss, &best, &why);
-    if (at_root(t))
+    if (crs_at_root(t))
         write_line(t, &outcome, loss, &t->pending);
     if (refused)
         return refused;
@@ -220,7 +216,7 @@ static crs_status take_turn(crs_training *t, crs_error *error) {
     *error = t->pending;
     if (crs_comm_agree(t->comm, error) || crs_training_save(t, best, error))
         return error->status;
-    if (at_root(t))
+    if (crs_at_root(t))
         crs_report_save(t);
     *error = why;
     return save_good(t, error);
@@ -231,7 +227,7 @@ static bool owes_validation(const crs_training *t) {
     const crs_history *h = &t->history;
     return t->resumed && t->step > 0 && validation_streams(t) > 0 &&
            (t->owes_validation || due(t, &t->config->validate_every, t->step)) &&
-           (h->count == 0 || h->step[h->count - 1] < t->step);
+           (h->count == 0 || h->list[h->count - 1].step < t->step);
 }
 
 /* Whether to leave before the first step: for a signal, or because a validation has used up the time. A run that does
@@ -251,7 +247,7 @@ static crs_status begin(crs_training *t, crs_error *error) {
     bool best = false;
     if (!t->resumed && crs_training_save(t, false, error))
         return error->status;
-    if (at_root(t)) {
+    if (crs_at_root(t)) {
         crs_report_start(t);
         crs_progress_start(&t->progress, t->step, t->plan.total, t->plan.windows,
                            (double)t->config->batch * (double)t->config->window, t->dataset.vocabulary.level);
@@ -259,7 +255,7 @@ static crs_status begin(crs_training *t, crs_error *error) {
     const bool owes = owes_validation(t);
     if (owes && validate(t, true, &loss, &best, error))
         return error->status;
-    if (at_root(t))
+    if (crs_at_root(t))
         crs_metrics_open(&t->metrics, t->config->output, t->step, loss, error);
     if (crs_comm_agree(t->comm, error) || (owes && crs_training_save(t, best, error)))
         return error->status;

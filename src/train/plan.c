@@ -14,15 +14,11 @@ enum { CONTRIBUTIONS_MAX = 4095 };
  * not from a cache, and more rows have to share them. */
 enum { PASS_ROWS = 32, LARGE_PASS_ROWS = 64, LARGE_HIDDEN = 1024, THREAD_ROWS = 16 };
 
-static bool was_given(const crs_settings *settings, const char *name) {
-    return settings->given[crs_option_find(name)];
-}
-
 /* The batch becomes smaller where it may, and then the window. */
 static crs_status fit(crs_settings *settings, int64_t tokens, const char *data, bool *fitted, crs_error *error) {
     crs_config *config = &settings->config;
     const int64_t targets = tokens - 1, batch = config->batch, window = config->window;
-    const bool own_batch = was_given(settings, "batch"), own_window = was_given(settings, "window");
+    const bool own_batch = crs_settings_given(settings, "batch"), own_window = crs_settings_given(settings, "window");
     *fitted = targets / batch < window;
     if (!*fitted)
         return CRS_OK;
