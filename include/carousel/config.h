@@ -81,8 +81,8 @@ typedef struct crs_option {
     const char *help;
     crs_option_class class;
     /* the rest is private to options.c */
-    const struct crs_option_kind *kind;
-    size_t offset; /* of its field in crs_config */
+    int kind;
+    size_t offset, size; /* of its field in crs_config */
     crs_range range;
     const char *const *(*names)(void); /* of an enum, by its values; ended by NULL */
 } crs_option;

@@ -106,16 +106,11 @@ crs_status crs_comm_agree(crs_comm *comm, crs_error *error) {
     const double start = crs_seconds();
     int mine = error->status == CRS_OK ? comm->size : comm->rank, first;
     CRS_MPI(MPI_Allreduce(&mine, &first, 1, MPI_INT, MPI_MIN, comm->world));
-    if (first == comm->size) {
-        comm->seconds += crs_seconds() - start;
-        return CRS_OK;
-    }
-    crs_error said = *error;
-    CRS_MPI(MPI_Bcast(&said, sizeof said, MPI_BYTE, first, comm->world));
-    *error = said;
+    if (first < comm->size)
+        CRS_MPI(MPI_Bcast(error, sizeof *error, MPI_BYTE, first, comm->world));
     /* What rank 0 says is said of all, as are its notes. */
-    if (first > 0)
-        crs_fail(error, said.status, "rank %d: %s", first, said.message);
+    if (first > 0 && first < comm->size)
+        crs_fail(error, error->status, "rank %d: %s", first, error->message);
     comm->seconds += crs_seconds() - start;
     return error->status;
 }

@@ -103,7 +103,7 @@ static crs_status validate(crs_training *t, bool again, double *loss, bool *best
     if (*best)
         t->best_validation_loss = *loss;
     const double mean = t->mean.count > 0 ? t->mean.sum / (double)t->mean.count : NAN;
-    t->mean = (crs_mean){0};
+    memset(&t->mean, 0, sizeof t->mean);
     t->last_validation = crs_seconds();
     t->validation_seconds = fmax(t->last_validation - start, t->validation_seconds / 2);
     if (crs_at_root(t))
@@ -262,21 +262,17 @@ static crs_status begin(crs_training *t, crs_error *error) {
     return stop_early(t, owes, error);
 }
 
-static crs_status run(crs_training *t, crs_error *error) {
-    if (begin(t, error))
-        return error->status;
-    while (error->status == CRS_OK && t->step < t->plan.total)
-        take_turn(t, error);
-    return error->status;
-}
-
 crs_status crs_train(crs_comm *comm, crs_settings *settings, crs_error *error) {
     crs_training training;
     crs_signals_catch(crs_comm_size(comm) == 1);
     if (crs_training_open(&training, comm, settings, error) == CRS_OK) {
+        if (!training.finished)
+            begin(&training, error);
+        while (!training.finished && error->status == CRS_OK && training.step < training.plan.total)
+            take_turn(&training, error);
         if (training.finished)
             crs_report_finished(&training);
-        else if (run(&training, error) == CRS_OK)
+        else if (error->status == CRS_OK)
             crs_report_end(&training);
     }
     crs_live("");

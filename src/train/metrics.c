@@ -123,7 +123,7 @@ static crs_status trim(const char *path, const char *new_path, int64_t step, dou
         can_not("write", new_path, error);
     if (error->status == CRS_OK && copy.changed && rename(new_path, path) != 0)
         can_not("rename", new_path, error);
-    if (error->status != CRS_OK || !copy.changed)
+    if (error->status || !copy.changed)
         unlink(new_path);
     return error->status;
 }
@@ -142,22 +142,18 @@ crs_status crs_metrics_open(crs_metrics *metrics, const char *run, int64_t step,
             can_not("write", metrics->path, error);
     }
     crs_free(&new_path);
-    if (error->status != CRS_OK)
+    if (error->status)
         crs_metrics_close(metrics);
     return error->status;
 }
 
 crs_status crs_metrics_write(crs_metrics *metrics, const crs_metrics_line *line, crs_error *error) {
-    json_t *object = json_object();
-    json_object_set_new(object, "step", json_integer(line->step));
-    json_object_set_new(object, "epoch", json_integer(line->epoch));
-    json_object_set_new(object, "tokens", json_integer(line->tokens));
-    json_object_set_new(object, "loss", real_or_null(line->loss));
-    json_object_set_new(object, "rate", real_or_null(line->rate));
-    json_object_set_new(object, "grad_norm", real_or_null(line->grad_norm));
-    json_object_set_new(object, "tokens_per_second", real_or_null(rint(line->tokens_per_second)));
-    json_object_set_new(object, "comm_share", real_or_null(rint(line->comm_share * 1e4) / 1e4));
-    json_object_set_new(object, "seconds", real_or_null(rint(line->seconds * 1e4) / 1e4));
+    json_t *object = json_pack(
+        "{s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "step", (json_int_t)line->step, "epoch",
+        (json_int_t)line->epoch, "tokens", (json_int_t)line->tokens, "loss", real_or_null(line->loss), "rate",
+        real_or_null(line->rate), "grad_norm", real_or_null(line->grad_norm), "tokens_per_second",
+        real_or_null(rint(line->tokens_per_second)), "comm_share", real_or_null(rint(line->comm_share * 1e4) / 1e4),
+        "seconds", real_or_null(rint(line->seconds * 1e4) / 1e4));
     if (line->refused > 0)
         json_object_set_new(object, "refused", json_integer(line->refused));
     if (isfinite(line->validation_loss))

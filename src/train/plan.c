@@ -55,7 +55,7 @@ crs_status crs_plan_length(crs_plan *plan, crs_settings *settings, int64_t token
                         " tokens; training needs at least 2 (pack a longer text, or a larger share of it: "
                         "--split=1,0,0 for all)",
                         data, tokens);
-    if (fit(settings, tokens, data, &plan->fitted, error) != CRS_OK)
+    if (fit(settings, tokens, data, &plan->fitted, error))
         return error->status;
     plan->stride = (tokens - 1) / config->batch;
     plan->windows = plan->stride / config->window;
@@ -162,11 +162,11 @@ crs_status crs_plan_ranks(crs_plan *plan, const crs_config *config, int64_t voca
     if (config->batch > most || config->window > most || config->lane > most || config->lanes > most)
         return crs_fail(error, CRS_CONFIG, "--batch, --window, --lane and --lanes can be %" PRId64 " at most", most);
     plan->spec = crs_plan_spec(config, vocabulary);
-    if (check_memory(plan, config, ranks, memory, error) != CRS_OK)
+    if (check_memory(plan, config, ranks, memory, error))
         return error->status;
     if (check_lanes(plan, config, ranks, error) != CRS_OK ||
         crs_lanes_plan(&plan->lanes, (int)config->batch, (int)config->window, (int)config->lane, (int)config->lanes,
-                       rank, ranks, error) != CRS_OK)
+                       rank, ranks, error))
         return error->status;
     return check_contributions(plan, config, rank, ranks, error);
 }

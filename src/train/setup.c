@@ -181,14 +181,14 @@ static crs_status open_folder(crs_training *t, crs_error *error) {
     if (t->finished && !t->names.wrong)
         return CRS_OK; /* nothing is touched */
     if (t->config->fresh && crs_run_holds_files(run)) {
-        if (crs_run_move_aside(run, moved, sizeof moved, error) != CRS_OK)
+        if (crs_run_move_aside(run, moved, sizeof moved, error))
             return error->status;
         crs_note("moved the earlier run to %s", moved);
         crs_lock_release(&t->lock);
     }
-    if (t->lock < 0 && crs_lock_make(run, &t->lock, error) != CRS_OK)
+    if (t->lock < 0 && crs_lock_make(run, &t->lock, error))
         return error->status;
-    if (crs_lock_writable(run, error) != CRS_OK || !t->resumed)
+    if (crs_lock_writable(run, error) || !t->resumed)
         return error->status;
     return crs_run_mend_names(run, &t->names, error);
 }

@@ -17,12 +17,6 @@ typedef struct crs_history {
     crs_event *list; /* [count] */
 } crs_history;
 
-/* Of the steps since the last validation. */
-typedef struct crs_mean {
-    double sum;
-    int64_t count;
-} crs_mean;
-
 typedef struct crs_training {
     crs_comm *comm;         /* borrowed */
     crs_settings *settings; /* borrowed */
@@ -50,7 +44,10 @@ typedef struct crs_training {
     crs_history history;
     crs_history rates;  /* each rate, from that step on; empty where there was but one */
     double rate_before; /* of the run that is resumed */
-    crs_mean mean;
+    struct {
+        double sum;
+        int64_t count;
+    } mean;                  /* of the losses since the last validation */
     double seconds_before;   /* of training, up to `start` */
     int64_t owes_validation; /* 1: one was due at this step, and is not done */
     int64_t window;          /* of the epoch, where it was saved or restored */
