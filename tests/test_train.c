@@ -16,7 +16,6 @@
 #include "train/metrics.h"
 #include "train/plan.h"
 #include "train/progress.h"
-#include "train/share.h"
 #include "train/step.h"
 
 /* ---- a small data set, a model and an engine ---- */

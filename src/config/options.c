@@ -277,15 +277,16 @@ crs_status crs_settings_set(crs_settings *settings, int option, const char *valu
 
 /* What stands for a default that depends on other options becomes that default; one that this optimizer has no use for
  * stays unset. */
-static void resolve(crs_config *c) {
-    if (c->embed < 0)
-        c->embed = c->hidden;
+static crs_config resolved(crs_config c) {
+    if (c.embed < 0)
+        c.embed = c.hidden;
     crs_optimizer_settings moments = {
-        .optimizer = c->optimizer, .beta1 = c->beta1, .beta2 = c->beta2, .epsilon = c->epsilon};
+        .optimizer = c.optimizer, .beta1 = c.beta1, .beta2 = c.beta2, .epsilon = c.epsilon};
     crs_optimizer_defaults(&moments);
-    c->beta1 = moments.beta1;
-    c->beta2 = moments.beta2;
-    c->epsilon = moments.epsilon;
+    c.beta1 = moments.beta1;
+    c.beta2 = moments.beta2;
+    c.epsilon = moments.epsilon;
+    return c;
 }
 
 void crs_option_text(const crs_config *config, int option, char *out, size_t size) {
@@ -296,17 +297,15 @@ void crs_option_text(const crs_config *config, int option, char *out, size_t siz
 /* ---- all of them ---- */
 
 char *crs_config_text(const crs_config *given_config) {
-    crs_config resolved = *given_config;
-    const crs_config *config = &resolved;
-    resolve(&resolved);
+    const crs_config config = resolved(*given_config);
     char text[8192];
     size_t length = 0;
     for (int i = 0; i < crs_options_count; i++) {
         const crs_option *o = &crs_options[i];
         char value[64];
-        if (o->class == CRS_OPTION_LOCAL || is_unset(o, value_of(config, o)))
+        if (o->class == CRS_OPTION_LOCAL || is_unset(o, value_of(&config, o)))
             continue;
-        crs_option_text(config, i, value, sizeof value);
+        crs_option_text(&config, i, value, sizeof value);
         length += (size_t)snprintf(text + length, sizeof text - length, "%s = %s\n", o->name, value);
         CRS_ASSERT(length < sizeof text);
     }
@@ -361,11 +360,10 @@ crs_status crs_settings_check(const crs_settings *s, crs_error *error) {
 
 crs_status crs_settings_resume(crs_settings *settings, const crs_config *recorded_config, const char *run,
                                crs_error *error) {
-    crs_config resolved = *recorded_config;
-    const crs_config *recorded = &resolved;
-    resolve(&resolved);                          /* a default that was not written down is as good as one that was */
-    if (resolved.lanes < 1 && resolved.lane > 0) /* once these followed from the rows of a lane alone */
-        resolved.lanes = (resolved.batch + resolved.lane - 1) / resolved.lane;
+    /* a default that was not written down is as good as one that was */
+    crs_config recorded = resolved(*recorded_config);
+    if (recorded.lanes < 1 && recorded.lane > 0) /* once these followed from the rows of a lane alone */
+        recorded.lanes = (recorded.batch + recorded.lane - 1) / recorded.lane;
     const bool ends = crs_settings_given(settings, "epochs") || crs_settings_given(settings, "steps");
     for (int i = 0; i < crs_options_count; i++) {
         const crs_option *o = &crs_options[i];
@@ -375,14 +373,14 @@ crs_status crs_settings_resume(crs_settings *settings, const crs_config *recorde
             continue;
         if (!settings->given[i]) {
             if (!end || !ends)
-                memcpy(field_of(&settings->config, o), value_of(recorded, o), o->size);
+                memcpy(field_of(&settings->config, o), value_of(&recorded, o), o->size);
             continue;
         }
         /* A rate that would have stayed the same may be another from here on; of the other schedules it is a part. */
-        if (o->class != CRS_OPTION_FIXED || (strcmp(o->name, "rate") == 0 && recorded->schedule == CRS_CONSTANT))
+        if (o->class != CRS_OPTION_FIXED || (strcmp(o->name, "rate") == 0 && recorded.schedule == CRS_CONSTANT))
             continue;
         crs_option_text(&settings->config, i, mine, sizeof mine);
-        crs_option_text(recorded, i, theirs, sizeof theirs);
+        crs_option_text(&recorded, i, theirs, sizeof theirs);
         if (strcmp(mine, theirs) != 0)
             return crs_fail(
                 error, CRS_CONFIG,

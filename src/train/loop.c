@@ -6,8 +6,6 @@
 #include <string.h>
 
 #include "train/evaluate.h"
-#include "train/report.h"
-#include "train/signals.h"
 #include "train/training.h"
 
 /* So many refused steps in a row end the run. */
@@ -29,7 +27,8 @@ static crs_status check_finite(const crs_training *t, crs_error *error) {
     return CRS_OK;
 }
 
-crs_status crs_training_save(crs_training *t, bool best, crs_error *error) {
+/* Writes a checkpoint of where it stands. Collective. */
+static crs_status save(crs_training *t, bool best, crs_error *error) {
     crs_checkpoint checkpoint;
     const double start = crs_seconds();
     if (check_finite(t, error)) /* alike on every rank, as the parameters are */
@@ -51,7 +50,7 @@ static crs_status save_good(crs_training *t, crs_error *error) {
     const crs_error why = *error;
     *error = (crs_error){0};
     if (why.status == CRS_DATA && t->saved != t->step)
-        crs_training_save(t, false, error);
+        save(t, false, error);
     if (error->status)
         crs_note("step %" PRId64 " could not be saved: %s", t->step, error->message);
     *error = why;
@@ -214,7 +213,7 @@ static crs_status take_turn(crs_training *t, crs_error *error) {
     if (!why.status && !best && outcome.news[CRS_NEWS_SAVE] == 0 && !due(t, &config->save_every, t->step))
         return CRS_OK;
     *error = t->pending;
-    if (crs_comm_agree(t->comm, error) || crs_training_save(t, best, error))
+    if (crs_comm_agree(t->comm, error) || save(t, best, error))
         return error->status;
     if (crs_at_root(t))
         crs_report_save(t);
@@ -245,7 +244,7 @@ static crs_status stop_early(crs_training *t, bool validated, crs_error *error) 
 static crs_status begin(crs_training *t, crs_error *error) {
     double loss = NAN;
     bool best = false;
-    if (!t->resumed && crs_training_save(t, false, error))
+    if (!t->resumed && save(t, false, error))
         return error->status;
     if (crs_at_root(t)) {
         crs_report_start(t);
@@ -257,7 +256,7 @@ static crs_status begin(crs_training *t, crs_error *error) {
         return error->status;
     if (crs_at_root(t))
         crs_metrics_open(&t->metrics, t->config->output, t->step, loss, error);
-    if (crs_comm_agree(t->comm, error) || (owes && crs_training_save(t, best, error)))
+    if (crs_comm_agree(t->comm, error) || (owes && save(t, best, error)))
         return error->status;
     return stop_early(t, owes, error);
 }
@@ -265,16 +264,15 @@ static crs_status begin(crs_training *t, crs_error *error) {
 crs_status crs_train(crs_comm *comm, crs_settings *settings, crs_error *error) {
     crs_training training;
     crs_signals_catch(crs_comm_size(comm) == 1);
-    if (crs_training_open(&training, comm, settings, error) == CRS_OK) {
-        if (!training.finished)
-            begin(&training, error);
-        while (!training.finished && error->status == CRS_OK && training.step < training.plan.total)
-            take_turn(&training, error);
-        if (training.finished)
-            crs_report_finished(&training);
-        else if (error->status == CRS_OK)
-            crs_report_end(&training);
-    }
+    crs_training_open(&training, comm, settings, error);
+    if (error->status == CRS_OK && !training.finished)
+        begin(&training, error);
+    while (error->status == CRS_OK && training.step < training.plan.total)
+        take_turn(&training, error);
+    if (error->status == CRS_OK && training.finished)
+        crs_report_finished(&training);
+    else if (error->status == CRS_OK)
+        crs_report_end(&training);
     crs_live("");
     crs_training_close(&training);
     crs_signals_release();

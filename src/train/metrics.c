@@ -51,7 +51,6 @@ static bool dump_line(FILE *file, const json_t *object) {
 /* The lines to keep are those of steps 1, 2, ... in this order, up to the step of the checkpoint. */
 typedef struct crs_metrics_copy {
     FILE *from, *to;
-    const char *path, *new_path;
     int64_t step; /* the last to keep */
     double validation_loss;
     int64_t last; /* kept so far */
@@ -85,7 +84,8 @@ static bool copy_line(crs_metrics_copy *copy, const char *line, size_t length) {
     return good;
 }
 
-static crs_status copy_lines(crs_metrics_copy *copy, crs_error *error) {
+/* False, with errno, where the lines can't be written. */
+static bool copy_lines(crs_metrics_copy *copy) {
     char *line = NULL;
     size_t room = 0;
     ssize_t length;
@@ -93,16 +93,12 @@ static crs_status copy_lines(crs_metrics_copy *copy, crs_error *error) {
     while (good && (length = getline(&line, &room, copy->from)) > 0)
         good = copy_line(copy, line, (size_t)length);
     crs_free_foreign(line);
-    if (ferror(copy->from))
-        return can_not("read", copy->path, error);
-    if (!good || fflush(copy->to) != 0 || !crs_disk_flush(fileno(copy->to)))
-        return can_not("write", copy->new_path, error);
-    return CRS_OK;
+    return ferror(copy->from) || (good && fflush(copy->to) == 0 && crs_disk_flush(fileno(copy->to)));
 }
 
 /* Makes the file end with the line of this step. */
 static crs_status trim(const char *path, const char *new_path, int64_t step, double validation_loss, crs_error *error) {
-    crs_metrics_copy copy = {.path = path, .new_path = new_path, .step = step, .validation_loss = validation_loss};
+    crs_metrics_copy copy = {.step = step, .validation_loss = validation_loss};
     copy.from = fopen(path, "re");
     if (!copy.from && errno == ENOENT) {
         if (step > 0)
@@ -112,18 +108,16 @@ static crs_status trim(const char *path, const char *new_path, int64_t step, dou
     if (!copy.from)
         return can_not("read", path, error);
     copy.to = fopen(new_path, "we");
-    if (!copy.to) {
+    if (!copy.to || !copy_lines(&copy))
         can_not("write", new_path, error);
-        fclose(copy.from);
-        return error->status;
-    }
-    copy_lines(&copy, error);
+    else if (ferror(copy.from))
+        can_not("read", path, error);
     fclose(copy.from);
-    if (fclose(copy.to) != 0 && error->status == CRS_OK)
+    if (copy.to && fclose(copy.to) != 0 && error->status == CRS_OK)
         can_not("write", new_path, error);
     if (error->status == CRS_OK && copy.changed && rename(new_path, path) != 0)
         can_not("rename", new_path, error);
-    if (error->status || !copy.changed)
+    if (copy.to && (error->status || !copy.changed))
         unlink(new_path);
     return error->status;
 }
@@ -148,12 +142,16 @@ crs_status crs_metrics_open(crs_metrics *metrics, const char *run, int64_t step,
 }
 
 crs_status crs_metrics_write(crs_metrics *metrics, const crs_metrics_line *line, crs_error *error) {
-    json_t *object = json_pack(
-        "{s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "step", (json_int_t)line->step, "epoch",
-        (json_int_t)line->epoch, "tokens", (json_int_t)line->tokens, "loss", real_or_null(line->loss), "rate",
-        real_or_null(line->rate), "grad_norm", real_or_null(line->grad_norm), "tokens_per_second",
-        real_or_null(rint(line->tokens_per_second)), "comm_share", real_or_null(rint(line->comm_share * 1e4) / 1e4),
-        "seconds", real_or_null(rint(line->seconds * 1e4) / 1e4));
+    json_t *object = json_object();
+    json_object_set_new(object, "step", json_integer(line->step));
+    json_object_set_new(object, "epoch", json_integer(line->epoch));
+    json_object_set_new(object, "tokens", json_integer(line->tokens));
+    json_object_set_new(object, "loss", real_or_null(line->loss));
+    json_object_set_new(object, "rate", real_or_null(line->rate));
+    json_object_set_new(object, "grad_norm", real_or_null(line->grad_norm));
+    json_object_set_new(object, "tokens_per_second", real_or_null(rint(line->tokens_per_second)));
+    json_object_set_new(object, "comm_share", real_or_null(rint(line->comm_share * 1e4) / 1e4));
+    json_object_set_new(object, "seconds", real_or_null(rint(line->seconds * 1e4) / 1e4));
     if (line->refused > 0)
         json_object_set_new(object, "refused", json_integer(line->refused));
     if (isfinite(line->validation_loss))

@@ -162,9 +162,7 @@ crs_status crs_plan_ranks(crs_plan *plan, const crs_config *config, int64_t voca
     if (config->batch > most || config->window > most || config->lane > most || config->lanes > most)
         return crs_fail(error, CRS_CONFIG, "--batch, --window, --lane and --lanes can be %" PRId64 " at most", most);
     plan->spec = crs_plan_spec(config, vocabulary);
-    if (check_memory(plan, config, ranks, memory, error))
-        return error->status;
-    if (check_lanes(plan, config, ranks, error) != CRS_OK ||
+    if (check_memory(plan, config, ranks, memory, error) || check_lanes(plan, config, ranks, error) ||
         crs_lanes_plan(&plan->lanes, (int)config->batch, (int)config->window, (int)config->lane, (int)config->lanes,
                        rank, ranks, error))
         return error->status;

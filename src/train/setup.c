@@ -8,7 +8,6 @@
 
 #include "train/load.h"
 #include "train/lock.h"
-#include "train/share.h"
 #include "train/training.h"
 
 /* ---- what there is: data, an earlier run, a model to start from ---- */

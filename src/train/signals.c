@@ -4,8 +4,7 @@
 #include <signal.h>
 #include <stddef.h>
 
-#include "carousel/train.h"
-#include "train/signals.h"
+#include "train/training.h"
 
 static const int stopping[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2};
 enum { STOPPING = sizeof stopping / sizeof *stopping };

@@ -89,9 +89,27 @@ crs_status crs_state_check_data(const crs_checkpoint *checkpoint, const char *pa
                                 crs_error *error);
 crs_status crs_history_add(crs_history *history, int64_t step, double value, double second, crs_error *error);
 
-/* ---- loop.c ---- */
+/* ---- report.c: what a run says at its turning points; rank 0 (elsewhere nothing is printed). Local. ---- */
 
-/* Writes a checkpoint of where it stands. Collective. */
-crs_status crs_training_save(crs_training *training, bool best, crs_error *error);
+void crs_report_start(const crs_training *training);
+/* loss: NaN where the model gives no number. seconds: how long it took. */
+void crs_report_validation(crs_training *training, double loss, bool best, double seconds);
+void crs_report_save(crs_training *training);
+/* Fills *error with CRS_STOPPED and why. */
+crs_status crs_report_stop(const crs_training *training, bool by_signal, crs_error *error);
+/* Adds to *error, which says that the run has diverged, what would do. Returns its status. */
+crs_status crs_report_diverged(const crs_training *training, crs_error *error);
+void crs_report_end(const crs_training *training);
+/* Of a run that has nothing left to do. */
+void crs_report_finished(const crs_training *training);
+
+/* ---- signals.c: what asks a run to stop, and the clock of the process. Local. ---- */
+
+/* The first signal since crs_signals_catch (carousel/train.h), or 0. */
+int crs_signals_caught(void);
+/* As it was before crs_signals_catch. */
+void crs_signals_release(void);
+/* Seconds since the process began. */
+double crs_process_seconds(void);
 
 #endif
