@@ -29,7 +29,8 @@ static crs_status keep_locked(const char *run, int file, int *lock, crs_error *e
 }
 
 static crs_status cannot_write(const char *run, crs_error *error) {
-    return crs_fail(error, CRS_CREATE, "cannot write into the folder %s: %s", run, strerror(errno));
+    return crs_fail(error, errno == ENOMEM ? CRS_INTERNAL : CRS_CREATE, "cannot write into the folder %s: %s", run,
+                    strerror(errno));
 }
 
 static int open_lock(const char *run, int flags) {
@@ -50,8 +51,11 @@ crs_status crs_lock_take(const char *run, int *lock, crs_error *error) {
     int file = open_lock(run, O_RDWR);
     if (file < 0 && (errno == EACCES || errno == EROFS))
         file = open_lock(run, O_RDONLY);
+    if (file < 0 && errno != ENOENT)
+        return crs_fail(error, errno == ENOMEM ? CRS_INTERNAL : CRS_CREATE, "cannot open %s/.lock: %s", run,
+                        strerror(errno));
     if (file < 0)
-        return errno == ENOENT ? CRS_OK : crs_fail(error, CRS_CREATE, "cannot open %s/.lock: %s", run, strerror(errno));
+        return CRS_OK;
     return keep_locked(run, file, lock, error);
 }
 
