@@ -16,7 +16,6 @@
 #include "train/metrics.h"
 #include "train/plan.h"
 #include "train/progress.h"
-#include "train/share.h"
 #include "train/step.h"
 
 /* ---- a small data set, a model and an engine ---- */
@@ -554,7 +553,7 @@ static void test_model_goes_to_all_ranks(void) {
     fixture_open(&f, CRS_GRU, 32, CRS_REDUCE_INT64);
     const char *path = harness_path("model.h5");
     write_model(&f);
-    CU_ASSERT_EQUAL(crs_model_load_all(f.comm, path, crs_kernels_of(CRS_ISA_BASELINE), 2, &model, &vocabulary, &error),
+    CU_ASSERT_EQUAL(crs_model_load(f.comm, path, crs_kernels_of(CRS_ISA_BASELINE), 2, &model, &vocabulary, &error),
                     CRS_OK);
     CU_ASSERT_EQUAL(crs_model_arena(model), crs_model_arena(f.model));
     CU_ASSERT_EQUAL(
@@ -562,8 +561,8 @@ static void test_model_goes_to_all_ranks(void) {
     CU_ASSERT(crs_vocabulary_equal(&vocabulary, &f.dataset.vocabulary));
     crs_model_free(&model);
     crs_vocabulary_free(&vocabulary);
-    CU_ASSERT_EQUAL(crs_model_load_all(f.comm, harness_path("none.h5"), crs_kernels_of(CRS_ISA_BASELINE), 1, &model,
-                                       &vocabulary, &error),
+    CU_ASSERT_EQUAL(crs_model_load(f.comm, harness_path("none.h5"), crs_kernels_of(CRS_ISA_BASELINE), 1, &model,
+                                   &vocabulary, &error),
                     CRS_NO_INPUT);
     CU_ASSERT_PTR_NULL(model);
     fixture_close(&f);
@@ -627,8 +626,8 @@ static void test_one_rank_runs_out_of_memory(void) {
         crs_memory_fail_at(harness_rank() == last ? n : 0);
         refused[0] += crs_evaluate(f.comm, f.model, &f.dataset, CRS_VALIDATION, 40, &evaluation, &error) != CRS_OK;
         crs_memory_fail_at(harness_rank() == last ? n : 0);
-        refused[1] += crs_model_load_all(f.comm, harness_path("model.h5"), crs_kernels_of(CRS_ISA_BASELINE), 1, &model,
-                                         &vocabulary, &error) != CRS_OK;
+        refused[1] += crs_model_load(f.comm, harness_path("model.h5"), crs_kernels_of(CRS_ISA_BASELINE), 1, &model,
+                                     &vocabulary, &error) != CRS_OK;
         crs_memory_fail_at(0);
         crs_model_free(&model);
         crs_vocabulary_free(&vocabulary);

@@ -18,9 +18,8 @@ bool crs_comm_launched(void);
 /* Local. */
 int crs_comm_rank(const crs_comm *comm);
 int crs_comm_size(const crs_comm *comm);
-/* Ranks on this node, and which of them this is. Local: found once by crs_comm_open. */
+/* Ranks on this node. Local: found once by crs_comm_open. */
 int crs_comm_node_size(const crs_comm *comm);
-int crs_comm_node_rank(const crs_comm *comm);
 /* Seconds this rank has spent waiting for and talking to others since the start. Local. */
 double crs_comm_time(const crs_comm *comm);
 /* How many threads this rank should run: wanted, where that is above 0; else the first number of OMP_NUM_THREADS; else
@@ -55,9 +54,8 @@ void crs_comm_sum_float(crs_comm *comm, int64_t *values, size_t n);
 /* Collective: rank 0's bytes for everyone. Any count. */
 void crs_comm_broadcast(crs_comm *comm, void *bytes, size_t count);
 /* Collective: rows_of[r] neighbouring rows of row_bytes from each rank r (in the order of ranks) to all[] at rank 0
- * (NULL elsewhere), and back. mine: this rank's. */
+ * (NULL elsewhere). mine: this rank's. */
 void crs_comm_gather(crs_comm *comm, const void *mine, void *all, const int *rows_of, size_t row_bytes);
-void crs_comm_scatter(crs_comm *comm, const void *all, void *mine, const int *rows_of, size_t row_bytes);
 void crs_comm_barrier(crs_comm *comm); /* collective */
 
 /* ---- lanes: a fixed group of neighbouring rows of the global batch, the smallest thing a rank can own. Local. ---- */

@@ -81,8 +81,8 @@ typedef struct crs_option {
     const char *help;
     crs_option_class class;
     /* the rest is private to options.c */
-    const struct crs_option_kind *kind;
-    size_t offset; /* of its field in crs_config */
+    int kind;
+    size_t offset, size; /* of its field in crs_config */
     crs_range range;
     const char *const *(*names)(void); /* of an enum, by its values; ended by NULL */
 } crs_option;
@@ -98,8 +98,9 @@ typedef struct crs_settings {
 } crs_settings;
 
 void crs_settings_default(crs_settings *settings);
-void crs_settings_free(crs_settings *settings); /* the strings */
-int crs_option_find(const char *name);          /* index, or -1 */
+void crs_settings_free(crs_settings *settings);                          /* the strings */
+int crs_option_find(const char *name);                                   /* index, or -1 */
+bool crs_settings_given(const crs_settings *settings, const char *name); /* that option */
 /* The closest option name to a mistyped one, or NULL. */
 const char *crs_option_suggest(const char *name);
 /* where: "--hidden" as typed, or "FILE:LINE: hidden"; status: CRS_USAGE or CRS_CONFIG. */

@@ -10,9 +10,11 @@
 
 /* ---- the run. Collective: every rank calls with the same settings and gets the same status. ---- */
 
-/* From now on SIGTERM, SIGINT, SIGHUP, SIGUSR1 and SIGUSR2 ask crs_train to stop, but for those that are ignored. To be
- * called before crs_comm_open, which takes a while; crs_train would do it itself. Local. */
-void crs_catch_signals(void);
+/* From now on SIGTERM, SIGINT, SIGHUP, SIGUSR1 and SIGUSR2 are remembered, and ask crs_train to stop; those that were
+ * ignored before (nohup; SIGINT of a job in the background) stay ignored. alone: a second SIGINT ends the process, for
+ * whom the step takes too long. To be called before crs_comm_open, which takes a while; crs_train would do it itself.
+ * Local. */
+void crs_signals_catch(bool alone);
 
 /* Whether every rank was given the same settings, and opened the same data; to be asked before anything depends on it.
  * *error may come with what this rank failed at before; settings may be NULL then. more: further options as lines
@@ -36,11 +38,9 @@ typedef struct crs_evaluation {
 crs_status crs_evaluate(crs_comm *comm, crs_model *model, const crs_dataset *dataset, crs_split split, int64_t streams,
                         crs_evaluation *evaluation, crs_error *error);
 
-/* The model of a checkpoint file, its parameters in place; the vocabulary goes to *vocabulary. Local. */
-crs_status crs_model_load(const char *path, const crs_kernels *kernels, int threads, crs_model **model,
+/* The model of a checkpoint file, its parameters in place; the vocabulary goes to *vocabulary. Read by rank 0 alone and
+ * sent to the others: collective; comm NULL: local. */
+crs_status crs_model_load(crs_comm *comm, const char *path, const crs_kernels *kernels, int threads, crs_model **model,
                           crs_vocabulary *vocabulary, crs_error *error);
-/* As above, read by rank 0 alone and sent to the others. Collective. */
-crs_status crs_model_load_all(crs_comm *comm, const char *path, const crs_kernels *kernels, int threads,
-                              crs_model **model, crs_vocabulary *vocabulary, crs_error *error);
 
 #endif

@@ -131,7 +131,7 @@ static crs_status evaluate(crs_comm *comm, const request *r, const char *checkpo
     crs_evaluation evaluation;
     const int threads = crs_comm_threads(comm, (int)r->threads);
     if (crs_choose_kernels(comm, &kernels, error) ||
-        crs_model_load_all(comm, checkpoint, kernels, threads, &model, &vocabulary, error))
+        crs_model_load(comm, checkpoint, kernels, threads, &model, &vocabulary, error))
         goto out;
     crs_dataset_open(&dataset, data, error);
     if (crs_dataset_agree(comm, &dataset, error))

@@ -164,7 +164,7 @@ static void carry_out(const task *t, int argc, char **argv, crs_error *error) {
     const bool together = c && c->all_ranks && !crs_cli_asks_help(c->cli(), t->argc, t->argv);
     char text[96];
     if (together && c->all_ranks == crs_command_train)
-        crs_catch_signals();
+        crs_signals_catch(false);
     crs_comm *comm = together || crs_comm_launched() ? crs_comm_open(&argc, &argv) : NULL;
     snprintf(text, sizeof text, "%s %s", PACKAGE_STRING, together ? c->name : "by one rank");
     if (comm)

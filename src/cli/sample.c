@@ -134,7 +134,7 @@ crs_status crs_command_sample(int argc, char **argv, crs_error *error) {
     if (crs_choose_kernels(NULL, &kernels, error))
         return error->status;
     if ((!r.prime_file || read_prime(r.prime_file, &text, &r.sampling, error) == CRS_OK) &&
-        crs_model_load(arguments.operand[0], kernels, (int)r.threads, &model, &vocabulary, error) == CRS_OK &&
+        crs_model_load(NULL, arguments.operand[0], kernels, (int)r.threads, &model, &vocabulary, error) == CRS_OK &&
         crs_sample(model, &vocabulary, &r.sampling, print, &at_once, error) == CRS_OK)
         crs_output_flush(error);
     crs_free(&text);

@@ -63,11 +63,9 @@ crs_comm *crs_comm_open(int *argc, char ***argv) {
     CRS_MPI(MPI_Comm_set_errhandler(comm->world, MPI_ERRORS_RETURN));
     CRS_MPI(MPI_Comm_rank(comm->world, &comm->rank));
     CRS_MPI(MPI_Comm_size(comm->world, &comm->size));
-    MPI_Comm node;
-    CRS_MPI(MPI_Comm_split_type(comm->world, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node));
-    CRS_MPI(MPI_Comm_rank(node, &comm->node_rank));
-    CRS_MPI(MPI_Comm_size(node, &comm->node_size));
-    comm->node = node;
+    CRS_MPI(MPI_Comm_split_type(comm->world, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &comm->node));
+    CRS_MPI(MPI_Comm_rank(comm->node, &comm->node_rank));
+    CRS_MPI(MPI_Comm_size(comm->node, &comm->node_size));
     crs_comm_set_chunk(comm, 0);
     crs_set_rank(comm->rank);
     return comm;
@@ -96,9 +94,6 @@ int crs_comm_size(const crs_comm *comm) {
 int crs_comm_node_size(const crs_comm *comm) {
     return comm->node_size;
 }
-int crs_comm_node_rank(const crs_comm *comm) {
-    return comm->node_rank;
-}
 double crs_comm_time(const crs_comm *comm) {
     return comm->seconds;
 }
@@ -111,16 +106,11 @@ crs_status crs_comm_agree(crs_comm *comm, crs_error *error) {
     const double start = crs_seconds();
     int mine = error->status == CRS_OK ? comm->size : comm->rank, first;
     CRS_MPI(MPI_Allreduce(&mine, &first, 1, MPI_INT, MPI_MIN, comm->world));
-    if (first == comm->size) {
-        comm->seconds += crs_seconds() - start;
-        return CRS_OK;
-    }
-    crs_error said = *error;
-    CRS_MPI(MPI_Bcast(&said, sizeof said, MPI_BYTE, first, comm->world));
-    *error = said;
+    if (first < comm->size)
+        CRS_MPI(MPI_Bcast(error, sizeof *error, MPI_BYTE, first, comm->world));
     /* What rank 0 says is said of all, as are its notes. */
-    if (first > 0)
-        crs_fail(error, said.status, "rank %d: %s", first, said.message);
+    if (first > 0 && first < comm->size)
+        crs_fail(error, error->status, "rank %d: %s", first, error->message);
     comm->seconds += crs_seconds() - start;
     return error->status;
 }
@@ -143,9 +133,9 @@ crs_status crs_comm_same(crs_comm *comm, const char *text, crs_status status, co
     int64_t failed = error->status != CRS_OK;
     uint64_t size = text && !failed ? strlen(text) + 1 : 0;
     crs_comm_sum(comm, &failed, 1);
-    if (comm->rank == 0 && error->status != CRS_OK && failed < comm->size)
+    if (comm->rank == 0 && error->status && failed < comm->size)
         crs_fail(error, error->status, "rank 0: %s", error->message);
-    if (crs_comm_agree(comm, error) != CRS_OK || comm->size == 1)
+    if (crs_comm_agree(comm, error) || comm->size == 1)
         return error->status;
     crs_comm_broadcast(comm, &size, sizeof size);
     char *theirs = crs_alloc_or_fail(size, 1, CRS_MEMORY_OTHER, "what rank 0 has", error);

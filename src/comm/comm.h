@@ -19,10 +19,6 @@ struct crs_comm {
 void crs_mpi_check(int code, const char *file, int line, const char *call);
 #define CRS_MPI(call) crs_mpi_check(call, __FILE__, __LINE__, #call)
 
-/* The threads of a rank with so many cores, and with this share of processor time (INFINITY: any); variable: what
- * OMP_NUM_THREADS says, or NULL. *from: where the number comes from, static. Local. */
-int crs_threads_choose(int cores, double share, const char *variable, const char **from);
-
 /* For tests: smaller chunks. */
 void crs_comm_set_chunk(crs_comm *comm, size_t chunk);
 

@@ -68,49 +68,23 @@ void crs_comm_broadcast(crs_comm *comm, void *bytes, size_t count) {
     comm->seconds += crs_seconds() - start;
 }
 
-/* ---- rows: rank 0 takes (or gives) each rank's in turn ---- */
-
-enum { TAG_ROWS = 1 };
-
-static void send(crs_comm *comm, const char *bytes, size_t count, int to) {
-    for (size_t done = 0; done < count; done += chunk_of(comm, count - done))
-        CRS_MPI(MPI_Send(bytes + done, (int)chunk_of(comm, count - done), MPI_BYTE, to, TAG_ROWS, comm->world));
-}
-
-static void receive(crs_comm *comm, char *bytes, size_t count, int from) {
-    for (size_t done = 0; done < count; done += chunk_of(comm, count - done))
-        CRS_MPI(MPI_Recv(bytes + done, (int)chunk_of(comm, count - done), MPI_BYTE, from, TAG_ROWS, comm->world,
-                         MPI_STATUS_IGNORE));
-}
-
+/* Rank 0 takes each rank's in turn. */
 void crs_comm_gather(crs_comm *comm, const void *mine, void *all, const int *rows_of, size_t row_bytes) {
+    enum { TAG_ROWS = 1 };
     const double start = crs_seconds();
     char *at = all;
-    if (comm->rank > 0)
-        send(comm, mine, (size_t)rows_of[comm->rank] * row_bytes, 0);
-    for (int r = 0; comm->rank == 0 && r < comm->size; r++) {
+    for (int r = 0; r < comm->size; r++) {
         const size_t count = (size_t)rows_of[r] * row_bytes;
-        if (r == 0)
+        if (r == 0 && comm->rank == 0)
             memcpy(at, mine, count);
-        else
-            receive(comm, at, count, r);
-        at += count;
-    }
-    comm->seconds += crs_seconds() - start;
-}
-
-void crs_comm_scatter(crs_comm *comm, const void *all, void *mine, const int *rows_of, size_t row_bytes) {
-    const double start = crs_seconds();
-    const char *at = all;
-    if (comm->rank > 0)
-        receive(comm, mine, (size_t)rows_of[comm->rank] * row_bytes, 0);
-    for (int r = 0; comm->rank == 0 && r < comm->size; r++) {
-        const size_t count = (size_t)rows_of[r] * row_bytes;
-        if (r == 0)
-            memcpy(mine, at, count);
-        else
-            send(comm, at, count, r);
-        at += count;
+        for (size_t done = 0, size; r > 0 && done < count; done += size) {
+            size = chunk_of(comm, count - done);
+            if (comm->rank == r)
+                CRS_MPI(MPI_Send((const char *)mine + done, (int)size, MPI_BYTE, 0, TAG_ROWS, comm->world));
+            else if (comm->rank == 0)
+                CRS_MPI(MPI_Recv(at + done, (int)size, MPI_BYTE, r, TAG_ROWS, comm->world, MPI_STATUS_IGNORE));
+        }
+        at += at ? count : 0;
     }
     comm->seconds += crs_seconds() - start;
 }

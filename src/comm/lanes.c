@@ -73,21 +73,24 @@ static crs_status choose(crs_lanes *l, int window, int lane, int count, int rank
     return CRS_OK;
 }
 
+static int first_row(const crs_lanes *lanes, int rank, int ranks) {
+    return crs_lane_start(lanes, crs_share(lanes->lanes, rank, ranks));
+}
+
 crs_status crs_lanes_plan(crs_lanes *l, int batch, int window, int lane, int count, int rank, int ranks,
                           crs_error *error) {
     *l = (crs_lanes){.batch = batch};
-    if (choose(l, window, lane, count, ranks, error) != CRS_OK)
+    if (choose(l, window, lane, count, ranks, error))
         return error->status;
     if (ranks > l->lanes)
         return too_many_ranks(l, window, lane, count, ranks, error);
     l->first_lane = crs_share(l->lanes, rank, ranks);
     l->own_lanes = crs_share(l->lanes, rank + 1, ranks) - l->first_lane;
-    l->first_row = crs_lane_start(l, l->first_lane);
-    l->own_rows = crs_lane_start(l, l->first_lane + l->own_lanes) - l->first_row;
+    l->first_row = first_row(l, rank, ranks);
+    l->own_rows = first_row(l, rank + 1, ranks) - l->first_row;
     int most = 0;
     for (int r = 0; r < ranks; r++) {
-        const int rows =
-            crs_lane_start(l, crs_share(l->lanes, r + 1, ranks)) - crs_lane_start(l, crs_share(l->lanes, r, ranks));
+        const int rows = first_row(l, r + 1, ranks) - first_row(l, r, ranks);
         most = rows > most ? rows : most;
     }
     l->efficiency = (double)batch / ranks / most;
@@ -100,6 +103,5 @@ int crs_lane_start(const crs_lanes *lanes, int lane) {
 
 void crs_lanes_rows(const crs_lanes *lanes, int ranks, int *rows_of) {
     for (int r = 0; r < ranks; r++)
-        rows_of[r] = crs_lane_start(lanes, crs_share(lanes->lanes, r + 1, ranks)) -
-                     crs_lane_start(lanes, crs_share(lanes->lanes, r, ranks));
+        rows_of[r] = first_row(lanes, r + 1, ranks) - first_row(lanes, r, ranks);
 }

@@ -43,14 +43,12 @@ static int cores_of_rank(crs_comm *comm) {
         hwloc_topology_destroy(topology);
     }
     for (int r = 0; r < comm->node_size; r++) {
-        if (r == comm->node_rank)
-            for (int i = 0; i < CORES; i++)
-                theirs[i] = mine[i];
-        CRS_MPI(MPI_Bcast(theirs, CORES, MPI_BYTE, r, comm->node));
+        unsigned char *has = r == comm->node_rank ? mine : theirs;
         bool shares = false;
+        CRS_MPI(MPI_Bcast(has, CORES, MPI_BYTE, r, comm->node));
         for (int i = 0; i < CORES; i++)
             shares = shares || (mine[i] && theirs[i]);
-        sharing += r != comm->node_rank && shares;
+        sharing += has == theirs && shares;
     }
     return cores / sharing > 1 ? cores / sharing : 1;
 }
@@ -59,7 +57,9 @@ static crs_limits own_limits(void) {
     return crs_limits_read("/sys/fs/cgroup", "/proc/self/cgroup");
 }
 
-int crs_threads_choose(int cores, double share, const char *variable, const char **from) {
+/* With so many cores, and with this share of processor time (INFINITY: any); variable: what OMP_NUM_THREADS says, or
+ * NULL. *from: where the number comes from, static. */
+static int choose_threads(int cores, double share, const char *variable, const char **from) {
     const long asked = variable ? strtol(variable, NULL, 10) : 0; /* the first of a list */
     *from = "OMP_NUM_THREADS";
     if (asked > 0)
@@ -75,7 +75,7 @@ int crs_comm_threads(crs_comm *comm, int wanted) {
     const char *from;
     const int cores = cores_of_rank(comm); /* collective, so whatever is wanted */
     const double share = own_limits().cores / comm->node_size;
-    const int threads = crs_threads_choose(cores, share, getenv("OMP_NUM_THREADS"), &from);
+    const int threads = choose_threads(cores, share, getenv("OMP_NUM_THREADS"), &from);
     if (wanted > 0)
         return wanted;
     crs_debug("threads of a rank: %d, by %s", threads, from);

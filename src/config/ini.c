@@ -151,13 +151,11 @@ crs_status crs_settings_read_file(crs_settings *settings, const char *path, crs_
 
 crs_status crs_config_parse(crs_config *config, const char *text, const char *path, crs_error *error) {
     static const bool none[CRS_OPTIONS_MOST];
-    static const char behind[] = ", /config";
     crs_settings settings;
     crs_settings_default(&settings);
     crs_error ours = {0};
-    char *copy = crs_copy_text(text), *name = crs_alloc(strlen(path) + sizeof behind, 1, CRS_MEMORY_OTHER);
+    char *copy = crs_copy_text(text), *name = crs_format_text("%s, /config", path);
     if (copy && name) {
-        snprintf(name, strlen(path) + sizeof behind, "%s%s", path, behind);
         ini_source source = {.settings = &settings, .fixed = none, .path = name, .status = CRS_DATA, .recorded = true};
         take_all(&source, copy, &ours);
     } else {

@@ -144,23 +144,17 @@ static double unit_of(const char *text, double before) {
 bool crs_parse_time(const char *text, double *seconds) {
     double total = 0, unit = HUGE_VAL;
     const char *begin = text;
-    if (!*text)
-        return false;
-    while (*text) {
+    do {
         char *end;
         const size_t digits = strspn(text, "0123456789.");
         const double number = strtod(text, &end);
-        if (digits == 0 || end != text + digits || !isfinite(number))
-            return false;
-        if (!*end && text == begin)
-            unit = 1; /* seconds alone need no letter; behind hours or minutes one would have to guess */
-        else
-            unit = unit_of(end, unit);
-        if (unit == 0)
+        /* seconds alone need no letter; behind hours or minutes one would have to guess */
+        unit = !*end && text == begin ? 1 : unit_of(end, unit);
+        if (digits == 0 || end != text + digits || unit == 0)
             return false;
         total += number * unit;
         text = *end ? end + 1 : end;
-    }
+    } while (*text);
     if (!isfinite(total))
         return false;
     *seconds = total;

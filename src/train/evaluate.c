@@ -68,15 +68,6 @@ double crs_total_nats(const crs_total *total) {
     return (double)high + (double)low * CRS_SUM_STEP;
 }
 
-static crs_status allocate(crs_evaluator *e, int rows, crs_error *error) {
-    const int64_t steps = e->stride < STEPS ? e->stride : STEPS;
-    e->state = crs_alloc_or_fail(ROWS * crs_model_state(e->model), sizeof *e->state, CRS_MEMORY_ACTIVATIONS,
-                                 "the state of an evaluation", error);
-    if (!e->state)
-        return error->status;
-    return crs_workspace_create(&e->workspace, e->model, rows, (int)steps, CRS_FORWARD, error);
-}
-
 /* Streams first_row .. first_row + rows - 1 from a zero state to their ends. */
 static crs_status evaluate_rows(crs_evaluator *e, int64_t first_row, int rows, crs_total *total, crs_error *error) {
     const crs_feed_pass pass = {first_row, rows};
@@ -103,7 +94,11 @@ static crs_status evaluate_rows(crs_evaluator *e, int64_t first_row, int rows, c
 static crs_status evaluate_own(crs_evaluator *e, int64_t first, int64_t end, crs_total *total, crs_error *error) {
     if (first == end)
         return CRS_OK;
-    if (allocate(e, (int)(end - first < ROWS ? end - first : ROWS), error) == CRS_OK)
+    const int rows = (int)(end - first < ROWS ? end - first : ROWS),
+              steps = (int)(e->stride < STEPS ? e->stride : STEPS);
+    e->state = crs_alloc_or_fail(ROWS * crs_model_state(e->model), sizeof *e->state, CRS_MEMORY_ACTIVATIONS,
+                                 "the state of an evaluation", error);
+    if (e->state && crs_workspace_create(&e->workspace, e->model, rows, steps, CRS_FORWARD, error) == CRS_OK)
         for (int64_t row = first; row < end && !e->stopped && error->status == CRS_OK; row += ROWS)
             evaluate_rows(e, row, (int)(end - row < ROWS ? end - row : ROWS), total, error);
     crs_workspace_free(&e->workspace);

@@ -15,13 +15,16 @@ static crs_status busy(const char *run, crs_error *error) {
     return crs_fail(error, CRS_CREATE, "another process is training into %s; wait for it, or give another -o", run);
 }
 
-/* Some file systems know no locks: then there is none. */
-static crs_status lock_file(const char *run, int file, crs_error *error) {
-    if (flock(file, LOCK_EX | LOCK_NB) == 0)
-        return CRS_OK;
-    if (errno == EWOULDBLOCK)
-        return busy(run, error);
-    crs_debug("%s can't be locked: %s", run, strerror(errno));
+/* Some file systems know no locks: then there is none. Takes the file over. */
+static crs_status keep_locked(const char *run, int file, int *lock, crs_error *error) {
+    if (flock(file, LOCK_EX | LOCK_NB) != 0) {
+        if (errno == EWOULDBLOCK) {
+            close(file);
+            return busy(run, error);
+        }
+        crs_debug("%s can't be locked: %s", run, strerror(errno));
+    }
+    *lock = file;
     return CRS_OK;
 }
 
@@ -52,15 +55,12 @@ crs_status crs_lock_take(const char *run, int *lock, crs_error *error) {
     int file = open_lock(run, O_RDWR);
     if (file < 0 && (errno == EACCES || errno == EROFS))
         file = open_lock(run, O_RDONLY);
+    if (file < 0 && errno != ENOENT)
+        return crs_fail(error, errno == ENOMEM ? CRS_INTERNAL : CRS_CREATE, "cannot open %s/.lock: %s", run,
+                        strerror(errno));
     if (file < 0)
-        return errno == ENOENT ? CRS_OK
-                               : crs_fail(error, status_of(errno), "cannot open %s/.lock: %s", run, strerror(errno));
-    if (lock_file(run, file, error) != CRS_OK) {
-        close(file);
-        return error->status;
-    }
-    *lock = file;
-    return CRS_OK;
+        return CRS_OK;
+    return keep_locked(run, file, lock, error);
 }
 
 crs_status crs_lock_make(const char *run, int *lock, crs_error *error) {
@@ -75,12 +75,7 @@ crs_status crs_lock_make(const char *run, int *lock, crs_error *error) {
                         "%s is a link to a folder that is not there; make that folder, or remove the link", run);
     if (file < 0)
         return cannot_write(run, error);
-    if (lock_file(run, file, error) != CRS_OK) {
-        close(file);
-        return error->status;
-    }
-    *lock = file;
-    return CRS_OK;
+    return keep_locked(run, file, lock, error);
 }
 
 void crs_lock_release(int *lock) {

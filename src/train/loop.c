@@ -6,18 +6,12 @@
 #include <string.h>
 
 #include "train/evaluate.h"
-#include "train/report.h"
-#include "train/signals.h"
 #include "train/training.h"
 
 /* So many refused steps in a row end the run. */
 enum { REFUSED_MAX = 10 };
 /* --stop-after leaves room for so many of the longest steps, validations and savings seen of late, and some seconds. */
 static const double stop_margin = 2, stop_reserve = 0.5;
-
-static bool at_root(const crs_training *t) {
-    return crs_comm_rank(t->comm) == 0;
-}
 
 /* ---- saving ---- */
 
@@ -33,14 +27,15 @@ static crs_status check_finite(const crs_training *t, crs_error *error) {
     return CRS_OK;
 }
 
-crs_status crs_training_save(crs_training *t, bool best, crs_error *error) {
+/* Writes a checkpoint of where it stands. Collective. */
+static crs_status save(crs_training *t, bool best, crs_error *error) {
     crs_checkpoint checkpoint;
     const double start = crs_seconds();
     if (check_finite(t, error)) /* alike on every rank, as the parameters are */
         return error->status;
     if (crs_state_capture(t, &checkpoint, error))
         return error->status;
-    if (at_root(t) && (!t->metrics.file || crs_metrics_flush(&t->metrics, error) == CRS_OK))
+    if (crs_at_root(t) && (!t->metrics.file || crs_metrics_flush(&t->metrics, error) == CRS_OK))
         crs_run_save(t->config->output, &checkpoint, best, (int)t->config->keep, error);
     crs_checkpoint_free(&checkpoint);
     t->last_save = crs_seconds();
@@ -55,7 +50,7 @@ static crs_status save_good(crs_training *t, crs_error *error) {
     const crs_error why = *error;
     *error = (crs_error){0};
     if (why.status == CRS_DATA && t->saved != t->step)
-        crs_training_save(t, false, error);
+        save(t, false, error);
     if (error->status)
         crs_note("step %" PRId64 " could not be saved: %s", t->step, error->message);
     *error = why;
@@ -84,7 +79,7 @@ static bool time_is_short(const crs_training *t, double needed) {
 static void hear(void *context, int64_t news[CRS_NEWS]) {
     const crs_training *t = context;
     news[CRS_NEWS_SIGNAL] = crs_signals_caught() != 0;
-    news[CRS_NEWS_TIME] = at_root(t) && time_is_short(t, 2 * t->step_seconds + t->save_seconds);
+    news[CRS_NEWS_TIME] = crs_at_root(t) && time_is_short(t, 2 * t->step_seconds + t->save_seconds);
 }
 
 /* Collective. *loss: NaN where the model gives no number; *best: whether it is the lowest so far. CRS_STOPPED: given
@@ -107,10 +102,10 @@ static crs_status validate(crs_training *t, bool again, double *loss, bool *best
     if (*best)
         t->best_validation_loss = *loss;
     const double mean = t->mean.count > 0 ? t->mean.sum / (double)t->mean.count : NAN;
-    t->mean = (crs_mean){0};
+    memset(&t->mean, 0, sizeof t->mean);
     t->last_validation = crs_seconds();
     t->validation_seconds = fmax(t->last_validation - start, t->validation_seconds / 2);
-    if (at_root(t))
+    if (crs_at_root(t))
         crs_report_validation(t, *loss, *best, t->last_validation - start);
     crs_history_add(&t->history, t->step, *loss, mean, error);
     return crs_comm_agree(t->comm, error);
@@ -145,7 +140,7 @@ static bool time_to_stop(const crs_training *t) {
 static void gather_news(const crs_training *t, int64_t news[CRS_NEWS]) {
     memset(news, 0, CRS_NEWS * sizeof *news);
     news[CRS_NEWS_SIGNAL] = crs_signals_caught() != 0;
-    if (!at_root(t))
+    if (!crs_at_root(t))
         return;
     news[CRS_NEWS_TIME] = time_to_stop(t);
     news[CRS_NEWS_SAVE] = time_is_up(&t->config->save_every, t->last_save);
@@ -211,16 +206,16 @@ static crs_status take_turn(crs_training *t, crs_error *error) {
         crs_report_stop(t, outcome.news[CRS_NEWS_SIGNAL] > 0, &why);
     else if (refused == CRS_OK && t->owes_validation)
         validate(t, false, &loss, &best, &why);
-    if (at_root(t))
+    if (crs_at_root(t))
         write_line(t, &outcome, loss, &t->pending);
     if (refused)
         return refused;
     if (!why.status && !best && outcome.news[CRS_NEWS_SAVE] == 0 && !due(t, &config->save_every, t->step))
         return CRS_OK;
     *error = t->pending;
-    if (crs_comm_agree(t->comm, error) || crs_training_save(t, best, error))
+    if (crs_comm_agree(t->comm, error) || save(t, best, error))
         return error->status;
-    if (at_root(t))
+    if (crs_at_root(t))
         crs_report_save(t);
     *error = why;
     return save_good(t, error);
@@ -231,7 +226,7 @@ static bool owes_validation(const crs_training *t) {
     const crs_history *h = &t->history;
     return t->resumed && t->step > 0 && validation_streams(t) > 0 &&
            (t->owes_validation || due(t, &t->config->validate_every, t->step)) &&
-           (h->count == 0 || h->step[h->count - 1] < t->step);
+           (h->count == 0 || h->list[h->count - 1].step < t->step);
 }
 
 /* Whether to leave before the first step: for a signal, or because a validation has used up the time. A run that does
@@ -249,9 +244,9 @@ static crs_status stop_early(crs_training *t, bool validated, crs_error *error) 
 static crs_status begin(crs_training *t, crs_error *error) {
     double loss = NAN;
     bool best = false;
-    if (!t->resumed && crs_training_save(t, false, error))
+    if (!t->resumed && save(t, false, error))
         return error->status;
-    if (at_root(t)) {
+    if (crs_at_root(t)) {
         crs_report_start(t);
         crs_progress_start(&t->progress, t->step, t->plan.total, t->plan.windows,
                            (double)t->config->batch * (double)t->config->window, t->dataset.vocabulary.level);
@@ -259,30 +254,25 @@ static crs_status begin(crs_training *t, crs_error *error) {
     const bool owes = owes_validation(t);
     if (owes && validate(t, true, &loss, &best, error))
         return error->status;
-    if (at_root(t))
+    if (crs_at_root(t))
         crs_metrics_open(&t->metrics, t->config->output, t->step, loss, error);
-    if (crs_comm_agree(t->comm, error) || (owes && crs_training_save(t, best, error)))
+    if (crs_comm_agree(t->comm, error) || (owes && save(t, best, error)))
         return error->status;
     return stop_early(t, owes, error);
-}
-
-static crs_status run(crs_training *t, crs_error *error) {
-    if (begin(t, error))
-        return error->status;
-    while (error->status == CRS_OK && t->step < t->plan.total)
-        take_turn(t, error);
-    return error->status;
 }
 
 crs_status crs_train(crs_comm *comm, crs_settings *settings, crs_error *error) {
     crs_training training;
     crs_signals_catch(crs_comm_size(comm) == 1);
-    if (crs_training_open(&training, comm, settings, error) == CRS_OK) {
-        if (training.finished)
-            crs_report_finished(&training);
-        else if (run(&training, error) == CRS_OK)
-            crs_report_end(&training);
-    }
+    crs_training_open(&training, comm, settings, error);
+    if (error->status == CRS_OK && !training.finished)
+        begin(&training, error);
+    while (error->status == CRS_OK && training.step < training.plan.total)
+        take_turn(&training, error);
+    if (error->status == CRS_OK && training.finished)
+        crs_report_finished(&training);
+    else if (error->status == CRS_OK)
+        crs_report_end(&training);
     crs_live("");
     crs_training_close(&training);
     crs_signals_release();

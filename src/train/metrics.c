@@ -51,7 +51,6 @@ static bool dump_line(FILE *file, const json_t *object) {
 /* The lines to keep are those of steps 1, 2, ... in this order, up to the step of the checkpoint. */
 typedef struct crs_metrics_copy {
     FILE *from, *to;
-    const char *path, *new_path;
     int64_t step; /* the last to keep */
     double validation_loss;
     int64_t last; /* kept so far */
@@ -85,7 +84,8 @@ static bool copy_line(crs_metrics_copy *copy, const char *line, size_t length) {
     return good;
 }
 
-static crs_status copy_lines(crs_metrics_copy *copy, crs_error *error) {
+/* False, with errno, where the lines can't be written. */
+static bool copy_lines(crs_metrics_copy *copy) {
     char *line = NULL;
     size_t room = 0;
     ssize_t length;
@@ -93,16 +93,12 @@ static crs_status copy_lines(crs_metrics_copy *copy, crs_error *error) {
     while (good && (length = getline(&line, &room, copy->from)) > 0)
         good = copy_line(copy, line, (size_t)length);
     crs_free_foreign(line);
-    if (ferror(copy->from))
-        return can_not("read", copy->path, error);
-    if (!good || fflush(copy->to) != 0 || !crs_disk_flush(fileno(copy->to)))
-        return can_not("write", copy->new_path, error);
-    return CRS_OK;
+    return ferror(copy->from) || (good && fflush(copy->to) == 0 && crs_disk_flush(fileno(copy->to)));
 }
 
 /* Makes the file end with the line of this step. */
 static crs_status trim(const char *path, const char *new_path, int64_t step, double validation_loss, crs_error *error) {
-    crs_metrics_copy copy = {.path = path, .new_path = new_path, .step = step, .validation_loss = validation_loss};
+    crs_metrics_copy copy = {.step = step, .validation_loss = validation_loss};
     copy.from = fopen(path, "re");
     if (!copy.from && errno == ENOENT) {
         if (step > 0)
@@ -112,18 +108,16 @@ static crs_status trim(const char *path, const char *new_path, int64_t step, dou
     if (!copy.from)
         return can_not("read", path, error);
     copy.to = fopen(new_path, "we");
-    if (!copy.to) {
+    if (!copy.to || !copy_lines(&copy))
         can_not("write", new_path, error);
-        fclose(copy.from);
-        return error->status;
-    }
-    copy_lines(&copy, error);
+    else if (ferror(copy.from))
+        can_not("read", path, error);
     fclose(copy.from);
-    if (fclose(copy.to) != 0 && error->status == CRS_OK)
+    if (copy.to && fclose(copy.to) != 0 && error->status == CRS_OK)
         can_not("write", new_path, error);
     if (error->status == CRS_OK && copy.changed && rename(new_path, path) != 0)
         can_not("rename", new_path, error);
-    if (error->status != CRS_OK || !copy.changed)
+    if (copy.to && (error->status || !copy.changed))
         unlink(new_path);
     return error->status;
 }
@@ -142,7 +136,7 @@ crs_status crs_metrics_open(crs_metrics *metrics, const char *run, int64_t step,
             can_not("write", metrics->path, error);
     }
     crs_free(&new_path);
-    if (error->status != CRS_OK)
+    if (error->status)
         crs_metrics_close(metrics);
     return error->status;
 }

@@ -14,15 +14,11 @@ enum { CONTRIBUTIONS_MAX = 4095 };
  * not from a cache, and more rows have to share them. */
 enum { PASS_ROWS = 32, LARGE_PASS_ROWS = 64, LARGE_HIDDEN = 1024, THREAD_ROWS = 16 };
 
-static bool was_given(const crs_settings *settings, const char *name) {
-    return settings->given[crs_option_find(name)];
-}
-
 /* The batch becomes smaller where it may, and then the window. */
 static crs_status fit(crs_settings *settings, int64_t tokens, const char *data, bool *fitted, crs_error *error) {
     crs_config *config = &settings->config;
     const int64_t targets = tokens - 1, batch = config->batch, window = config->window;
-    const bool own_batch = was_given(settings, "batch"), own_window = was_given(settings, "window");
+    const bool own_batch = crs_settings_given(settings, "batch"), own_window = crs_settings_given(settings, "window");
     *fitted = targets / batch < window;
     if (!*fitted)
         return CRS_OK;
@@ -59,7 +55,7 @@ crs_status crs_plan_length(crs_plan *plan, crs_settings *settings, int64_t token
                         " tokens; training needs at least 2 (pack a longer text, or a larger share of it: "
                         "--split=1,0,0 for all)",
                         data, tokens);
-    if (fit(settings, tokens, data, &plan->fitted, error) != CRS_OK)
+    if (fit(settings, tokens, data, &plan->fitted, error))
         return error->status;
     plan->stride = (tokens - 1) / config->batch;
     plan->windows = plan->stride / config->window;
@@ -166,11 +162,9 @@ crs_status crs_plan_ranks(crs_plan *plan, const crs_config *config, int64_t voca
     if (config->batch > most || config->window > most || config->lane > most || config->lanes > most)
         return crs_fail(error, CRS_CONFIG, "--batch, --window, --lane and --lanes can be %" PRId64 " at most", most);
     plan->spec = crs_plan_spec(config, vocabulary);
-    if (check_memory(plan, config, ranks, memory, error) != CRS_OK)
-        return error->status;
-    if (check_lanes(plan, config, ranks, error) != CRS_OK ||
+    if (check_memory(plan, config, ranks, memory, error) || check_lanes(plan, config, ranks, error) ||
         crs_lanes_plan(&plan->lanes, (int)config->batch, (int)config->window, (int)config->lane, (int)config->lanes,
-                       rank, ranks, error) != CRS_OK)
+                       rank, ranks, error))
         return error->status;
     return check_contributions(plan, config, rank, ranks, error);
 }

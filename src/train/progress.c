@@ -23,7 +23,8 @@ void crs_progress_start(crs_progress *progress, int64_t step, int64_t total, int
                                .tokens_step = tokens_step};
 }
 
-void crs_progress_show(crs_progress *progress, int64_t step) {
+/* The line of now, whatever was shown last. */
+static void show(crs_progress *progress, int64_t step) {
     char line[256], loss[64] = "", count[2][32], left[32], tokens[32];
     const double now = crs_seconds();
     if (step > progress->step) {
@@ -59,5 +60,5 @@ void crs_progress_step(crs_progress *progress, int64_t step, double loss) {
         return;
     if (!crs_is_terminal())
         progress->interval = progress->interval < second_interval ? second_interval : last_interval;
-    crs_progress_show(progress, step);
+    show(progress, step);
 }

@@ -19,7 +19,5 @@ void crs_progress_start(crs_progress *progress, int64_t step, int64_t total, int
                         crs_level level);
 /* After a step: shows something now and then. loss may be NaN. */
 void crs_progress_step(crs_progress *progress, int64_t step, double loss);
-/* The line of now, whatever was shown last. */
-void crs_progress_show(crs_progress *progress, int64_t step);
 
 #endif

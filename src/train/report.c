@@ -5,7 +5,7 @@
 #include <math.h>
 #include <unistd.h>
 
-#include "train/report.h"
+#include "train/training.h"
 
 /* Epochs of a small model end many times a second: then only some of them are told of, but with --verbose. */
 static const double turn_seconds = 1;
@@ -18,13 +18,11 @@ static bool worth_telling(const crs_training *t, double last) {
 static void say_model(const crs_training *t) {
     const crs_spec *s = &t->plan.spec;
     char input[48] = "one-hot input", count[32];
-    int64_t parameters = 0;
-    for (int i = 0; i < crs_model_tensors(t->model); i++)
-        parameters += crs_tensor_size(crs_model_tensor(t->model, i));
     if (s->embed > 0)
         snprintf(input, sizeof input, "embedding of %d", s->embed);
     crs_note("model: %s, %d %s of %d, %s; %s parameters", crs_cell_name(s->cell), s->layers,
-             crs_plural(s->layers, "layer", "layers"), s->hidden, input, crs_format_count(parameters, count));
+             crs_plural(s->layers, "layer", "layers"), s->hidden, input,
+             crs_format_count((int64_t)crs_spec_parameters(s), count));
 }
 
 static void say_data(const crs_training *t) {

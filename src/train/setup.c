@@ -8,12 +8,7 @@
 
 #include "train/load.h"
 #include "train/lock.h"
-#include "train/share.h"
 #include "train/training.h"
-
-static bool at_root(const crs_training *t) {
-    return crs_comm_rank(t->comm) == 0;
-}
 
 /* ---- what there is: data, an earlier run, a model to start from ---- */
 
@@ -31,7 +26,7 @@ static crs_status find_run(crs_training *t, crs_checkpoint *checkpoint, char *pa
                            crs_error *error) {
     const char *run = t->config->output;
     bool found = false;
-    if (at_root(t) && crs_lock_take(run, &t->lock, error) == CRS_OK && !t->config->fresh &&
+    if (crs_at_root(t) && crs_lock_take(run, &t->lock, error) == CRS_OK && !t->config->fresh &&
         crs_run_load(run, &found, checkpoint, path, path_size, error) == CRS_OK && found)
         crs_run_check_names(run, checkpoint, path, &t->names, error);
     const crs_status status = share(t, &found, checkpoint, path, path_size, error);
@@ -43,40 +38,34 @@ static crs_status find_model(crs_training *t, crs_checkpoint *checkpoint, char *
                              crs_error *error) {
     bool found = true;
     snprintf(path, path_size, "%s", t->config->init_from);
-    if (at_root(t))
+    if (crs_at_root(t))
         crs_checkpoint_read(path, checkpoint, error);
     return share(t, &found, checkpoint, path, path_size, error);
 }
 
 /* ---- --init-from: what was not given is taken from the file, what was given must be the same ---- */
 
-static crs_status take_number(crs_settings *settings, const char *name, int64_t *value, int64_t wanted, int64_t typed,
-                              const char *path, crs_error *error) {
-    if (settings->given[crs_option_find(name)] && typed != wanted)
-        return crs_fail(error, CRS_CONFIG,
-                        "--%s=%" PRId64 ", but the model of --init-from=%s has %s %" PRId64 "; leave --%s out", name,
-                        typed, path, name, wanted, name);
-    *value = wanted;
-    return CRS_OK;
-}
-
 static crs_status take_shape(crs_training *t, const crs_checkpoint *checkpoint, const char *path, crs_error *error) {
-    crs_settings *settings = t->settings;
-    crs_config *config = &settings->config;
+    static const char *const names[] = {"cell", "hidden", "layers", "embed"};
+    crs_config *config = &t->settings->config, taken = *config;
     const bool bytes = checkpoint->vocabulary.level == CRS_LEVEL_BYTE;
     crs_spec spec;
     if (crs_spec_of(&checkpoint->attributes, checkpoint->vocabulary.count, path, &spec, error))
         return error->status;
-    if (settings->given[crs_option_find("cell")] && config->cell != spec.cell)
-        return crs_fail(error, CRS_CONFIG, "--cell=%s, but the model of --init-from=%s has cell %s; leave --cell out",
-                        crs_cell_name(config->cell), path, crs_cell_name(spec.cell));
-    if (take_number(settings, "hidden", &config->hidden, spec.hidden, config->hidden, path, error) ||
-        take_number(settings, "layers", &config->layers, spec.layers, config->layers, path, error))
-        return error->status;
-    const int64_t embed = config->embed < 0 ? config->hidden : config->embed;
-    if (take_number(settings, "embed", &config->embed, spec.embed, embed, path, error))
-        return error->status;
-    config->cell = spec.cell;
+    taken.cell = spec.cell;
+    taken.hidden = spec.hidden;
+    taken.layers = spec.layers;
+    taken.embed = spec.embed;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const int option = crs_option_find(names[i]);
+        char typed[64], wanted[64];
+        crs_option_text(config, option, typed, sizeof typed);
+        crs_option_text(&taken, option, wanted, sizeof wanted);
+        if (t->settings->given[option] && strcmp(typed, wanted) != 0)
+            return crs_fail(error, CRS_CONFIG, "--%s=%s, but the model of --init-from=%s has %s %s; leave --%s out",
+                            names[i], typed, path, names[i], wanted, names[i]);
+    }
+    *config = taken;
     if (!crs_vocabulary_equal(&checkpoint->vocabulary, &t->dataset.vocabulary))
         return crs_fail(error, CRS_DATA, "%s: its vocabulary is not that of --init-from=%s; pack the text with %s%s",
                         t->dataset.path, path, bytes ? "--level=byte" : "--vocabulary=", bytes ? "" : path);
@@ -93,7 +82,7 @@ static crs_status resume_settings(crs_training *t, const crs_checkpoint *checkpo
         crs_state_check_data(checkpoint, path, &t->dataset, error))
         return error->status;
     t->rate_before = recorded.rate;
-    return crs_state_integer(checkpoint, "/run/schedule_total", path, &t->schedule_total, error);
+    return crs_state_scalar(checkpoint, "/run/schedule_total", CRS_I64, path, &t->schedule_total, error);
 }
 
 static crs_status plan_length(crs_training *t, const crs_checkpoint *checkpoint, crs_error *error) {
@@ -131,7 +120,7 @@ static crs_status plan_ranks(crs_training *t, crs_error *error) {
 }
 
 static crs_status verify_data(crs_training *t, crs_error *error) {
-    if (at_root(t) && crs_dataset_verify(&t->dataset, CRS_TRAIN, error) == CRS_OK)
+    if (crs_at_root(t) && crs_dataset_verify(&t->dataset, CRS_TRAIN, error) == CRS_OK)
         crs_dataset_verify(&t->dataset, CRS_VALIDATION, error);
     return crs_comm_agree(t->comm, error);
 }
@@ -191,14 +180,14 @@ static crs_status open_folder(crs_training *t, crs_error *error) {
     if (t->finished && !t->names.wrong)
         return CRS_OK; /* nothing is touched */
     if (t->config->fresh && crs_run_holds_files(run)) {
-        if (crs_run_move_aside(run, moved, sizeof moved, error) != CRS_OK)
+        if (crs_run_move_aside(run, moved, sizeof moved, error))
             return error->status;
         crs_note("moved the earlier run to %s", moved);
         crs_lock_release(&t->lock);
     }
-    if (t->lock < 0 && crs_lock_make(run, &t->lock, error) != CRS_OK)
+    if (t->lock < 0 && crs_lock_make(run, &t->lock, error))
         return error->status;
-    if (crs_lock_writable(run, error) != CRS_OK || !t->resumed)
+    if (crs_lock_writable(run, error) || !t->resumed)
         return error->status;
     return crs_run_mend_names(run, &t->names, error);
 }
@@ -226,7 +215,7 @@ static crs_status prepare(crs_training *t, crs_checkpoint *checkpoint, crs_error
         return error->status;
     if (!t->finished)
         create(t, checkpoint, path, error);
-    if (crs_comm_agree(t->comm, error) == CRS_OK && at_root(t))
+    if (crs_comm_agree(t->comm, error) == CRS_OK && crs_at_root(t))
         open_folder(t, error);
     return crs_comm_agree(t->comm, error);
 }
@@ -254,9 +243,8 @@ void crs_training_close(crs_training *training) {
     crs_engine_free(&training->engine);
     crs_optim_free(&training->optim);
     crs_model_free(&training->model);
-    crs_history_free(&training->history);
-    crs_free(&training->rates.step);
-    crs_free(&training->rates.rate);
+    crs_free(&training->history.list);
+    crs_free(&training->rates.list);
     crs_dataset_close(&training->dataset);
     crs_lock_release(&training->lock);
 }

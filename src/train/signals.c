@@ -4,8 +4,7 @@
 #include <signal.h>
 #include <stddef.h>
 
-#include "carousel/train.h"
-#include "train/signals.h"
+#include "train/training.h"
 
 static const int stopping[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2};
 enum { STOPPING = sizeof stopping / sizeof *stopping };
@@ -26,11 +25,6 @@ double crs_process_seconds(void) {
 static void remember(int signal) {
     if (caught == 0)
         caught = signal;
-}
-
-/* Begun early, so that a signal before the first step is not the end of the process. */
-void crs_catch_signals(void) {
-    crs_signals_catch(false);
 }
 
 void crs_signals_catch(bool alone) {

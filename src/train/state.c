@@ -8,71 +8,64 @@
 #include "train/load.h"
 #include "train/training.h"
 
-/* ---- history ---- */
+/* ---- what there is besides tensors ---- */
 
-crs_status crs_history_add(crs_history *h, int64_t step, double validation_loss, double training_loss,
-                           crs_error *error) {
-    const size_t count = (size_t)h->count;
-    if (!crs_list_grow(&h->step, count, sizeof *h->step) ||
-        !crs_list_grow(&h->validation_loss, count, sizeof *h->validation_loss) ||
-        !crs_list_grow(&h->training_loss, count, sizeof *h->training_loss))
-        return crs_fail(error, CRS_INTERNAL, "out of memory for the history of %" PRId64 " validations", h->count + 1);
-    h->step[h->count] = step;
-    h->validation_loss[h->count] = validation_loss;
-    h->training_loss[h->count++] = training_loss;
+/* A scalar, and where it stands in a crs_training. In the order of the file; the last one only where it is not 0. */
+static const struct {
+    const char *path;
+    crs_type type; /* of 8 bytes */
+    size_t offset;
+} scalars[] = {
+    {"/state/updates", CRS_I64, offsetof(crs_training, optim.updates)},
+    {"/state/window", CRS_I64, offsetof(crs_training, window)},
+    {"/state/refused_in_a_row", CRS_I64, offsetof(crs_training, refused_row)},
+    {"/run/schedule_total", CRS_I64, offsetof(crs_training, schedule_total)},
+    {"/run/refused", CRS_I64, offsetof(crs_training, refused_total)},
+    {"/run/seconds", CRS_F64, offsetof(crs_training, seconds_before)},
+    {"/run/save_seconds", CRS_F64, offsetof(crs_training, save_seconds)},
+    {"/run/validation_seconds", CRS_F64, offsetof(crs_training, validation_seconds)},
+    {"/history/mean_loss_sum", CRS_F64, offsetof(crs_training, mean.sum)},
+    {"/history/mean_loss_count", CRS_I64, offsetof(crs_training, mean.count)},
+    {"/run/owes_validation", CRS_I64, offsetof(crs_training, owes_validation)},
+};
+enum { SCALARS = sizeof scalars / sizeof *scalars - 1 };
+
+/* The columns of a history, ended by NULL: the steps, and what belongs to each. */
+static const char *const validation_columns[] = {"/history/step", "/history/validation_loss", "/history/training_loss",
+                                                 NULL},
+                         *const rate_columns[] = {"/history/rate_step", "/history/rate", NULL};
+
+crs_status crs_history_add(crs_history *h, int64_t step, double value, double second, crs_error *error) {
+    if (!crs_list_grow(&h->list, (size_t)h->count, sizeof *h->list))
+        return crs_fail(error, CRS_INTERNAL, "out of memory for the history of a run");
+    h->list[h->count++] = (crs_event){step, {value, second}};
     return CRS_OK;
-}
-
-void crs_history_free(crs_history *history) {
-    crs_free(&history->step);
-    crs_free(&history->validation_loss);
-    crs_free(&history->training_loss);
-    *history = (crs_history){0};
 }
 
 /* ---- capture ---- */
 
-static bool put(crs_checkpoint *c, const char *path, crs_type type, int64_t count, const void *values,
-                crs_error *error) {
-    const int rank = count < 0 ? 0 : 1;
-    crs_array *array = crs_checkpoint_add(c, path, type, rank, &count, error);
-    if (array)
-        memcpy(array->values, values, (size_t)crs_array_size(array) * sizeof(int64_t));
-    return array != NULL;
+static crs_status put_scalars(const crs_training *t, crs_checkpoint *c, crs_error *error) {
+    for (int i = 0; i < SCALARS + (t->owes_validation != 0); i++) {
+        const crs_array *array = crs_checkpoint_add(c, scalars[i].path, scalars[i].type, 0, NULL, error);
+        if (!array)
+            return error->status;
+        memcpy(array->values, (const char *)t + scalars[i].offset, sizeof(int64_t));
+    }
+    return CRS_OK;
 }
 
-static bool put_integer(crs_checkpoint *c, const char *path, int64_t value, crs_error *error) {
-    return put(c, path, CRS_I64, -1, &value, error);
-}
-
-static bool put_run(const crs_training *t, crs_checkpoint *c, crs_error *error) {
-    const double seconds = t->seconds_before + (crs_seconds() - t->start);
-    const crs_history *h = &t->history;
-    bool good = put_integer(c, "/state/updates", t->optim.updates, error) &&
-                put_integer(c, "/state/window", t->step % t->plan.windows, error) &&
-                put_integer(c, "/state/refused_in_a_row", t->refused_row, error) &&
-                put_integer(c, "/run/schedule_total", t->schedule_total, error) &&
-                put_integer(c, "/run/refused", t->refused_total, error) &&
-                put(c, "/run/seconds", CRS_F64, -1, &seconds, error) &&
-                put(c, "/run/save_seconds", CRS_F64, -1, &t->save_seconds, error) &&
-                put(c, "/run/validation_seconds", CRS_F64, -1, &t->validation_seconds, error) &&
-                put(c, "/history/mean_loss_sum", CRS_F64, -1, &t->mean.sum, error) &&
-                put_integer(c, "/history/mean_loss_count", t->mean.count, error);
-    if (good && t->owes_validation)
-        good = put_integer(c, "/run/owes_validation", 1, error);
-    if (good && h->count > 0)
-        good = put(c, "/history/step", CRS_I64, h->count, h->step, error) &&
-               put(c, "/history/validation_loss", CRS_F64, h->count, h->validation_loss, error) &&
-               put(c, "/history/training_loss", CRS_F64, h->count, h->training_loss, error);
-    if (good && t->rates.count > 0)
-        good = put(c, "/history/rate_step", CRS_I64, t->rates.count, t->rates.step, error) &&
-               put(c, "/history/rate", CRS_F64, t->rates.count, t->rates.rate, error);
-    return good;
-}
-
-static bool copy_vocabulary(const crs_training *t, crs_checkpoint *c, crs_error *error) {
-    const crs_vocabulary *v = &t->dataset.vocabulary;
-    return crs_vocabulary_create(&c->vocabulary, v->level, v->code_points, v->count, error) == CRS_OK;
+static crs_status put_history(const crs_history *h, const char *const *columns, crs_checkpoint *c, crs_error *error) {
+    for (int k = 0; columns[k] && h->count > 0; k++) {
+        const crs_array *array = crs_checkpoint_add(c, columns[k], k > 0 ? CRS_F64 : CRS_I64, 1, &h->count, error);
+        if (!array)
+            return error->status;
+        for (int64_t i = 0; i < h->count; i++)
+            if (k > 0)
+                ((double *)array->values)[i] = h->list[i].value[k - 1];
+            else
+                ((int64_t *)array->values)[i] = h->list[i].step;
+    }
+    return CRS_OK;
 }
 
 /* In the order of the file. */
@@ -89,12 +82,13 @@ static void put_attributes(const crs_training *t, crs_attributes *a) {
 
 /* All but the carried state. Rank 0. */
 static crs_status capture(crs_training *t, crs_checkpoint *c, crs_error *error) {
+    const crs_vocabulary *v = &t->dataset.vocabulary;
     *c = (crs_checkpoint){0};
     put_attributes(t, &c->attributes);
     c->config = crs_config_text(t->config);
     if (!c->config)
         return crs_fail(error, CRS_INTERNAL, "out of memory for a checkpoint");
-    if (!copy_vocabulary(t, c, error) ||
+    if (crs_vocabulary_create(&c->vocabulary, v->level, v->code_points, v->count, error) ||
         crs_arena_capture(t->model, crs_model_parameters(t->model), c, "/model", error))
         return error->status;
     for (int i = 0; i < t->optim.moments; i++) {
@@ -104,8 +98,12 @@ static crs_status capture(crs_training *t, crs_checkpoint *c, crs_error *error) 
         if (crs_arena_capture(t->model, t->optim.moment[i], c, prefix, error))
             return error->status;
     }
-    put_run(t, c, error);
-    return error->status;
+    t->window = t->step % t->plan.windows;
+    t->seconds_before += crs_seconds() - t->start;
+    t->start = crs_seconds();
+    if (put_scalars(t, c, error) || put_history(&t->history, validation_columns, c, error))
+        return error->status;
+    return put_history(&t->rates, rate_columns, c, error);
 }
 
 crs_status crs_state_capture(crs_training *t, crs_checkpoint *checkpoint, crs_error *error) {
@@ -117,7 +115,7 @@ crs_status crs_state_capture(crs_training *t, crs_checkpoint *checkpoint, crs_er
     *checkpoint = (crs_checkpoint){0};
     if (!rows_of)
         crs_fail(error, CRS_INTERNAL, "out of memory for a checkpoint");
-    else if (crs_comm_rank(t->comm) == 0 && capture(t, checkpoint, error) == CRS_OK)
+    else if (crs_at_root(t) && capture(t, checkpoint, error) == CRS_OK)
         hidden = crs_checkpoint_add(checkpoint, "/state/hidden", CRS_F32, 2, dims, error);
     if (crs_comm_agree(t->comm, error) == CRS_OK) {
         crs_lanes_rows(&t->plan.lanes, ranks, rows_of);
@@ -135,21 +133,12 @@ static crs_status missing(const char *path, const char *name, crs_error *error) 
     return crs_fail(error, CRS_DATA, "%s: %s is missing or has not the shape that this run needs", path, name);
 }
 
-crs_status crs_state_integer(const crs_checkpoint *checkpoint, const char *name, const char *path, int64_t *value,
-                             crs_error *error) {
+crs_status crs_state_scalar(const crs_checkpoint *checkpoint, const char *name, crs_type type, const char *path,
+                            void *value, crs_error *error) {
     const crs_array *array = crs_checkpoint_find(checkpoint, name);
-    if (!array || array->type != CRS_I64 || crs_array_size(array) != 1)
+    if (!array || array->type != type || crs_array_size(array) != 1)
         return missing(path, name, error);
-    *value = *(const int64_t *)array->values;
-    return CRS_OK;
-}
-
-static crs_status get_real(const crs_checkpoint *checkpoint, const char *name, const char *path, double *value,
-                           crs_error *error) {
-    const crs_array *array = crs_checkpoint_find(checkpoint, name);
-    if (!array || array->type != CRS_F64 || crs_array_size(array) != 1)
-        return missing(path, name, error);
-    *value = *(const double *)array->values;
+    memcpy(value, array->values, sizeof(int64_t));
     return CRS_OK;
 }
 
@@ -174,53 +163,35 @@ crs_status crs_state_check_data(const crs_checkpoint *checkpoint, const char *pa
     return CRS_OK;
 }
 
-static crs_status restore_history(crs_training *t, const crs_checkpoint *c, const char *path, crs_error *error) {
-    static const char *const names[] = {"/history/step", "/history/validation_loss", "/history/training_loss"};
-    const crs_array *column[3];
-    if (!crs_checkpoint_find(c, names[0]))
-        return CRS_OK;
-    for (int i = 0; i < 3; i++) {
-        column[i] = crs_checkpoint_find(c, names[i]);
-        if (!column[i] || column[i]->type != (i == 0 ? CRS_I64 : CRS_F64) || column[i]->rank != 1 ||
-            column[i]->dims[0] != column[0]->dims[0])
-            return missing(path, names[i], error);
+static crs_status restore_history(crs_history *h, const char *const *columns, const crs_checkpoint *c, const char *path,
+                                  crs_error *error) {
+    const crs_array *first = crs_checkpoint_find(c, columns[0]);
+    const int64_t count = first ? first->dims[0] : 0, *step = first ? first->values : NULL;
+    const double *values[2] = {NULL, NULL};
+    for (int k = 0; columns[k]; k++) {
+        const crs_array *array = crs_checkpoint_find(c, columns[k]);
+        const crs_type type = k > 0 ? CRS_F64 : CRS_I64;
+        if (!array != !first || (array && (array->type != type || array->rank != 1 || array->dims[0] != count)))
+            return missing(path, columns[k], error);
+        if (k > 0 && array)
+            values[k - 1] = array->values;
     }
-    const int64_t *step = column[0]->values;
-    const double *validation = column[1]->values, *training = column[2]->values;
-    for (int64_t i = 0; i < column[0]->dims[0]; i++)
-        if (crs_history_add(&t->history, step[i], validation[i], training[i], error))
-            break;
+    for (int64_t i = 0; i < count && !error->status; i++)
+        crs_history_add(h, step[i], values[0][i], values[1] ? values[1][i] : 0, error);
     return error->status;
-}
-
-static void add_rate(crs_rates *rates, int64_t step, double rate) {
-    if (rates->count > 0 && rates->step[rates->count - 1] == step)
-        rates->count--; /* no step was made with that one */
-    rates->step[rates->count] = step;
-    rates->rate[rates->count++] = rate;
 }
 
 /* The rates that there were, and this invocation's where it is another. */
 static crs_status restore_rates(crs_training *t, const crs_checkpoint *c, const char *path, crs_error *error) {
-    static const char *const names[] = {"/history/rate_step", "/history/rate"};
-    const crs_array *step = crs_checkpoint_find(c, names[0]), *rate = crs_checkpoint_find(c, names[1]);
-    const int64_t count = step ? step->dims[0] : 0;
-    if (step && (step->type != CRS_I64 || step->rank != 1))
-        return missing(path, names[0], error);
-    if (!step != !rate || (rate && (rate->type != CRS_F64 || rate->rank != 1 || rate->dims[0] != count)))
-        return missing(path, names[1], error);
-    t->rates.step = crs_alloc((size_t)count + 2, sizeof *t->rates.step, CRS_MEMORY_OTHER);
-    t->rates.rate = crs_alloc((size_t)count + 2, sizeof *t->rates.rate, CRS_MEMORY_OTHER);
-    if (!t->rates.step || !t->rates.rate)
-        return crs_fail(error, CRS_INTERNAL, "out of memory for the history of rates");
-    for (int64_t i = 0; i < count; i++)
-        add_rate(&t->rates, ((const int64_t *)step->values)[i], ((const double *)rate->values)[i]);
-    if (t->config->rate != t->rate_before) {
-        if (count == 0)
-            add_rate(&t->rates, 0, t->rate_before);
-        add_rate(&t->rates, crs_checkpoint_step(c), t->config->rate);
-    }
-    return CRS_OK;
+    crs_history *rates = &t->rates;
+    const int64_t step = crs_checkpoint_step(c);
+    if (restore_history(rates, rate_columns, c, path, error) || t->config->rate == t->rate_before)
+        return error->status;
+    if (rates->count == 0 && crs_history_add(rates, 0, t->rate_before, 0, error))
+        return error->status;
+    if (rates->list[rates->count - 1].step == step)
+        rates->count--; /* no step was made with that one */
+    return crs_history_add(rates, step, t->config->rate, 0, error);
 }
 
 static crs_status restore_optimizer(crs_training *t, const crs_checkpoint *c, const char *path, crs_error *error) {
@@ -231,8 +202,6 @@ static crs_status restore_optimizer(crs_training *t, const crs_checkpoint *c, co
         if (crs_arena_restore(t->model, t->optim.moment[i], c, prefix, path, error))
             return error->status;
     }
-    if (crs_state_integer(c, "/state/updates", path, &t->optim.updates, error))
-        return error->status;
     if (t->optim.updates < 0 || t->optim.updates > crs_checkpoint_step(c))
         return crs_fail(error, CRS_DATA, "%s: %" PRId64 " updates in %" PRId64 " steps", path, t->optim.updates,
                         crs_checkpoint_step(c));
@@ -242,24 +211,19 @@ static crs_status restore_optimizer(crs_training *t, const crs_checkpoint *c, co
 crs_status crs_state_restore(crs_training *t, const crs_checkpoint *c, const char *path, crs_error *error) {
     const crs_array *hidden = crs_checkpoint_find(c, "/state/hidden");
     const size_t state = crs_model_state(t->model);
-    int64_t window = 0;
     if (!hidden || hidden->type != CRS_F32 || hidden->rank != 2 || hidden->dims[0] != t->config->batch ||
         hidden->dims[1] != (int64_t)state)
         return missing(path, "/state/hidden", error);
+    for (int i = 0; i < SCALARS; i++)
+        if (crs_state_scalar(c, scalars[i].path, scalars[i].type, path, (char *)t + scalars[i].offset, error))
+            return error->status;
     if (crs_arena_restore(t->model, crs_model_parameters(t->model), c, "/model", path, error) ||
-        restore_optimizer(t, c, path, error) || crs_state_integer(c, "/state/window", path, &window, error) ||
-        crs_state_integer(c, "/state/refused_in_a_row", path, &t->refused_row, error) ||
-        crs_state_integer(c, "/run/refused", path, &t->refused_total, error) ||
-        get_real(c, "/run/seconds", path, &t->seconds_before, error) ||
-        get_real(c, "/run/save_seconds", path, &t->save_seconds, error) ||
-        get_real(c, "/run/validation_seconds", path, &t->validation_seconds, error) ||
-        get_real(c, "/history/mean_loss_sum", path, &t->mean.sum, error) ||
-        crs_state_integer(c, "/history/mean_loss_count", path, &t->mean.count, error) ||
-        restore_history(t, c, path, error) || restore_rates(t, c, path, error))
+        restore_optimizer(t, c, path, error) || restore_history(&t->history, validation_columns, c, path, error) ||
+        restore_rates(t, c, path, error))
         return error->status;
-    t->owes_validation = crs_checkpoint_find(c, "/run/owes_validation") != NULL;
-    if (window != crs_checkpoint_step(c) % t->plan.windows)
-        return crs_fail(error, CRS_DATA, "%s: window %" PRId64 " is not that of step %" PRId64, path, window,
+    t->owes_validation = crs_checkpoint_find(c, scalars[SCALARS].path) != NULL;
+    if (t->window != crs_checkpoint_step(c) % t->plan.windows)
+        return crs_fail(error, CRS_DATA, "%s: window %" PRId64 " is not that of step %" PRId64, path, t->window,
                         crs_checkpoint_step(c));
     memcpy(t->engine.state, (const float *)hidden->values + (size_t)t->plan.lanes.first_row * state,
            (size_t)t->plan.lanes.own_rows * state * sizeof(float));

@@ -7,26 +7,15 @@
 #include "train/progress.h"
 #include "train/step.h"
 
-/* One entry a validation. The arrays grow. */
+/* What changed at some steps, in their order. The list grows. */
+typedef struct crs_event {
+    int64_t step;
+    double value[2];
+} crs_event;
 typedef struct crs_history {
     int64_t count;
-    int64_t *step;
-    double *validation_loss;
-    double *training_loss; /* mean of the steps since the validation before; NaN where all were refused */
+    crs_event *list; /* [count] */
 } crs_history;
-
-/* The rates of a run whose rate was changed: each from the step with this number on. */
-typedef struct crs_rates {
-    int64_t count; /* 0: it never was */
-    int64_t *step; /* [count] */
-    double *rate;  /* [count] */
-} crs_rates;
-
-/* Of the steps since the last validation. */
-typedef struct crs_mean {
-    double sum;
-    int64_t count;
-} crs_mean;
 
 typedef struct crs_training {
     crs_comm *comm;         /* borrowed */
@@ -51,22 +40,31 @@ typedef struct crs_training {
     int64_t schedule_total;
     int64_t refused_row, refused_total;
     double best_validation_loss; /* NaN: none yet */
+    /* validation losses, and the means of the steps since the validation before (NaN where all were refused) */
     crs_history history;
-    crs_rates rates;
+    crs_history rates;  /* each rate, from that step on; empty where there was but one */
     double rate_before; /* of the run that is resumed */
-    crs_mean mean;
-    double seconds_before; /* of training, in earlier invocations */
-    bool owes_validation;  /* one was due at this step, and is not done */
-    int64_t saved;         /* the step of the newest checkpoint; -1: none yet */
+    struct {
+        double sum;
+        int64_t count;
+    } mean;                  /* of the losses since the last validation */
+    double seconds_before;   /* of training, up to `start` */
+    int64_t owes_validation; /* 1: one was due at this step, and is not done */
+    int64_t window;          /* of the epoch, where it was saved or restored */
+    int64_t saved;           /* the step of the newest checkpoint; -1: none yet */
 
     /* this invocation */
-    double start, last_save, last_validation;              /* times, of crs_seconds */
+    double start, last_save, last_validation;              /* times, of crs_seconds; seconds are counted from start */
     double step_seconds, save_seconds, validation_seconds; /* how long the longest of late took */
     double told_validation, told_save;                     /* times when a person was told; 0: not yet */
     crs_error pending;                                     /* of this rank alone, and not yet told to the others */
     crs_metrics metrics;                                   /* rank 0 */
     crs_progress progress;                                 /* rank 0 */
 } crs_training;
+
+static inline bool crs_at_root(const crs_training *training) {
+    return crs_comm_rank(training->comm) == 0;
+}
 
 /* ---- setup.c ---- */
 
@@ -81,21 +79,37 @@ crs_status crs_state_capture(crs_training *training, crs_checkpoint *checkpoint,
 /* The opposite, for all but the step and the best validation loss; model, optimizer and engine exist. Local. */
 crs_status crs_state_restore(crs_training *training, const crs_checkpoint *checkpoint, const char *path,
                              crs_error *error);
-/* The integer of a scalar /run/NAME or /state/NAME. CRS_DATA where it is missing. */
-crs_status crs_state_integer(const crs_checkpoint *checkpoint, const char *name, const char *path, int64_t *value,
-                             crs_error *error);
+/* The value of a scalar of 8 bytes, as /run/schedule_total. CRS_DATA where it is missing. */
+crs_status crs_state_scalar(const crs_checkpoint *checkpoint, const char *name, crs_type type, const char *path,
+                            void *value, crs_error *error);
 /* Whether a validation at the checkpoint's step is in its history. */
 bool crs_state_validated(const crs_checkpoint *checkpoint);
 /* Whether the checkpoint was made with this data. */
 crs_status crs_state_check_data(const crs_checkpoint *checkpoint, const char *path, const crs_dataset *dataset,
                                 crs_error *error);
-crs_status crs_history_add(crs_history *history, int64_t step, double validation_loss, double training_loss,
-                           crs_error *error);
-void crs_history_free(crs_history *history);
+crs_status crs_history_add(crs_history *history, int64_t step, double value, double second, crs_error *error);
 
-/* ---- loop.c ---- */
+/* ---- report.c: what a run says at its turning points; rank 0 (elsewhere nothing is printed). Local. ---- */
 
-/* Writes a checkpoint of where it stands. Collective. */
-crs_status crs_training_save(crs_training *training, bool best, crs_error *error);
+void crs_report_start(const crs_training *training);
+/* loss: NaN where the model gives no number. seconds: how long it took. */
+void crs_report_validation(crs_training *training, double loss, bool best, double seconds);
+void crs_report_save(crs_training *training);
+/* Fills *error with CRS_STOPPED and why. */
+crs_status crs_report_stop(const crs_training *training, bool by_signal, crs_error *error);
+/* Adds to *error, which says that the run has diverged, what would do. Returns its status. */
+crs_status crs_report_diverged(const crs_training *training, crs_error *error);
+void crs_report_end(const crs_training *training);
+/* Of a run that has nothing left to do. */
+void crs_report_finished(const crs_training *training);
+
+/* ---- signals.c: what asks a run to stop, and the clock of the process. Local. ---- */
+
+/* The first signal since crs_signals_catch (carousel/train.h), or 0. */
+int crs_signals_caught(void);
+/* As it was before crs_signals_catch. */
+void crs_signals_release(void);
+/* Seconds since the process began. */
+double crs_process_seconds(void);
 
 #endif
