@@ -13,7 +13,7 @@ typedef struct crs_image {
     hid_t file;        /* owned */
     const void *bytes; /* [count], the file's: valid until crs_image_free */
     size_t count;
-    char listing[CRS_HASH_HEX]; /* the hash over all that it holds */
+    char listing[CRS_HASH_HEX]; /* the hash over all that it holds; stays, like count, after crs_image_free */
 } crs_image;
 
 /* Checks nothing: what stands in the checkpoint stands in the file, with the right hashes. The same checkpoint
