@@ -1,12 +1,14 @@
 /* The HDF5 file that packing makes: tokens in whole chunks, each written where it will lie. */
 #include "config.h"
 
+#include "data/dataset.h"
 #include "data/pack.h"
 #include "data/tokens.h"
 #include "store/vocabulary_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <unistd.h>
 
 /* After so many bytes the disk is told to begin, so that the flush in the end has little left to wait for. */
@@ -27,10 +29,6 @@ struct crs_writer {
     unsigned char *block; /* owned, [chunk] tokens */
     crs_hash *hash;       /* owned, of the split so far */
 };
-
-static hid_t token_type(int token_bytes) {
-    return token_bytes == 1 ? H5T_STD_U8LE : token_bytes == 2 ? H5T_STD_U16LE : H5T_STD_U32LE;
-}
 
 /* HDF5 keeps errno as the system left it, mostly. */
 static crs_status fail(const crs_writer *writer, crs_error *error) {
@@ -58,8 +56,8 @@ static bool begin_split(crs_writer *writer) {
     H5Pset_fill_time(plan, H5D_FILL_TIME_NEVER);
     H5Pset_obj_track_times(plan, false);
     H5Pset_chunk_cache(access, 1, 0, 1.0); /* none: each chunk is written once, whole */
-    writer->set = H5Dcreate2(writer->file, crs_split_name((crs_split)writer->split), token_type(writer->token_bytes),
-                             space, H5P_DEFAULT, plan, access);
+    writer->set = H5Dcreate2(writer->file, crs_split_name((crs_split)writer->split),
+                             crs_token_type(writer->token_bytes), space, H5P_DEFAULT, plan, access);
     crs_h5_close(&access);
     crs_h5_close(&plan);
     crs_h5_close(&space);
@@ -87,8 +85,9 @@ static bool flush_block(crs_writer *writer) {
     hsize_t start = (hsize_t)writer->written, count = writer->filled;
     hid_t space = H5Dget_space(writer->set), memory = H5Screate_simple(1, &count, NULL);
     errno = 0;
-    bool good = H5Sselect_hyperslab(space, H5S_SELECT_SET, &start, NULL, &count, NULL) >= 0 &&
-                H5Dwrite(writer->set, token_type(writer->token_bytes), memory, space, H5P_DEFAULT, writer->block) >= 0;
+    bool good =
+        H5Sselect_hyperslab(space, H5S_SELECT_SET, &start, NULL, &count, NULL) >= 0 &&
+        H5Dwrite(writer->set, crs_token_type(writer->token_bytes), memory, space, H5P_DEFAULT, writer->block) >= 0;
     int reason = errno;
     crs_h5_close(&memory);
     crs_h5_close(&space);
@@ -163,8 +162,7 @@ crs_status crs_writer_open(crs_writer **writer, const crs_output *output, const 
     if (!w)
         return error->status;
     *w = (crs_writer){.output = output, .file = H5I_INVALID_HID, .set = H5I_INVALID_HID, .descriptor = -1};
-    for (int split = 0; split < CRS_SPLITS; split++)
-        w->length[split] = plan->length[split];
+    memcpy(w->length, plan->length, sizeof w->length);
     w->token_bytes = crs_token_bytes(plan->vocabulary->count);
     w->chunk = plan->chunk_bytes / (size_t)w->token_bytes;
     w->block = crs_alloc_or_fail(w->chunk, (size_t)w->token_bytes, CRS_MEMORY_DATA, "writing a data set", error);

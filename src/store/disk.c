@@ -32,21 +32,6 @@ static crs_status fail(const char *path, const char *what, crs_error *error) {
     return crs_fail(error, CRS_CREATE, "%s: can't be %s: %s; %s", path, what, strerror(errno), advice);
 }
 
-bool crs_disk_put(int file, const void *from, size_t count) {
-    const char *bytes = from;
-    const size_t most = (size_t)1 << 30; /* Linux writes less than 2 GiB at once */
-    while (count > 0) {
-        ssize_t n = write(file, bytes, count < most ? count : most);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return false;
-        bytes += n;
-        count -= (size_t)n;
-    }
-    return true;
-}
-
 bool crs_disk_flush(int file) {
     return fsync(file) == 0 || errno == EINVAL || errno == ENOTSUP /* and EOPNOTSUPP */ || errno == ENOSYS;
 }
@@ -69,7 +54,7 @@ static crs_status finish(int file, bool written, const char *path, crs_error *er
 
 crs_status crs_disk_write(const char *path, const void *bytes, size_t count, crs_error *error) {
     int file = create(path);
-    return file < 0 ? fail(path, "created", error) : finish(file, crs_disk_put(file, bytes, count), path, error);
+    return file < 0 ? fail(path, "created", error) : finish(file, crs_write(file, bytes, count), path, error);
 }
 
 static bool copy_all(int from, int to) {
@@ -80,7 +65,7 @@ static bool copy_all(int from, int to) {
             continue;
         if (n <= 0)
             return n == 0;
-        if (!crs_disk_put(to, buffer, (size_t)n))
+        if (!crs_write(to, buffer, (size_t)n))
             return false;
     }
 }
