@@ -58,11 +58,6 @@ bool crs_write(int file, const void *from, size_t count) {
     return true;
 }
 
-/* A message that can't be written has nowhere else to go: errors are passed over. */
-static void write_bytes(const char *bytes, size_t count) {
-    (void)crs_write(STDERR_FILENO, bytes, count);
-}
-
 /* Makes text one harmless line; it would have had `wanted` bytes. */
 static void clean(char *text, size_t wanted) {
     size_t length = strlen(text);
@@ -89,8 +84,8 @@ void crs_line_write(const char *prefix, const char *text) {
     int length = snprintf(line, sizeof line, "%s%.*s%.*s\n", live_shown ? clear_line : "", PREFIX_MAX_BYTES, prefix,
                           LINE_MAX_BYTES, text);
     live_shown = false;
-    if (length > 0)
-        write_bytes(line, (size_t)length);
+    if (length > 0) /* what can't be written has nowhere else to go: errors are passed over */
+        crs_write(STDERR_FILENO, line, (size_t)length);
 }
 
 void crs_line_format(char *text, size_t size, const char *format, va_list arguments) {
@@ -149,5 +144,5 @@ void crs_live(const char *line) {
     size_t fitting = fitting_bytes(text, terminal_columns() - 1);
     int length = snprintf(out, sizeof out, "%s%.*s", clear_line, (int)fitting, text);
     live_shown = *line != '\0';
-    write_bytes(out, (size_t)length);
+    crs_write(STDERR_FILENO, out, (size_t)length);
 }

@@ -3,21 +3,12 @@
 
 #include <string.h>
 
-#include "checkpoint/describe.h"
 #include "checkpoint/image.h"
 #include "checkpoint/listing.h"
 #include "store/vocabulary_file.h"
 
 /* By how much the file in memory grows at least. */
 #define GROWTH ((size_t)1 << 20)
-
-/* In memory alone. */
-static hid_t create_file(const char *name) {
-    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
-    if (H5Pset_fapl_core(access, GROWTH, false) < 0)
-        return H5I_INVALID_HID;
-    return crs_h5_create(name, access);
-}
 
 /* Creates the groups above path that are not there yet. */
 static bool create_groups(hid_t file, const char *path) {
@@ -37,20 +28,12 @@ static bool create_groups(hid_t file, const char *path) {
     return true;
 }
 
-static bool describe(hid_t set, const char *path, const char *cell, const void *values, size_t bytes) {
-    char hash[CRS_HASH_HEX];
-    crs_hash_bytes(values, bytes, hash);
-    const char *meaning = crs_describe_meaning(path), *units = crs_describe_units(path),
-               *gates = crs_describe_gates(path, cell);
-    return crs_h5_put_text(set, CRS_HASH_ATTRIBUTE, hash) &&
-           (!*meaning || crs_h5_put_text(set, "description", meaning)) &&
-           (!*units || crs_h5_put_text(set, "units", units)) && (!*gates || crs_h5_put_text(set, "gates", gates));
-}
-
 /* Writes one data set whole, with its attributes. */
 static bool put_set(hid_t file, const char *path, hid_t type, int rank, const int64_t *dims, const void *values,
                     size_t bytes, const char *cell) {
     hsize_t extent[CRS_RANK_MAX];
+    char hash[CRS_HASH_HEX];
+    crs_hash_bytes(values, bytes, hash);
     for (int i = 0; i < rank; i++)
         extent[i] = (hsize_t)dims[i];
     hid_t space = rank ? H5Screate_simple(rank, extent, NULL) : H5Screate(H5S_SCALAR),
@@ -59,7 +42,7 @@ static bool put_set(hid_t file, const char *path, hid_t type, int rank, const in
                 create_groups(file, path);
     hid_t set = good ? H5Dcreate2(file, path, type, space, H5P_DEFAULT, creation, H5P_DEFAULT) : -1;
     good = set >= 0 && H5Dwrite(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) >= 0 &&
-           describe(set, path, cell, values, bytes);
+           crs_h5_put_text(set, CRS_HASH_ATTRIBUTE, hash) && crs_describe(set, path, cell);
     good = crs_h5_close(&set) && good;
     H5Pclose(creation);
     H5Sclose(space);
@@ -148,7 +131,9 @@ static bool put_all(hid_t file, const crs_checkpoint *checkpoint) {
 
 crs_status crs_image_make(crs_image *image, const crs_checkpoint *checkpoint, const char *name, crs_error *error) {
     crs_h5_silence();
-    *image = (crs_image){.file = create_file(name)};
+    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+    bool in_memory = H5Pset_fapl_core(access, GROWTH, false) >= 0;
+    *image = (crs_image){.file = in_memory ? crs_h5_create(name, access) : H5I_INVALID_HID};
     if (image->file >= 0 && put_all(image->file, checkpoint) && put_listing(image, name) && find_bytes(image))
         return CRS_OK;
     crs_image_free(image);

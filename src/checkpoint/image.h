@@ -21,4 +21,8 @@ typedef struct crs_image {
 crs_status crs_image_make(crs_image *image, const crs_checkpoint *checkpoint, const char *name, crs_error *error);
 void crs_image_free(crs_image *image);
 
+/* Writes the attributes of a data set that say what it means, from its path: description, units ("1" for a plain
+ * number), gates; each where it is known. False where HDF5 fails. */
+bool crs_describe(hid_t set, const char *path, const char *cell);
+
 #endif

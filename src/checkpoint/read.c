@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "carousel/checkpoint.h"
-#include "checkpoint/check.h"
 #include "checkpoint/image.h"
 #include "checkpoint/listing.h"
 #include "checkpoint/read.h"
@@ -45,16 +44,6 @@ static void close_reader(reader *r) {
 }
 
 /* ---- attributes ---- */
-
-static crs_status root_text(const reader *r, const char *attribute, char *out, size_t size, crs_error *error) {
-    crs_h5_value value;
-    if (crs_h5_get(r->file, attribute, &value) != CRS_FOUND || value.kind != CRS_ATTRIBUTE_TEXT ||
-        strlen(value.text) >= size)
-        return crs_fail(error, CRS_DATA, "%s: the attribute %s is missing, or no text that it may be; %s", r->name,
-                        attribute, CRS_DAMAGED_ADVICE);
-    memcpy(out, value.text, strlen(value.text) + 1);
-    return CRS_OK;
-}
 
 static crs_status root_integer(const reader *r, const char *attribute, int64_t *out, crs_error *error) {
     if (crs_h5_integer(r->file, attribute, out) == CRS_FOUND)
@@ -281,17 +270,20 @@ static crs_status look_for_nan(const reader *r, crs_error *error) {
 }
 
 static crs_status check_listing(const reader *r, char listing[CRS_HASH_HEX], crs_error *error) {
-    char recorded[CRS_HASH_HEX];
-    if (root_text(r, CRS_LISTING_ATTRIBUTE, recorded, sizeof recorded, error) ||
-        crs_listing_hash(&r->listing, r->file, r->name, listing, error))
+    crs_h5_value recorded;
+    if (crs_h5_get(r->file, CRS_LISTING_ATTRIBUTE, &recorded) != CRS_FOUND || recorded.kind != CRS_ATTRIBUTE_TEXT ||
+        strlen(recorded.text) >= CRS_HASH_HEX)
+        return crs_fail(error, CRS_DATA, "%s: the attribute %s is missing, or no text that it may be; %s", r->name,
+                        CRS_LISTING_ATTRIBUTE, CRS_DAMAGED_ADVICE);
+    if (crs_listing_hash(&r->listing, r->file, r->name, listing, error))
         return error->status;
-    if (strcmp(listing, recorded) == 0)
+    if (strcmp(listing, recorded.text) == 0)
         return CRS_OK;
     if (look_for_nan(r, error))
         return error->status;
     return crs_fail(error, CRS_DATA,
                     "%s: an attribute, a name or a shape is not what was written (hash %s, recorded %s); %s", r->name,
-                    listing, recorded, CRS_DAMAGED_ADVICE);
+                    listing, recorded.text, CRS_DAMAGED_ADVICE);
 }
 
 static crs_status read_all(reader *r, crs_checkpoint *c, char listing[CRS_HASH_HEX], crs_error *error) {

@@ -8,7 +8,6 @@
 
 #include "carousel/checkpoint.h"
 #include "carousel/store.h"
-#include "checkpoint/check.h"
 #include "checkpoint/image.h"
 #include "checkpoint/read.h"
 

@@ -99,8 +99,8 @@ crs_status crs_writer_open(crs_writer **writer, const crs_output *output, const 
                            crs_error *error);
 /* Appends tokens; false in *fits where there are more than planned. */
 crs_status crs_writer_add(crs_writer *writer, const uint32_t *tokens, size_t count, bool *fits, crs_error *error);
-/* Writes what is left, and closes the file. False in *whole where tokens are missing. */
-crs_status crs_writer_finish(crs_writer *writer, bool *whole, crs_error *error);
+/* Writes what is left, and closes the file. No tokens may be missing. */
+crs_status crs_writer_finish(crs_writer *writer, crs_error *error);
 void crs_writer_free(crs_writer **writer); /* closes it, if it is open still */
 
 #endif

@@ -112,36 +112,31 @@ static bool advance(crs_writer *writer) {
     return true;
 }
 
-static bool write_entries(hid_t set, hid_t type, const crs_vocabulary *vocabulary) {
-    char hex[CRS_HASH_HEX], *entries = crs_vocabulary_entries(vocabulary);
-    if (!entries) {
-        errno = ENOMEM;
-        return false;
-    }
-    crs_hash_bytes(entries, (size_t)vocabulary->count * CRS_ENTRY_BYTES, hex);
-    bool good = H5Dwrite(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, entries) >= 0 &&
-                crs_h5_put_text(set, CRS_HASH_ATTRIBUTE, hex);
-    crs_free(&entries);
-    return good;
-}
-
 /* Level byte: nothing to write. */
 static bool write_vocabulary(hid_t file, const crs_vocabulary *vocabulary) {
     if (vocabulary->level == CRS_LEVEL_BYTE)
         return true;
     hsize_t count = vocabulary->count;
+    char hex[CRS_HASH_HEX], *entries = crs_vocabulary_entries(vocabulary);
+    if (!entries) {
+        errno = ENOMEM;
+        return false;
+    }
+    crs_hash_bytes(entries, count * CRS_ENTRY_BYTES, hex);
     hid_t type = crs_h5_text_type(CRS_ENTRY_BYTES), space = H5Screate_simple(1, &count, NULL),
           plan = H5Pcreate(H5P_DATASET_CREATE);
     H5Pset_obj_track_times(plan, false);
     hid_t set = H5Dcreate2(file, "vocabulary", type, space, H5P_DEFAULT, plan, H5P_DEFAULT);
     bool good =
-        set >= 0 && write_entries(set, type, vocabulary) && crs_h5_put_text(set, "units", "character") &&
+        set >= 0 && H5Dwrite(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, entries) >= 0 &&
+        crs_h5_put_text(set, CRS_HASH_ATTRIBUTE, hex) && crs_h5_put_text(set, "units", "character") &&
         crs_h5_put_text(set, "description",
                         "index: token; value: the character it stands for, in UTF-8; the empty string is U+0000");
     good = crs_h5_close(&set) && good;
     crs_h5_close(&plan);
     crs_h5_close(&space);
     crs_h5_close(&type);
+    crs_free(&entries);
     return good;
 }
 
@@ -206,12 +201,10 @@ crs_status crs_writer_add(crs_writer *writer, const uint32_t *tokens, size_t cou
     return CRS_OK;
 }
 
-crs_status crs_writer_finish(crs_writer *writer, bool *whole, crs_error *error) {
+crs_status crs_writer_finish(crs_writer *writer, crs_error *error) {
     if (!advance(writer))
         return fail(writer, error);
-    *whole = writer->split == CRS_SPLITS;
-    if (!*whole)
-        return CRS_OK;
+    CRS_ASSERT(writer->split == CRS_SPLITS);
     errno = 0;
     bool flushed = H5Fflush(writer->file, H5F_SCOPE_LOCAL) >= 0;
     int reason = errno;
