@@ -5,8 +5,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 
-/* vsnprintf of one harmless line: control characters become '?', and where the text was cut it ends in "...", not within
- * a character. */
+/* vsnprintf of one harmless line: control characters become '?', and where the text was cut it ends in "...", not
+ * within a character. */
 void crs_line_format(char *text, size_t size, const char *format, va_list arguments);
 
 /* Writes prefix, text and a newline to standard error in one call, after clearing the live line. */

@@ -1,4 +1,5 @@
-/* Reading a checkpoint file, and whether its arrays are those that its attributes ask for. Private to room checkpoint. */
+/* Reading a checkpoint file, and whether its arrays are those that its attributes ask for. Private to room
+ * checkpoint. */
 #ifndef CRS_CHECKPOINT_READ_H
 #define CRS_CHECKPOINT_READ_H
 

@@ -40,8 +40,8 @@ static int create(const char *path) {
     return open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
 }
 
-/* Flushes what was written whole, and closes; what is read back afterwards comes from the disk, as far as the kernel goes
- * along. */
+/* Flushes what was written whole, and closes; what is read back afterwards comes from the disk, as far as the kernel
+ * goes along. */
 static crs_status finish(int file, bool written, const char *path, crs_error *error) {
     bool good = written && crs_disk_flush(file);
     int cause = errno;
