@@ -31,10 +31,8 @@ void crs_lay_out_sums(crs_model *m) {
             part->slice[i].sum = m->sums;
             m->sums += part->slice[i].summed ? part->slice[i].count : 0;
         }
-        if (part == &m->input.part && m->input.reader) {
-            m->input.sum_table = m->sums;
-            m->sums += crs_gates_size(&m->input.reader->gates, m->input.tokens);
-        }
+        part->other_sum = m->sums;
+        m->sums += part->other_sums;
         part->sums_end = m->sums;
     }
     m->sums += CRS_SUM_TRAILER;

@@ -17,32 +17,30 @@ static void stack_part(crs_model *m, crs_part *part, const crs_part_kind *kind, 
     m->part[m->parts++] = part;
 }
 
-/* Where a new kind of input or head is chosen. */
+/* Where a kind of input has its part; heads have theirs in head.c. */
+static const crs_part_kind *const inputs[CRS_INPUTS] = {[CRS_INPUT_TOKENS] = &crs_tokens_kind};
+
 static void stack(crs_model *m) {
     const crs_spec *s = &m->spec;
-    m->input.tokens = s->input_size;
-    stack_part(m, &m->input.part, &crs_tokens_kind, crs_spec_layer_inputs(s, 0));
+    stack_part(m, m->input, inputs[s->input], crs_spec_layer_inputs(s, 0));
     for (int l = 0; l < s->layers; l++) {
         crs_layer *layer = &m->layers[l];
         layer->layer = l;
         layer->gates = crs_gates_of(s->cell, s->hidden);
         stack_part(m, &layer->part, &crs_layer_kind, s->hidden);
     }
-    if (crs_spec_has_table(s)) {
-        m->input.reader = &m->layers[0];
-        m->layers[0].table = &m->input;
-    }
     m->output.head = crs_head_of(s->head);
     stack_part(m, &m->output.part, &crs_output_kind, s->outputs);
 }
 
 static bool fill_model(crs_model *m) {
+    m->input = crs_alloc(1, inputs[m->spec.input]->bytes, CRS_MEMORY_OTHER);
     m->layers = crs_alloc((size_t)m->spec.layers, sizeof *m->layers, CRS_MEMORY_OTHER);
     m->part = crs_alloc((size_t)m->spec.layers + 2, sizeof *m->part, CRS_MEMORY_OTHER);
     m->tensors = crs_spec_tensors(&m->spec, NULL, 0);
     m->tensor = crs_alloc((size_t)m->tensors, sizeof *m->tensor, CRS_MEMORY_OTHER);
     m->place = crs_alloc((size_t)m->tensors, sizeof *m->place, CRS_MEMORY_OTHER);
-    if (!m->layers || !m->part || !m->tensor || !m->place)
+    if (!m->input || !m->layers || !m->part || !m->tensor || !m->place)
         return false;
     crs_spec_tensors(&m->spec, m->tensor, m->tensors);
     stack(m);
@@ -84,6 +82,7 @@ void crs_model_free(crs_model **model) {
         m->part[p]->kind->release(m->part[p]);
     for (int i = 0; i < m->placed; i++)
         crs_free(&m->place[i]);
+    crs_free(&m->input);
     crs_free(&m->layers);
     crs_free(&m->part);
     crs_free(&m->tensor);

@@ -28,6 +28,7 @@ enum { CRS_SLICES = 2 };
 
 /* What a kind of part does. refresh, forward and backward are called by every thread. */
 typedef struct crs_part_kind {
+    size_t bytes; /* of a part of this kind; an input is made from it */
     /* Takes its slices of the arena, places its tensors in the order of the file, makes room for what it derives from
      * the parameters. */
     bool (*declare)(crs_model *, crs_part *);
@@ -51,7 +52,8 @@ struct crs_part {
     crs_groups groups;     /* of them, as products make their gradient */
     int slices;
     crs_slice slice[CRS_SLICES];
-    size_t sums_end; /* where those of the next part to be complete begin */
+    size_t other_sums, other_sum; /* how many it has that are not of a parameter as it stands, and where they begin */
+    size_t sums_end;              /* where those of the next part to be complete begin */
 };
 
 /* Tokens: embeddings, gathered; or, where there is a table, the first layer's input product of each token. */
@@ -64,7 +66,6 @@ typedef struct crs_tokens {
     float *table;
     float *table_gradient;
     float *embedding_columns; /* [E][V padded]: the embedding transposed, for the gradient of W_ih */
-    size_t sum_table;
 } crs_tokens;
 
 /* The sums of the parameters in slice[0] (of the state before) and slice[1] (of the input) are complete together. */
@@ -105,7 +106,7 @@ struct crs_model {
     crs_spec spec;
     const crs_kernels *kernels;
     int threads;
-    crs_tokens input;
+    crs_part *input;
     crs_layer *layers; /* [spec.layers] */
     crs_output output;
     int parts;
@@ -220,16 +221,17 @@ struct crs_workspace {
     int chunk;       /* the most pairs that the output works on at a time */
     float *dc;       /* [rows][widest] */
     int64_t *losses; /* [threads][CRS_LOSS_STRIDE], a cache line each */
-    /* the weight gradient's pieces: a lane's rows over some time */
+    /* the weight gradient's pieces: a lane's rows over some time (pieces.h) */
     int widest;        /* columns that a part below the output gives */
     int pieces, spans; /* of this pass */
     struct crs_piece *piece_at;
     struct crs_span *span_at;
-    int *pair, *before;   /* [pairs], piece by piece: where a pair, and its state before, stand */
-    int piece;            /* most pairs of one */
-    int packed;           /* most packed rows of all */
-    int panel_pairs;      /* most of those that a thread gathers at a time, but for one long piece */
-    float **panel;        /* [threads]: of each piece of a run [block][n][16], a group's gradients */
+    int *pair, *before; /* [pairs], piece by piece: where a pair, and its state before, stand */
+    int piece;          /* most pairs of one */
+    int packed;         /* most packed rows of all */
+    int panel_pairs;    /* most of those that a thread gathers at a time, but for one long piece */
+    float **panel;      /* [threads]: of each piece of a run [block][n][16], a group's gradients */
+    /* tokens: a slot for each that occurs in a piece */
     float **scatter;      /* [threads]: [piece][64 or E padded] */
     int *slot_of;         /* [V]: -1, or the slot of a token in this piece */
     int *slot;            /* [pairs], by piece */

@@ -19,6 +19,11 @@ static crs_tokens *tokens_of(const crs_part *part) {
 static bool declare(crs_model *m, crs_part *part) {
     crs_tokens *x = tokens_of(part);
     const int embed = m->spec.embed;
+    x->tokens = m->spec.input_size;
+    if (crs_spec_has_table(&m->spec)) {
+        x->reader = &m->layers[0];
+        m->layers[0].table = x;
+    }
     if (embed > 0) {
         crs_slice *slice = crs_slice_begin(m, part, !x->reader);
         x->embedding = crs_slice_take(m, slice, (size_t)x->tokens * (size_t)part->padded);
@@ -27,7 +32,7 @@ static bool declare(crs_model *m, crs_part *part) {
     }
     if (!x->reader)
         return true;
-    const size_t table = crs_gates_size(&x->reader->gates, x->tokens);
+    const size_t table = part->other_sums = crs_gates_size(&x->reader->gates, x->tokens);
     x->table = crs_alloc(table, sizeof(float), CRS_MEMORY_PACKED);
     x->table_gradient = crs_alloc(table, sizeof(float), CRS_MEMORY_GRADIENTS);
     x->embedding_columns = crs_alloc((size_t)embed * (size_t)crs_pad(x->tokens), sizeof(float), CRS_MEMORY_PACKED);
@@ -93,7 +98,12 @@ static bool reserve(crs_workspace *w, const crs_part *part) {
     w->slots = crs_reserve_block(w, pairs, sizeof *w->slots);
     for (size_t v = 0; w->slot_of && v < tokens; v++)
         w->slot_of[v] = -1;
-    return w->slot_of && w->slot && w->slot_token && w->slots && (x->reader || crs_reserve_backward(w, part));
+    good = w->slot_of && w->slot && w->slot_token && w->slots && (x->reader || crs_reserve_backward(w, part));
+    w->scatter = crs_reserve_block(w, (size_t)w->model->threads, sizeof *w->scatter);
+    const int columns = !x->reader && part->padded > CRS_GROUP ? part->padded : CRS_GROUP;
+    for (int i = 0; good && w->scatter && i < w->model->threads; i++)
+        good = crs_reserve(w, &w->scatter[i], (size_t)w->piece, (size_t)columns);
+    return good && w->scatter;
 }
 
 /* A slot for each token that occurs in a piece. */
@@ -149,9 +159,10 @@ void crs_tokens_add_table(const crs_pass *pass, const crs_worker *worker, const 
         kernels->scatter_rows(panel + (ptrdiff_t)j * p->n, CRS_BLOCK, p->n, CRS_BLOCK, w->slot + p->start, scatter + j,
                               count);
     for (int i = 0; i < slots; i++)
-        kernels->add_fixed(
-            scatter + (ptrdiff_t)i * count, (size_t)count,
-            pass->sums + x->sum_table + crs_gates_offset(g, x->tokens, group, w->slot_token[p->start + i]), refused);
+        kernels->add_fixed(scatter + (ptrdiff_t)i * count, (size_t)count,
+                           pass->sums + x->part.other_sum +
+                               crs_gates_offset(g, x->tokens, group, w->slot_token[p->start + i]),
+                           refused);
 }
 
 /* The gradient of the gathered embeddings; a thread takes its share of the columns. */
@@ -249,12 +260,13 @@ static void gradient(const crs_model *m, const crs_part *part, const int64_t *su
     const crs_tokens *x = tokens_of(part);
     if (!x->reader)
         return;
-    crs_convert(m, sums + x->sum_table, crs_gates_size(&x->reader->gates, x->tokens), factor, x->table_gradient);
+    crs_convert(m, sums + part->other_sum, part->other_sums, factor, x->table_gradient);
     table_share t = {m, x, out};
     crs_parallel(m->threads, share_of_table, &t);
 }
 
-const crs_part_kind crs_tokens_kind = {.declare = declare,
+const crs_part_kind crs_tokens_kind = {.bytes = sizeof(crs_tokens),
+                                       .declare = declare,
                                        .reserve = reserve,
                                        .refresh = refresh,
                                        .forward = forward,

@@ -36,7 +36,7 @@ bool crs_reserve_backward(crs_workspace *w, const crs_part *part) {
 /* What the weight gradients of all parts share. */
 static bool reserve_pieces(crs_workspace *w) {
     const crs_model *m = w->model;
-    const int n = w->rows * w->steps, embed = m->input.part.padded;
+    const int n = w->rows * w->steps;
     /* A piece packs one time more than it has. A lane has at least half of the rows that pieces are made for. */
     const int pieces = n / (CRS_PIECE_PAIRS / 2) + 1 < w->steps ? n / (CRS_PIECE_PAIRS / 2) + 1 : w->steps;
     w->packed = w->rows * (w->steps + pieces);
@@ -49,16 +49,13 @@ static bool reserve_pieces(crs_workspace *w) {
     w->pair = crs_reserve_block(w, (size_t)n, sizeof *w->pair);
     w->before = crs_reserve_block(w, (size_t)n, sizeof *w->before);
     w->panel = crs_reserve_block(w, (size_t)m->threads, sizeof *w->panel);
-    w->scatter = crs_reserve_block(w, (size_t)m->threads, sizeof *w->scatter);
     const size_t panel = (size_t)(w->piece > w->panel_pairs ? w->piece : w->panel_pairs);
-    const size_t scatter = (size_t)(!m->input.reader && embed > CRS_GROUP ? embed : CRS_GROUP);
     for (int p = 0; p < m->parts - 1; p++)
         w->widest = m->part[p]->padded > w->widest ? m->part[p]->padded : w->widest;
-    bool good = w->panel && w->scatter && w->piece_at && w->span_at && w->pair && w->before &&
+    bool good = w->panel && w->piece_at && w->span_at && w->pair && w->before &&
                 crs_reserve(w, &w->dc, (size_t)w->rows, (size_t)w->widest);
     for (int i = 0; good && i < m->threads; i++)
-        good =
-            crs_reserve(w, &w->panel[i], panel, CRS_GROUP) && crs_reserve(w, &w->scatter[i], (size_t)w->piece, scatter);
+        good = crs_reserve(w, &w->panel[i], panel, CRS_GROUP);
     return good;
 }
 
