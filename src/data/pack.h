@@ -74,6 +74,7 @@ const char *crs_source_name(const crs_source *source);
 /* Checks that it can be read, is no folder, is not the output; copies what can't be read twice to a file beside the
  * output (or in $TMPDIR) that has no name. */
 crs_status crs_source_open(crs_source *source, const char *input, const crs_output *output, crs_error *error);
+/* Also one that was never opened, all zero. */
 void crs_source_close(crs_source *source);
 /* A descriptor at its beginning, or -1 with *error; to be closed by crs_source_end. */
 int crs_source_begin(const crs_source *source, crs_error *error);
