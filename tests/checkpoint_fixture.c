@@ -177,7 +177,7 @@ static void seal_set(hid_t file, const crs_object *object) {
     void *values = malloc(size + 1);
     hid_t set = H5Dopen2(file, object->path, H5P_DEFAULT);
     CRS_ASSERT(values && set >= 0);
-    CRS_ASSERT(H5Dread(set, crs_type_memory(object->type), H5S_ALL, H5S_ALL, H5P_DEFAULT, values) >= 0);
+    CRS_ASSERT(H5Dread(set, crs_type_stored(object->type), H5S_ALL, H5S_ALL, H5P_DEFAULT, values) >= 0);
     crs_hash_bytes(values, size, hash);
     if (H5Aexists(set, CRS_HASH_ATTRIBUTE) > 0)
         H5Adelete(set, CRS_HASH_ATTRIBUTE);

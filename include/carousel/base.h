@@ -57,12 +57,14 @@ int crs_rank(void);
 void crs_set_verbosity(crs_verbosity verbosity);
 crs_verbosity crs_get_verbosity(void);
 
-/* Rank 0 only; not with CRS_QUIET. Clears a live line first. */
-void crs_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/* Rank 0 only; printed with CRS_QUIET too: something a person should act on. Starts with "carousel: warning: ". */
-void crs_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/* Rank 0 only, only with CRS_VERBOSE. */
-void crs_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Prints prefix and a line at rank 0, where the verbosity is at least this. Clears a live line first. */
+void crs_say(crs_verbosity least, const char *prefix, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* Not with CRS_QUIET. */
+#define crs_note(...) crs_say(CRS_NORMAL, "", __VA_ARGS__)
+/* With CRS_QUIET too: something a person should act on. Starts with "carousel: warning: ". */
+#define crs_warn(...) crs_say(CRS_QUIET, "carousel: warning: ", __VA_ARGS__)
+/* Only with CRS_VERBOSE. */
+#define crs_debug(...) crs_say(CRS_VERBOSE, "", __VA_ARGS__)
 /* Prints `carousel: MESSAGE`, at rank 0 only, whatever the verbosity. */
 void crs_report(const crs_error *error);
 /* Replaces the live line at the bottom of a terminal (rank 0; cut to its width); an empty string clears it.
@@ -72,6 +74,9 @@ bool crs_is_terminal(void); /* whether standard error is one (and TERM is not du
 /* The path of a file as (the beginning of) a word of a command to be typed into a shell: quoted where it must be, and
  * never an option. Owned by the caller, freed with crs_free; NULL when out of memory. */
 char *crs_shell_word(const char *path);
+
+/* Writes it all to a file; false with errno. */
+bool crs_write(int file, const void *bytes, size_t count);
 
 /* ---- numbers for a person: each writes to out and returns it, or returns a constant ---------------------*/
 

@@ -11,8 +11,6 @@ bool crs_disk_temporary(const char *path, char *out, size_t size);
 /* Whether name (without a folder) is such a name. */
 bool crs_disk_is_temporary(const char *name);
 
-/* Writes it all; false with errno. */
-bool crs_disk_put(int file, const void *bytes, size_t count);
 /* fsync of a file or a folder, where its file system has one for it: where it has none, there is nothing to wait for.
  * False with errno. */
 bool crs_disk_flush(int file);

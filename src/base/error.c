@@ -16,10 +16,8 @@ crs_status crs_fail(crs_error *error, crs_status status, const char *format, ...
     char message[CRS_MESSAGE_MAX];
     va_list arguments;
     va_start(arguments, format);
-    int wanted = vsnprintf(message, sizeof message, format, arguments);
+    crs_line_format(message, sizeof message, format, arguments);
     va_end(arguments);
-    CRS_ASSERT(wanted >= 0);
-    crs_line_clean(message, (size_t)wanted);
     error->status = status;
     memcpy(error->message, message, strlen(message) + 1);
     return status;
@@ -29,11 +27,8 @@ _Noreturn void crs_panic(const char *file, int line, const char *format, ...) {
     char message[CRS_MESSAGE_MAX], prefix[CRS_MESSAGE_MAX];
     va_list arguments;
     va_start(arguments, format);
-    int wanted = vsnprintf(message, sizeof message, format, arguments);
+    crs_line_format(message, sizeof message, format, arguments);
     va_end(arguments);
-    if (wanted < 0)
-        message[0] = '\0';
-    crs_line_clean(message, wanted < 0 ? 0 : (size_t)wanted);
     snprintf(prefix, sizeof prefix, "carousel: rank %d: %s:%d: ", crs_rank(), file, line);
     crs_line_write(prefix, message);
     if (abort_hook)

@@ -136,9 +136,7 @@ bool crs_list_grow(void *list, size_t count, size_t size) {
 }
 
 char *crs_copy_text(const char *text) {
-    size_t size = strlen(text) + 1;
-    char *copy = crs_alloc(size, 1, CRS_MEMORY_OTHER);
-    return copy ? memcpy(copy, text, size) : NULL;
+    return crs_format_text("%s", text);
 }
 
 char *crs_format_text(const char *format, ...) {

@@ -43,20 +43,23 @@ bool crs_is_terminal(void) {
     return isatty(STDERR_FILENO) && term && *term && strcmp(term, "dumb") != 0;
 }
 
-/* A message that can't be written has nowhere else to go: errors are passed over. */
-static void write_bytes(const char *bytes, size_t count) {
+bool crs_write(int file, const void *from, size_t count) {
+    const char *bytes = from;
+    const size_t most = (size_t)1 << 30; /* Linux writes less than 2 GiB at once */
     while (count > 0) {
-        ssize_t written = write(STDERR_FILENO, bytes, count);
-        if (written < 0 && errno == EINTR)
+        ssize_t n = write(file, bytes, count < most ? count : most);
+        if (n < 0 && errno == EINTR)
             continue;
-        if (written <= 0)
-            return;
-        bytes += written;
-        count -= (size_t)written;
+        if (n <= 0)
+            return false;
+        bytes += n;
+        count -= (size_t)n;
     }
+    return true;
 }
 
-void crs_line_clean(char *text, size_t wanted) {
+/* Makes text one harmless line; it would have had `wanted` bytes. */
+static void clean(char *text, size_t wanted) {
     size_t length = strlen(text);
     if (wanted > length && length > 3) {
         size_t end = length - 3;
@@ -81,43 +84,25 @@ void crs_line_write(const char *prefix, const char *text) {
     int length = snprintf(line, sizeof line, "%s%.*s%.*s\n", live_shown ? clear_line : "", PREFIX_MAX_BYTES, prefix,
                           LINE_MAX_BYTES, text);
     live_shown = false;
-    if (length > 0)
-        write_bytes(line, (size_t)length);
+    if (length > 0) /* what can't be written has nowhere else to go: errors are passed over */
+        crs_write(STDERR_FILENO, line, (size_t)length);
 }
 
-static void print_line(const char *prefix, const char *format, va_list arguments) {
-    char text[LINE_MAX_BYTES];
-    int wanted = vsnprintf(text, sizeof text, format, arguments);
+void crs_line_format(char *text, size_t size, const char *format, va_list arguments) {
+    int wanted = vsnprintf(text, size, format, arguments);
     CRS_ASSERT(wanted >= 0);
-    crs_line_clean(text, (size_t)wanted);
+    clean(text, (size_t)wanted);
+}
+
+void crs_say(crs_verbosity least, const char *prefix, const char *format, ...) {
+    char text[LINE_MAX_BYTES];
+    if (own_rank != 0 || own_verbosity < least)
+        return;
+    va_list arguments;
+    va_start(arguments, format);
+    crs_line_format(text, sizeof text, format, arguments);
+    va_end(arguments);
     crs_line_write(prefix, text);
-}
-
-void crs_note(const char *format, ...) {
-    if (own_rank != 0 || own_verbosity == CRS_QUIET)
-        return;
-    va_list arguments;
-    va_start(arguments, format);
-    print_line("", format, arguments);
-    va_end(arguments);
-}
-
-void crs_warn(const char *format, ...) {
-    if (own_rank != 0)
-        return;
-    va_list arguments;
-    va_start(arguments, format);
-    print_line("carousel: warning: ", format, arguments);
-    va_end(arguments);
-}
-
-void crs_debug(const char *format, ...) {
-    if (own_rank != 0 || own_verbosity != CRS_VERBOSE)
-        return;
-    va_list arguments;
-    va_start(arguments, format);
-    print_line("", format, arguments);
-    va_end(arguments);
 }
 
 void crs_report(const crs_error *error) {
@@ -154,10 +139,10 @@ void crs_live(const char *line) {
         return;
     char text[LINE_MAX_BYTES], out[sizeof clear_line + LINE_MAX_BYTES];
     int wanted = snprintf(text, sizeof text, "%s", line);
-    crs_line_clean(text, (size_t)wanted);
+    clean(text, (size_t)wanted);
     /* The last column stays free: some terminals wrap as soon as it is filled. */
     size_t fitting = fitting_bytes(text, terminal_columns() - 1);
     int length = snprintf(out, sizeof out, "%s%.*s", clear_line, (int)fitting, text);
     live_shown = *line != '\0';
-    write_bytes(out, (size_t)length);
+    crs_write(STDERR_FILENO, out, (size_t)length);
 }

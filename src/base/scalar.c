@@ -31,6 +31,14 @@ static double power_of_two(int k) {
     return from_bits((uint64_t)(k + 1023) << 52);
 }
 
+/* c[0] x^(count - 1) + ... + c[count - 1]. */
+static inline double polynomial(const double *c, int count, double x) {
+    double sum = c[0];
+    for (int i = 1; i < count; i++)
+        sum = sum * x + c[i];
+    return sum;
+}
+
 /* With x = k ln 2 + r and |r| <= ln 2 / 2, exp x = 2^k (1 + (r + r^2 P(r))), P the Taylor series of (exp r - 1 - r) /
  * r^2. The first term left out, r^14 / 14!, is below 2^-57. */
 double crs_exp(double x) {
@@ -43,18 +51,10 @@ double crs_exp(double x) {
     int k = (int)(x * inverse_ln2 + (x < 0.0 ? -0.5 : 0.5));
     double high = x - (double)k * ln2_high, low = (double)k * ln2_low;
     double r = high - low;
-    double p = 1.0 / 6227020800.0;
-    p = p * r + 1.0 / 479001600.0;
-    p = p * r + 1.0 / 39916800.0;
-    p = p * r + 1.0 / 3628800.0;
-    p = p * r + 1.0 / 362880.0;
-    p = p * r + 1.0 / 40320.0;
-    p = p * r + 1.0 / 5040.0;
-    p = p * r + 1.0 / 720.0;
-    p = p * r + 1.0 / 120.0;
-    p = p * r + 1.0 / 24.0;
-    p = p * r + 1.0 / 6.0;
-    p = p * r + 0.5;
+    static const double c[] = {1.0 / 6227020800.0, 1.0 / 479001600.0, 1.0 / 39916800.0, 1.0 / 3628800.0,
+                               1.0 / 362880.0,     1.0 / 40320.0,     1.0 / 5040.0,     1.0 / 720.0,
+                               1.0 / 120.0,        1.0 / 24.0,        1.0 / 6.0,        0.5};
+    double p = polynomial(c, sizeof c / sizeof *c, r);
     /* high + (r^2 P - low) rather than r + r^2 P: what r lost in rounding comes back. */
     double y = 1.0 + (high + (r * r * p - low));
     int half = k / 2;
@@ -84,47 +84,27 @@ double crs_log(double x) {
         k++;
     }
     double f = m - 1.0, s = f / (2.0 + f), z = s * s;
-    double r = 2.0 / 23.0;
-    r = r * z + 2.0 / 21.0;
-    r = r * z + 2.0 / 19.0;
-    r = r * z + 2.0 / 17.0;
-    r = r * z + 2.0 / 15.0;
-    r = r * z + 2.0 / 13.0;
-    r = r * z + 2.0 / 11.0;
-    r = r * z + 2.0 / 9.0;
-    r = r * z + 2.0 / 7.0;
-    r = r * z + 2.0 / 5.0;
-    r = r * z + 2.0 / 3.0;
+    static const double c[] = {2.0 / 23.0, 2.0 / 21.0, 2.0 / 19.0, 2.0 / 17.0, 2.0 / 15.0, 2.0 / 13.0,
+                               2.0 / 11.0, 2.0 / 9.0,  2.0 / 7.0,  2.0 / 5.0,  2.0 / 3.0};
+    double r = polynomial(c, sizeof c / sizeof *c, z);
     double correction = s * (f - z * r);
     return (double)k * ln2_high + (f - (correction - (double)k * ln2_low));
 }
 
 /* The Taylor series to y^16, for |y| <= pi / 4. */
 static double cos_small(double y) {
+    static const double c[] = {1.0 / 20922789888000.0, -1.0 / 87178291200.0, 1.0 / 479001600.0, -1.0 / 3628800.0,
+                               1.0 / 40320.0,          -1.0 / 720.0,         1.0 / 24.0,        -0.5};
     double z = y * y;
-    double c = 1.0 / 20922789888000.0;
-    c = c * z - 1.0 / 87178291200.0;
-    c = c * z + 1.0 / 479001600.0;
-    c = c * z - 1.0 / 3628800.0;
-    c = c * z + 1.0 / 40320.0;
-    c = c * z - 1.0 / 720.0;
-    c = c * z + 1.0 / 24.0;
-    c = c * z - 0.5;
-    return 1.0 + c * z;
+    return 1.0 + polynomial(c, sizeof c / sizeof *c, z) * z;
 }
 
 /* The Taylor series to y^17, for |y| <= pi / 4. */
 static double sin_small(double y) {
+    static const double c[] = {1.0 / 355687428096000.0, -1.0 / 1307674368000.0, 1.0 / 6227020800.0, -1.0 / 39916800.0,
+                               1.0 / 362880.0,          -1.0 / 5040.0,          1.0 / 120.0,        -1.0 / 6.0};
     double z = y * y;
-    double s = 1.0 / 355687428096000.0;
-    s = s * z - 1.0 / 1307674368000.0;
-    s = s * z + 1.0 / 6227020800.0;
-    s = s * z - 1.0 / 39916800.0;
-    s = s * z + 1.0 / 362880.0;
-    s = s * z - 1.0 / 5040.0;
-    s = s * z + 1.0 / 120.0;
-    s = s * z - 1.0 / 6.0;
-    return y + y * z * s;
+    return y + y * z * polynomial(c, sizeof c / sizeof *c, z);
 }
 
 double crs_cospi(double x) {

@@ -49,24 +49,11 @@ int crs_utf8_encode(uint32_t code_point, char out[4]) {
 }
 
 /* Whether a terminal shows something of its own for it: no control, no mark that joins its neighbour, nothing unknown.
- */
+ * The categories of marks stand side by side, and so do those from separators to the last. */
 static bool is_visible(uint32_t code_point) {
-    switch (utf8proc_category((utf8proc_int32_t)code_point)) {
-    case UTF8PROC_CATEGORY_CN:
-    case UTF8PROC_CATEGORY_MN:
-    case UTF8PROC_CATEGORY_MC:
-    case UTF8PROC_CATEGORY_ME:
-    case UTF8PROC_CATEGORY_ZS:
-    case UTF8PROC_CATEGORY_ZL:
-    case UTF8PROC_CATEGORY_ZP:
-    case UTF8PROC_CATEGORY_CC:
-    case UTF8PROC_CATEGORY_CF:
-    case UTF8PROC_CATEGORY_CS:
-    case UTF8PROC_CATEGORY_CO:
-        return false;
-    default:
-        return true;
-    }
+    const utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)code_point);
+    return category != UTF8PROC_CATEGORY_CN && category < UTF8PROC_CATEGORY_ZS &&
+           (category < UTF8PROC_CATEGORY_MN || category > UTF8PROC_CATEGORY_ME);
 }
 
 void crs_utf8_name(uint32_t code_point, char out[32]) {

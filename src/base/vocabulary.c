@@ -46,8 +46,6 @@ static crs_status sort_tokens(crs_vocabulary *vocabulary, uint64_t *keys, crs_er
 
 crs_status crs_vocabulary_create(crs_vocabulary *vocabulary, crs_level level, const uint32_t *code_points,
                                  uint32_t count, crs_error *error) {
-    crs_status status = CRS_OK;
-    uint64_t *keys = NULL;
     memset(vocabulary, 0, sizeof *vocabulary);
     vocabulary->level = level;
     if (level == CRS_LEVEL_BYTE) {
@@ -64,17 +62,13 @@ crs_status crs_vocabulary_create(crs_vocabulary *vocabulary, crs_level level, co
         return crs_fail(error, CRS_DATA, "vocabulary: %u entries are more than there are Unicode characters", count);
     vocabulary->count = count;
     vocabulary->code_points = crs_alloc_or_fail(count, sizeof *code_points, CRS_MEMORY_DATA, "a vocabulary", error);
-    vocabulary->sorted = vocabulary->code_points ? crs_alloc_or_fail(count, sizeof *vocabulary->sorted, CRS_MEMORY_DATA,
-                                                                     "a vocabulary", error)
-                                                 : NULL;
-    keys = vocabulary->sorted ? crs_alloc_or_fail(count, sizeof *keys, CRS_MEMORY_DATA, "a vocabulary", error) : NULL;
-    if (!keys) {
-        status = error->status;
-        goto out;
+    vocabulary->sorted = crs_alloc_or_fail(count, sizeof *vocabulary->sorted, CRS_MEMORY_DATA, "a vocabulary", error);
+    uint64_t *keys = crs_alloc_or_fail(count, sizeof *keys, CRS_MEMORY_DATA, "a vocabulary", error);
+    crs_status status = CRS_INTERNAL;
+    if (vocabulary->code_points && vocabulary->sorted && keys) {
+        memcpy(vocabulary->code_points, code_points, count * sizeof *code_points);
+        status = sort_tokens(vocabulary, keys, error);
     }
-    memcpy(vocabulary->code_points, code_points, count * sizeof *code_points);
-    status = sort_tokens(vocabulary, keys, error);
-out:
     crs_free(&keys);
     if (status)
         crs_vocabulary_free(vocabulary);

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "carousel/spec.h"
-#include "checkpoint/check.h"
 #include "checkpoint/listing.h"
+#include "checkpoint/read.h"
 
 /* The arrays of a model, as its attributes ask for them. */
 typedef struct model {
@@ -40,21 +40,7 @@ static bool in_model(const crs_array *array) {
     return strncmp(array->path, "/model/", 7) == 0;
 }
 
-/* Something below /model that is none of the model's tensors (of which all are there). */
-static crs_status find_stranger(const crs_checkpoint *c, const model *m, const char *name, crs_error *error) {
-    for (int a = 0; a < c->arrays; a++) {
-        bool known = !in_model(&c->array[a]);
-        for (int i = 0; !known && i < m->tensors; i++)
-            known = strcmp(m->tensor[i].name, c->array[a].path + 7) == 0;
-        if (!known)
-            return crs_fail(error, CRS_DATA, "%s: a model of %s has no %s; %s", name, m->words, c->array[a].path,
-                            CRS_DAMAGED_ADVICE);
-    }
-    return CRS_OK;
-}
-
 static crs_status check_model(const crs_checkpoint *c, const model *m, const char *name, crs_error *error) {
-    int there = 0;
     for (int i = 0; i < m->tensors; i++) {
         char path[sizeof m->tensor->name + 8];
         snprintf(path, sizeof path, "/model/%s", m->tensor[i].name);
@@ -64,9 +50,15 @@ static crs_status check_model(const crs_checkpoint *c, const model *m, const cha
         if (check_tensor(array, m->tensor[i].rank, m->tensor[i].dims, m, name, error))
             return error->status;
     }
-    for (int a = 0; a < c->arrays; a++)
-        there += in_model(&c->array[a]);
-    return there == m->tensors ? CRS_OK : find_stranger(c, m, name, error);
+    for (int a = 0; a < c->arrays; a++) {
+        bool known = !in_model(&c->array[a]);
+        for (int i = 0; !known && i < m->tensors; i++)
+            known = strcmp(m->tensor[i].name, c->array[a].path + 7) == 0;
+        if (!known)
+            return crs_fail(error, CRS_DATA, "%s: a model of %s has no %s; %s", name, m->words, c->array[a].path,
+                            CRS_DAMAGED_ADVICE);
+    }
+    return CRS_OK;
 }
 
 /* The part of /optimizer/NAME/MOMENT/TENSOR from /TENSOR on, or NULL where the path has fewer parts (a number of

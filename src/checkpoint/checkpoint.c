@@ -81,11 +81,7 @@ static const crs_array *next_by_path(const crs_checkpoint *checkpoint, const crs
 }
 
 static void add_array(crs_hash *hash, const crs_array *array) {
-    char head[sizeof array->path + 96];
-    int used = snprintf(head, sizeof head, "%s %s", array->path, crs_type_name(array->type));
-    for (int i = 0; i < array->rank; i++)
-        used += snprintf(head + used, sizeof head - (size_t)used, " %lld", (long long)array->dims[i]);
-    crs_hash_add(hash, head, (size_t)used + 1);
+    crs_hash_shape(hash, array->path, crs_type_name(array->type), array->rank, array->dims);
     crs_hash_add(hash, array->values, (size_t)crs_array_size(array) * crs_type_size(array->type));
 }
 

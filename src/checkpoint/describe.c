@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "checkpoint/describe.h"
+#include "checkpoint/image.h"
 
 typedef struct phrase {
     const char *begins, *ends, *text;
@@ -52,6 +52,7 @@ static const phrase units[] = {
     {"/", "step", "steps"},        {"/", "schedule_total", "steps"},
 };
 
+/* "" where it is not known. */
 static const char *find(const phrase *table, size_t count, const char *path) {
     size_t length = strlen(path);
     for (size_t i = 0; i < count; i++) {
@@ -63,15 +64,8 @@ static const char *find(const phrase *table, size_t count, const char *path) {
     return "";
 }
 
-const char *crs_describe_meaning(const char *path) {
-    return find(meanings, sizeof meanings / sizeof *meanings, path);
-}
-
-const char *crs_describe_units(const char *path) {
-    return find(units, sizeof units / sizeof *units, path);
-}
-
-const char *crs_describe_gates(const char *path, const char *cell) {
+/* The gates, in the order in which their rows stand, of a data set that has a block of rows for each; "" otherwise. */
+static const char *find_gates(const char *path, const char *cell) {
     static const char layers[] = "/layers/";
     const char *layer = strstr(path, layers);
     if (!layer || (strncmp(path, "/model/", 7) != 0 && strncmp(path, "/optimizer/", 11) != 0))
@@ -82,4 +76,11 @@ const char *crs_describe_gates(const char *path, const char *cell) {
     if (strcmp(cell, "lstm") == 0 || strcmp(cell, "peephole") == 0)
         return "i f g o";
     return strcmp(cell, "gru") == 0 ? "r z n" : "";
+}
+
+bool crs_describe(hid_t set, const char *path, const char *cell) {
+    const char *meaning = find(meanings, sizeof meanings / sizeof *meanings, path),
+               *unit = find(units, sizeof units / sizeof *units, path), *gates = find_gates(path, cell);
+    return (!*meaning || crs_h5_put_text(set, "description", meaning)) &&
+           (!*unit || crs_h5_put_text(set, "units", unit)) && (!*gates || crs_h5_put_text(set, "gates", gates));
 }

@@ -3,21 +3,12 @@
 
 #include <string.h>
 
-#include "checkpoint/describe.h"
 #include "checkpoint/image.h"
 #include "checkpoint/listing.h"
 #include "store/vocabulary_file.h"
 
 /* By how much the file in memory grows at least. */
 #define GROWTH ((size_t)1 << 20)
-
-/* In memory alone. */
-static hid_t create_file(const char *name) {
-    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
-    if (H5Pset_fapl_core(access, GROWTH, false) < 0)
-        return H5I_INVALID_HID;
-    return crs_h5_create(name, access);
-}
 
 /* Creates the groups above path that are not there yet. */
 static bool create_groups(hid_t file, const char *path) {
@@ -37,61 +28,47 @@ static bool create_groups(hid_t file, const char *path) {
     return true;
 }
 
-static bool describe(hid_t set, const char *path, const char *cell, const char *hash) {
-    const char *meaning = crs_describe_meaning(path), *units = crs_describe_units(path),
-               *gates = crs_describe_gates(path, cell);
-    return crs_h5_put_text(set, CRS_HASH_ATTRIBUTE, hash) &&
-           (!*meaning || crs_h5_put_text(set, "description", meaning)) &&
-           (!*units || crs_h5_put_text(set, "units", units)) && (!*gates || crs_h5_put_text(set, "gates", gates));
-}
-
 /* Writes one data set whole, with its attributes. */
-static bool put_set(hid_t file, const char *path, hid_t file_type, hid_t memory_type, int rank, const int64_t *dims,
-                    const void *values, const char *hash, const char *cell) {
+static bool put_set(hid_t file, const char *path, hid_t type, int rank, const int64_t *dims, const void *values,
+                    size_t bytes, const char *cell) {
     hsize_t extent[CRS_RANK_MAX];
+    char hash[CRS_HASH_HEX];
+    crs_hash_bytes(values, bytes, hash);
     for (int i = 0; i < rank; i++)
         extent[i] = (hsize_t)dims[i];
     hid_t space = rank ? H5Screate_simple(rank, extent, NULL) : H5Screate(H5S_SCALAR),
           creation = H5Pcreate(H5P_DATASET_CREATE);
     bool good = H5Pset_obj_track_times(creation, false) >= 0 && H5Pset_fill_time(creation, H5D_FILL_TIME_NEVER) >= 0 &&
                 create_groups(file, path);
-    hid_t set = good ? H5Dcreate2(file, path, file_type, space, H5P_DEFAULT, creation, H5P_DEFAULT) : -1;
-    good = set >= 0 && H5Dwrite(set, memory_type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) >= 0 &&
-           describe(set, path, cell, hash);
-    if (set >= 0 && H5Dclose(set) < 0)
-        good = false;
+    hid_t set = good ? H5Dcreate2(file, path, type, space, H5P_DEFAULT, creation, H5P_DEFAULT) : -1;
+    good = set >= 0 && H5Dwrite(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) >= 0 &&
+           crs_h5_put_text(set, CRS_HASH_ATTRIBUTE, hash) && crs_describe(set, path, cell);
+    good = crs_h5_close(&set) && good;
     H5Pclose(creation);
     H5Sclose(space);
     return good;
 }
 
 static bool put_array(hid_t file, const crs_array *array, const char *cell) {
-    char hash[CRS_HASH_HEX];
-    crs_hash_bytes(array->values, (size_t)crs_array_size(array) * crs_type_size(array->type), hash);
-    return put_set(file, array->path, crs_type_file(array->type), crs_type_memory(array->type), array->rank,
-                   array->dims, array->values, hash, cell);
+    return put_set(file, array->path, crs_type_stored(array->type), array->rank, array->dims, array->values,
+                   (size_t)crs_array_size(array) * crs_type_size(array->type), cell);
 }
 
 static bool put_config(hid_t file, const crs_checkpoint *checkpoint) {
     const char *text = checkpoint->config ? checkpoint->config : "";
     size_t length = strlen(text);
-    char hash[CRS_HASH_HEX];
     hid_t type = crs_h5_text_type(length);
-    crs_hash_bytes(text, length, hash);
-    bool good = type >= 0 && put_set(file, "/config", type, type, 0, NULL, text, hash, "");
+    bool good = type >= 0 && put_set(file, "/config", type, 0, NULL, text, length, "");
     crs_h5_close(&type);
     return good;
 }
 
 static bool put_vocabulary(hid_t file, const crs_vocabulary *vocabulary) {
     const int64_t count = vocabulary->count;
-    char hash[CRS_HASH_HEX], *texts = crs_vocabulary_entries(vocabulary);
+    char *texts = crs_vocabulary_entries(vocabulary);
     hid_t type = crs_h5_text_type(CRS_ENTRY_BYTES);
-    bool good = texts && type >= 0;
-    if (good) {
-        crs_hash_bytes(texts, (size_t)count * CRS_ENTRY_BYTES, hash);
-        good = put_set(file, "/vocabulary", type, type, 1, &count, texts, hash, "");
-    }
+    bool good =
+        texts && type >= 0 && put_set(file, "/vocabulary", type, 1, &count, texts, (size_t)count * CRS_ENTRY_BYTES, "");
     crs_h5_close(&type);
     crs_free(&texts);
     return good;
@@ -118,13 +95,14 @@ static bool put_root(hid_t file, const crs_checkpoint *c) {
 }
 
 /* The hash over everything, last of all. */
-static crs_status put_listing(crs_image *image, const char *name, crs_error *error) {
+static bool put_listing(crs_image *image, const char *name) {
     crs_listing listing;
-    if (crs_listing_make(&listing, image->file, name, INT64_MAX, error))
-        return error->status;
-    crs_status status = crs_listing_hash(&listing, image->file, name, image->listing, error);
+    crs_error ignored;
+    bool good = crs_listing_make(&listing, image->file, name, INT64_MAX, &ignored) == CRS_OK &&
+                crs_listing_hash(&listing, image->file, name, image->listing, &ignored) == CRS_OK &&
+                crs_h5_put_text(image->file, CRS_LISTING_ATTRIBUTE, image->listing);
     crs_listing_free(&listing);
-    return status;
+    return good;
 }
 
 /* Where the bytes of the file stand in memory. */
@@ -152,27 +130,20 @@ static bool put_all(hid_t file, const crs_checkpoint *checkpoint) {
 }
 
 crs_status crs_image_make(crs_image *image, const crs_checkpoint *checkpoint, const char *name, crs_error *error) {
-    crs_status status = CRS_OK;
     crs_h5_silence();
-    memset(image, 0, sizeof *image);
-    image->file = create_file(name);
-    if (image->file < 0 || !put_all(image->file, checkpoint))
-        status = CRS_INTERNAL;
-    else if (put_listing(image, name, error))
-        status = error->status;
-    else if (!crs_h5_put_text(image->file, CRS_LISTING_ATTRIBUTE, image->listing) || !find_bytes(image))
-        status = CRS_INTERNAL;
-    if (status) {
-        crs_image_free(image);
-        return crs_fail(error, CRS_INTERNAL,
-                        "%s: out of memory while the checkpoint is put together (HDF5); a smaller model, or more "
-                        "memory at rank 0, would do",
-                        name);
-    }
-    return CRS_OK;
+    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+    bool in_memory = H5Pset_fapl_core(access, GROWTH, false) >= 0;
+    *image = (crs_image){.file = in_memory ? crs_h5_create(name, access) : H5I_INVALID_HID};
+    if (image->file >= 0 && put_all(image->file, checkpoint) && put_listing(image, name) && find_bytes(image))
+        return CRS_OK;
+    crs_image_free(image);
+    return crs_fail(error, CRS_INTERNAL,
+                    "%s: out of memory while the checkpoint is put together (HDF5); a smaller model, or more memory at "
+                    "rank 0, would do",
+                    name);
 }
 
 void crs_image_free(crs_image *image) {
     crs_h5_close(&image->file);
-    memset(image, 0, sizeof *image);
+    image->bytes = NULL;
 }

@@ -36,30 +36,10 @@ size_t crs_type_size(crs_type type) {
     return types[type].size;
 }
 
-hid_t crs_type_file(crs_type type) {
-    switch (type) {
-    case CRS_F32:
-        return H5T_IEEE_F32LE;
-    case CRS_F64:
-        return H5T_IEEE_F64LE;
-    case CRS_I64:
-        return H5T_STD_I64LE;
-    default:
-        return H5T_STD_U64LE;
-    }
-}
-
-hid_t crs_type_memory(crs_type type) {
-    switch (type) {
-    case CRS_F32:
-        return H5T_NATIVE_FLOAT;
-    case CRS_F64:
-        return H5T_NATIVE_DOUBLE;
-    case CRS_I64:
-        return H5T_NATIVE_INT64;
-    default:
-        return H5T_NATIVE_UINT64;
-    }
+hid_t crs_type_stored(crs_type type) {
+    const hid_t stored[] = {
+        [CRS_F32] = H5T_IEEE_F32LE, [CRS_F64] = H5T_IEEE_F64LE, [CRS_I64] = H5T_STD_I64LE, [CRS_U64] = H5T_STD_U64LE};
+    return stored[type];
 }
 
 static crs_object *append(crs_listing *listing, crs_error *error) {
@@ -79,7 +59,7 @@ static bool find_type(crs_object *object, hid_t type) {
     object->kind = CRS_OBJECT_ARRAY;
     for (int i = 0; i < (int)(sizeof types / sizeof *types); i++) {
         object->type = (crs_type)i;
-        if (H5Tequal(type, crs_type_file(object->type)) > 0)
+        if (H5Tequal(type, crs_type_stored(object->type)) > 0)
             return true;
     }
     return false;
@@ -141,10 +121,8 @@ static crs_status take_set(const walk *w, crs_object *object, hid_t set) {
             status = crs_fail(w->error, CRS_DATA, "%s: %s claims more values than the file holds; %s", w->name,
                               object->path, CRS_DAMAGED_ADVICE);
     }
-    if (space >= 0)
-        H5Sclose(space);
-    if (type >= 0)
-        H5Tclose(type);
+    crs_h5_close(&space);
+    crs_h5_close(&type);
     return status;
 }
 
@@ -176,8 +154,7 @@ static herr_t take_link(hid_t group, const char *name, const H5L_info_t *info, v
         *object = found;
     if (!status && class == H5I_GROUP)
         status = walk_group(w, id, found.path);
-    if (id >= 0)
-        H5Oclose(id);
+    crs_h5_close(&id);
     return status ? -1 : 0;
 }
 
@@ -259,14 +236,11 @@ static herr_t add_attribute(hid_t object, const char *name, const H5A_info_t *in
     return 0;
 }
 
-static void add_object(crs_hash *hash, const crs_object *object) {
-    char line[sizeof object->path + 96];
-    int used = snprintf(line, sizeof line, "%s %s", object->path,
-                        object->kind == CRS_OBJECT_GROUP  ? "group"
-                        : object->kind == CRS_OBJECT_TEXT ? "string"
-                                                          : crs_type_name(object->type));
-    for (int i = 0; i < object->rank; i++)
-        used += snprintf(line + used, sizeof line - (size_t)used, " %lld", (long long)object->dims[i]);
+void crs_hash_shape(crs_hash *hash, const char *path, const char *kind, int rank, const int64_t *dims) {
+    char line[sizeof((crs_object *)NULL)->path + 96];
+    int used = snprintf(line, sizeof line, "%s %s", path, kind);
+    for (int i = 0; i < rank; i++)
+        used += snprintf(line + used, sizeof line - (size_t)used, " %lld", (long long)dims[i]);
     add_line(hash, line);
 }
 
@@ -280,12 +254,15 @@ crs_status crs_listing_hash(const crs_listing *listing, hid_t file, const char *
         const crs_object *object = &listing->object[i];
         hid_t id = H5Oopen(file, object->path, H5P_DEFAULT);
         h.root = i == 0;
-        add_object(h.hash, object);
+        crs_hash_shape(h.hash, object->path,
+                       object->kind == CRS_OBJECT_GROUP  ? "group"
+                       : object->kind == CRS_OBJECT_TEXT ? "string"
+                                                         : crs_type_name(object->type),
+                       object->rank, object->dims);
         if (id < 0 || H5Aiterate2(id, H5_INDEX_NAME, H5_ITER_INC, NULL, add_attribute, &h) < 0)
             status = crs_fail(error, CRS_DATA, "%s: an attribute of %s can't be read; %s", name, object->path,
                               CRS_DAMAGED_ADVICE);
-        if (id >= 0)
-            H5Oclose(id);
+        crs_h5_close(&id);
     }
     crs_hash_text(h.hash, hex);
     crs_hash_free(&h.hash);

@@ -6,7 +6,7 @@
 #include "carousel/checkpoint.h"
 #include "store/h5.h"
 
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "values in memory are hashed as they stand in the file");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "values stand in memory as in the file");
 
 enum { CRS_RANK_MAX = 3 };
 
@@ -30,8 +30,7 @@ typedef struct crs_listing {
 /* "float32", "float64", "int64", "uint64": as NumPy calls them. */
 const char *crs_type_name(crs_type type);
 size_t crs_type_size(crs_type type);
-hid_t crs_type_file(crs_type type);   /* as in the file; not to be closed */
-hid_t crs_type_memory(crs_type type); /* as in memory; not to be closed */
+hid_t crs_type_stored(crs_type type); /* in the file, and in memory; not to be closed */
 
 /* What the memory of an array of this path is for. */
 crs_purpose crs_array_purpose(const char *path);
@@ -46,6 +45,9 @@ const crs_object *crs_listing_find(const crs_listing *listing, const char *path)
 /* XXH3-128 over all objects and all attributes but the root's attributes_xxh3_128 (docs/formats.md says how). */
 crs_status crs_listing_hash(const crs_listing *listing, hid_t file, const char *name, char hex[CRS_HASH_HEX],
                             crs_error *error);
+
+/* Adds a line for one object: its path, what it is, and its dimensions. */
+void crs_hash_shape(crs_hash *hash, const char *path, const char *kind, int rank, const int64_t *dims);
 
 /* Of the whole listing. */
 #define CRS_LISTING_ATTRIBUTE "attributes_xxh3_128"

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "carousel/checkpoint.h"
-#include "checkpoint/check.h"
 #include "checkpoint/image.h"
 #include "checkpoint/listing.h"
 #include "checkpoint/read.h"
@@ -46,23 +45,11 @@ static void close_reader(reader *r) {
 
 /* ---- attributes ---- */
 
-static crs_status root_text(const reader *r, const char *attribute, char *out, size_t size, crs_error *error) {
-    crs_h5_value value;
-    if (crs_h5_get(r->file, attribute, &value) != CRS_FOUND || value.kind != CRS_ATTRIBUTE_TEXT ||
-        strlen(value.text) >= size)
-        return crs_fail(error, CRS_DATA, "%s: the attribute %s is missing, or no text that it may be; %s", r->name,
-                        attribute, CRS_DAMAGED_ADVICE);
-    memcpy(out, value.text, strlen(value.text) + 1);
-    return CRS_OK;
-}
-
 static crs_status root_integer(const reader *r, const char *attribute, int64_t *out, crs_error *error) {
-    crs_h5_value value;
-    if (crs_h5_get(r->file, attribute, &value) != CRS_FOUND || value.kind != CRS_ATTRIBUTE_INTEGER)
-        return crs_fail(error, CRS_DATA, "%s: the attribute %s is missing, or no integer; %s", r->name, attribute,
-                        CRS_DAMAGED_ADVICE);
-    *out = value.integer;
-    return CRS_OK;
+    if (crs_h5_integer(r->file, attribute, out) == CRS_FOUND)
+        return CRS_OK;
+    return crs_fail(error, CRS_DATA, "%s: the attribute %s is missing, or no integer; %s", r->name, attribute,
+                    CRS_DAMAGED_ADVICE);
 }
 
 static crs_status read_format(const reader *r, char format[32], crs_error *error) {
@@ -221,6 +208,14 @@ static crs_status read_vocabulary(const reader *r, crs_checkpoint *c, crs_error 
     return crs_vocabulary_read(r->file, r->name, true, CRS_DAMAGED_ADVICE, &c->vocabulary, error);
 }
 
+/* An object's array, without its values. */
+static crs_array array_of(const crs_object *object) {
+    crs_array array = {.type = object->type, .rank = object->rank};
+    memcpy(array.path, object->path, sizeof array.path);
+    memcpy(array.dims, object->dims, sizeof array.dims);
+    return array;
+}
+
 /* The arrays without their values: enough to check that all are there and have the right shapes. */
 static crs_status list_arrays(const reader *r, crs_checkpoint *c, crs_error *error) {
     for (int i = 0; i < r->listing.count; i++) {
@@ -234,12 +229,7 @@ static crs_status list_arrays(const reader *r, crs_checkpoint *c, crs_error *err
         if (!crs_list_grow(&c->array, (size_t)c->arrays, sizeof *c->array))
             return crs_fail(error, CRS_INTERNAL,
                             "%s: out of memory for the list of its data sets; free some and try again", r->name);
-        crs_array *array = &c->array[c->arrays++];
-        *array = (crs_array){0};
-        memcpy(array->path, object->path, sizeof array->path);
-        array->type = object->type;
-        array->rank = object->rank;
-        memcpy(array->dims, object->dims, sizeof array->dims);
+        c->array[c->arrays++] = array_of(object);
     }
     return CRS_OK;
 }
@@ -252,7 +242,7 @@ static crs_status read_array(const reader *r, crs_array *array, crs_error *error
     if (set < 0)
         return cant_read(r, array->path, CRS_DATA, error);
     array->values = crs_alloc_or_fail(count, size, crs_array_purpose(array->path), array->path, error);
-    if (array->values && H5Dread(set, crs_type_memory(array->type), H5S_ALL, H5S_ALL, H5P_DEFAULT, array->values) < 0)
+    if (array->values && H5Dread(set, crs_type_stored(array->type), H5S_ALL, H5S_ALL, H5P_DEFAULT, array->values) < 0)
         cant_read(r, array->path, CRS_DATA, error);
     if (!error->status && !crs_check_finite(array, r->name, error)) {
         crs_hash_bytes(array->values, count * size, hash);
@@ -266,12 +256,10 @@ static crs_status read_array(const reader *r, crs_array *array, crs_error *error
 static crs_status look_for_nan(const reader *r, crs_error *error) {
     for (int i = 0; i < r->listing.count; i++) {
         const crs_object *object = &r->listing.object[i];
-        crs_array array = {.type = object->type, .rank = object->rank};
+        crs_array array = array_of(object);
         crs_error why = {0};
         if (object->kind != CRS_OBJECT_ARRAY || strncmp(object->path, "/model/", 7) != 0)
             continue;
-        memcpy(array.path, object->path, sizeof array.path);
-        memcpy(array.dims, object->dims, sizeof array.dims);
         if (read_array(r, &array, &why) && array.values && crs_check_finite(&array, r->name, &why))
             *error = why;
         crs_free(&array.values);
@@ -282,17 +270,20 @@ static crs_status look_for_nan(const reader *r, crs_error *error) {
 }
 
 static crs_status check_listing(const reader *r, char listing[CRS_HASH_HEX], crs_error *error) {
-    char recorded[CRS_HASH_HEX];
-    if (root_text(r, CRS_LISTING_ATTRIBUTE, recorded, sizeof recorded, error) ||
-        crs_listing_hash(&r->listing, r->file, r->name, listing, error))
+    crs_h5_value recorded;
+    if (crs_h5_get(r->file, CRS_LISTING_ATTRIBUTE, &recorded) != CRS_FOUND || recorded.kind != CRS_ATTRIBUTE_TEXT ||
+        strlen(recorded.text) >= CRS_HASH_HEX)
+        return crs_fail(error, CRS_DATA, "%s: the attribute %s is missing, or no text that it may be; %s", r->name,
+                        CRS_LISTING_ATTRIBUTE, CRS_DAMAGED_ADVICE);
+    if (crs_listing_hash(&r->listing, r->file, r->name, listing, error))
         return error->status;
-    if (strcmp(listing, recorded) == 0)
+    if (strcmp(listing, recorded.text) == 0)
         return CRS_OK;
     if (look_for_nan(r, error))
         return error->status;
     return crs_fail(error, CRS_DATA,
                     "%s: an attribute, a name or a shape is not what was written (hash %s, recorded %s); %s", r->name,
-                    listing, recorded, CRS_DAMAGED_ADVICE);
+                    listing, recorded.text, CRS_DAMAGED_ADVICE);
 }
 
 static crs_status read_all(reader *r, crs_checkpoint *c, char listing[CRS_HASH_HEX], crs_error *error) {
@@ -310,13 +301,12 @@ crs_status crs_read_file(const char *path, crs_checkpoint *checkpoint, char list
     reader r;
     memset(checkpoint, 0, sizeof *checkpoint);
     error->status = CRS_OK;
-    crs_status status = open_reader(&r, path, error);
-    if (!status)
-        status = read_all(&r, checkpoint, listing, error);
+    if (!open_reader(&r, path, error))
+        read_all(&r, checkpoint, listing, error);
     close_reader(&r);
-    if (status)
+    if (error->status)
         crs_checkpoint_free(checkpoint);
-    return status;
+    return error->status;
 }
 
 crs_status crs_checkpoint_read(const char *path, crs_checkpoint *checkpoint, crs_error *error) {
@@ -327,21 +317,17 @@ crs_status crs_checkpoint_read(const char *path, crs_checkpoint *checkpoint, crs
 crs_status crs_read_step(const char *path, int64_t *step, crs_error *error) {
     reader r;
     error->status = CRS_OK;
-    crs_status status = open_reader(&r, path, error);
-    if (!status)
-        status = check_format(&r, error);
-    if (!status)
-        status = root_integer(&r, "step", step, error);
+    if (!open_reader(&r, path, error) && !check_format(&r, error))
+        root_integer(&r, "step", step, error);
     close_reader(&r);
-    return status;
+    return error->status;
 }
 
 crs_status crs_file_format(const char *path, char format[32], crs_error *error) {
     reader r;
     error->status = CRS_OK;
-    crs_status status = open_reader(&r, path, error);
-    if (!status)
-        status = read_format(&r, format, error);
+    if (!open_reader(&r, path, error))
+        read_format(&r, format, error);
     close_reader(&r);
-    return status;
+    return error->status;
 }

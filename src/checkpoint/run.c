@@ -58,31 +58,16 @@ static const char *in_run(const char *run, const char *name) {
     return paths[turn];
 }
 
-/* One more, empty, or NULL. The list grows at each power of two, so that its capacity need not be kept. */
-static run_file *add_file(run_files *files, crs_error *error) {
-    const size_t count = (size_t)files->count;
-    if ((count & (count - 1)) == 0) {
-        run_file *more =
-            crs_alloc_or_fail(count ? 2 * count : 1, sizeof *more, CRS_MEMORY_OTHER, "a list of files", error);
-        if (!more)
-            return NULL;
-        if (count)
-            memcpy(more, files->file, count * sizeof *more);
-        crs_free(&files->file);
-        files->file = more;
-    }
-    return &files->file[files->count++];
-}
-
 static crs_status note_file(run_files *files, const char *run, const char *name, crs_error *error) {
     const int64_t step = step_of_name(name);
     struct stat status;
     files->remains |= is_temporary(name);
     if (step < 0 && strcmp(name, last_name) != 0 && strcmp(name, best_name) != 0)
         return CRS_OK;
-    run_file *file = add_file(files, error);
-    if (!file)
-        return error->status;
+    if (!crs_list_grow(&files->file, (size_t)files->count, sizeof *files->file))
+        return crs_fail(error, CRS_INTERNAL, "%s: out of memory for the list of its files; free some and try again",
+                        run);
+    run_file *file = &files->file[files->count++];
     const bool known = stat(in_run(run, name), &status) == 0;
     *file = (run_file){.step = step, .device = known ? status.st_dev : 0, .inode = known ? status.st_ino : 0};
     memcpy(file->name, name, strlen(name) + 1); /* step_of_name has bounded it */
@@ -302,8 +287,7 @@ static crs_status is_validated(const char *path, int64_t step, double loss, bool
     crs_checkpoint found;
     const crs_status status = crs_checkpoint_read(path, &found, error);
     *validated = status == CRS_OK && loss_of_step(&found, step) == loss;
-    if (status == CRS_OK)
-        crs_checkpoint_free(&found);
+    crs_checkpoint_free(&found);
     if (status != CRS_DATA && status != CRS_NO_INPUT)
         return status;
     crs_warn("%s; passed over", error->message);

@@ -8,7 +8,6 @@
 
 #include "carousel/checkpoint.h"
 #include "carousel/store.h"
-#include "checkpoint/check.h"
 #include "checkpoint/image.h"
 #include "checkpoint/read.h"
 
@@ -42,16 +41,13 @@ static crs_status read_back(const char *temporary, const char *listing, crs_erro
 
 static crs_status write_temporary(const char *temporary, const crs_checkpoint *checkpoint, crs_error *error) {
     crs_image image;
-    char listing[CRS_HASH_HEX];
     if (crs_image_make(&image, checkpoint, temporary, error))
         return error->status;
-    memcpy(listing, image.listing, sizeof listing);
     crs_status status = crs_disk_write(temporary, image.bytes, image.count, error);
-    size_t half = image.count / 2;
     crs_image_free(&image);
-    if (!status && crs_fault("checkpoint-torn") && truncate(temporary, (off_t)half) != 0)
+    if (!status && crs_fault("checkpoint-torn") && truncate(temporary, (off_t)image.count / 2) != 0)
         return crs_fail(error, CRS_INTERNAL, "%s: the fault checkpoint-torn can't be made", temporary);
-    return status ? status : read_back(temporary, listing, error);
+    return status ? status : read_back(temporary, image.listing, error);
 }
 
 crs_status crs_checkpoint_write(const char *path, const crs_checkpoint *checkpoint, crs_error *error) {

@@ -70,21 +70,17 @@ static crs_status check_unchanged(const crs_dataset *dataset, crs_error *error) 
 
 static crs_status read_level(crs_dataset *dataset, crs_error *error) {
     char level[16];
-    crs_status status = CRS_OK;
     hid_t file = dataset->file->file;
     crs_h5_text(file, "level", level, sizeof level);
     if (strcmp(level, crs_level_name(CRS_LEVEL_CHAR)) == 0)
-        status = crs_vocabulary_read(file, dataset->path, false, again, &dataset->vocabulary, error);
-    else if (strcmp(level, crs_level_name(CRS_LEVEL_BYTE)) == 0 && H5Lexists(file, "vocabulary", H5P_DEFAULT) > 0)
-        status = crs_fail(error, CRS_DATA, "%s: level byte has no /vocabulary, but this file has one; pack it again",
-                          dataset->path);
-    else if (strcmp(level, crs_level_name(CRS_LEVEL_BYTE)) == 0)
-        status = crs_vocabulary_create(&dataset->vocabulary, CRS_LEVEL_BYTE, NULL, 0, error);
-    else
-        status =
-            crs_fail(error, CRS_DATA, "%s: its root has no attribute `level` of `char` or `byte`%s%s; pack it again",
-                     dataset->path, *level ? ", but " : "", level);
-    return status;
+        return crs_vocabulary_read(file, dataset->path, false, again, &dataset->vocabulary, error);
+    if (strcmp(level, crs_level_name(CRS_LEVEL_BYTE)) != 0)
+        return crs_fail(error, CRS_DATA, "%s: its root has no attribute `level` of `char` or `byte`%s%s; pack it again",
+                        dataset->path, *level ? ", but " : "", level);
+    if (H5Lexists(file, "vocabulary", H5P_DEFAULT) > 0)
+        return crs_fail(error, CRS_DATA, "%s: level byte has no /vocabulary, but this file has one; pack it again",
+                        dataset->path);
+    return crs_vocabulary_create(&dataset->vocabulary, CRS_LEVEL_BYTE, NULL, 0, error);
 }
 
 /* What it was packed from; as others may have written it, nothing in it may drive a terminal. */
@@ -103,7 +99,7 @@ static crs_status read_source(crs_dataset *dataset, crs_error *error) {
     return CRS_OK;
 }
 
-static hid_t memory_type(int token_bytes) {
+hid_t crs_token_type(int token_bytes) {
     return token_bytes == 1 ? H5T_STD_U8LE : token_bytes == 2 ? H5T_STD_U16LE : H5T_STD_U32LE;
 }
 
@@ -117,7 +113,7 @@ static crs_status read_packed(const crs_dataset *dataset, crs_split split, int64
     hsize_t start = (hsize_t)offset, size = (hsize_t)count;
     hid_t set = dataset->file->split[split], space = H5Dget_space(set), memory = H5Screate_simple(1, &size, NULL);
     bool good = H5Sselect_hyperslab(space, H5S_SELECT_SET, &start, NULL, &size, NULL) >= 0 &&
-                H5Dread(set, memory_type(token_bytes), memory, space, H5P_DEFAULT, packed) >= 0;
+                H5Dread(set, crs_token_type(token_bytes), memory, space, H5P_DEFAULT, packed) >= 0;
     crs_h5_close(&memory);
     crs_h5_close(&space);
     if (check_unchanged(dataset, error))
@@ -143,26 +139,21 @@ crs_status crs_dataset_read_packed(const crs_dataset *dataset, crs_split split, 
 
 /* The hash of a split, from its tokens as stored. */
 static crs_status scan_split(const crs_dataset *dataset, crs_split split, char hex[CRS_HASH_HEX], crs_error *error) {
-    crs_status status = CRS_OK;
     int token_bytes = crs_split_bytes(dataset, split);
-    crs_hash *hash = NULL;
-    void *block = crs_alloc_or_fail(SCAN_BYTES, 1, CRS_MEMORY_DATA, "reading a data set", error);
-    if (!block)
-        return error->status;
-    hash = crs_hash_new();
-    if (!hash) {
-        status = crs_fail(error, CRS_INTERNAL, "out of memory for a hash");
-        goto out;
-    }
     int64_t length = dataset->length[split], most = SCAN_BYTES / token_bytes;
+    crs_hash *hash = crs_hash_new();
+    void *block = crs_alloc_or_fail(SCAN_BYTES, 1, CRS_MEMORY_DATA, "reading a data set", error);
+    crs_status status = !block ? error->status
+                        : hash ? CRS_OK
+                               : crs_fail(error, CRS_INTERNAL, "out of memory for a hash");
     for (int64_t offset = 0; offset < length && !status; offset += most) {
         int64_t count = length - offset < most ? length - offset : most;
         status = read_packed(dataset, split, offset, count, token_bytes, block, error);
         if (!status)
             crs_hash_add(hash, block, (size_t)count * (size_t)token_bytes);
     }
-    crs_hash_text(hash, hex);
-out:
+    if (!status)
+        crs_hash_text(hash, hex);
     crs_hash_free(&hash);
     crs_free(&block);
     return status;

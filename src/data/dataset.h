@@ -21,6 +21,8 @@ crs_status crs_vocabulary_load(const char *path, crs_vocabulary *vocabulary, crs
 /* Opens and checks one split of dataset->file: sets its handle, length and hash, and raises token_bytes.
  */
 crs_status crs_split_open(crs_dataset *dataset, crs_split split, crs_error *error);
+/* Of tokens that we write, and in memory; not to be closed. */
+hid_t crs_token_type(int token_bytes);
 /* Bytes of a token of this split on the disk. */
 int crs_split_bytes(const crs_dataset *dataset, crs_split split);
 

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,17 +86,10 @@ static crs_status find_place(crs_output *output, crs_error *error) {
     } else {
         return crs_output_fail(output, errno, error);
     }
-    output->folder = output->path ? crs_copy_text(output->path) : NULL;
-    if (!output->folder)
-        return crs_fail(error, CRS_INTERNAL, "out of memory");
-    char *slash = strrchr(output->folder, '/');
-    if (!slash)
-        memcpy(output->folder, ".", sizeof "."); /* the path has at least one character */
-    else if (slash == output->folder)
-        slash[1] = '\0';
-    else
-        *slash = '\0';
-    return CRS_OK;
+    char *path = output->path ? crs_copy_text(output->path) : NULL;
+    output->folder = path ? crs_copy_text(dirname(path)) : NULL;
+    crs_free(&path);
+    return output->folder ? CRS_OK : crs_fail(error, CRS_INTERNAL, "out of memory");
 }
 
 /* ---- the temporary file: .BASE.PID-N.tmp, locked as long as its process lives, on whatever host that is ---- */

@@ -74,6 +74,7 @@ const char *crs_source_name(const crs_source *source);
 /* Checks that it can be read, is no folder, is not the output; copies what can't be read twice to a file beside the
  * output (or in $TMPDIR) that has no name. */
 crs_status crs_source_open(crs_source *source, const char *input, const crs_output *output, crs_error *error);
+/* Also one that was never opened, all zero. */
 void crs_source_close(crs_source *source);
 /* A descriptor at its beginning, or -1 with *error; to be closed by crs_source_end. */
 int crs_source_begin(const crs_source *source, crs_error *error);
@@ -99,8 +100,8 @@ crs_status crs_writer_open(crs_writer **writer, const crs_output *output, const 
                            crs_error *error);
 /* Appends tokens; false in *fits where there are more than planned. */
 crs_status crs_writer_add(crs_writer *writer, const uint32_t *tokens, size_t count, bool *fits, crs_error *error);
-/* Writes what is left, and closes the file. False in *whole where tokens are missing. */
-crs_status crs_writer_finish(crs_writer *writer, bool *whole, crs_error *error);
+/* Writes what is left, and closes the file. No tokens may be missing. */
+crs_status crs_writer_finish(crs_writer *writer, crs_error *error);
 void crs_writer_free(crs_writer **writer); /* closes it, if it is open still */
 
 #endif

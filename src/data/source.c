@@ -44,13 +44,11 @@ ssize_t crs_source_read(const crs_source *source, int descriptor, void *bytes, s
 static int open_spool(const crs_output *output, const char **folder) {
     const char *wish = getenv("TMPDIR");
     *folder = wish && *wish ? wish : output->folder;
-    size_t size = strlen(*folder) + 32;
-    char *path = crs_alloc(size, 1, CRS_MEMORY_OTHER);
+    char *path = crs_format_text("%s/.carousel-XXXXXX", *folder);
     if (!path) {
         errno = ENOMEM;
         return -1;
     }
-    snprintf(path, size, "%s/.carousel-XXXXXX", *folder);
     int descriptor = mkostemp(path, O_CLOEXEC);
     if (descriptor >= 0)
         unlink(path);
@@ -74,7 +72,7 @@ static crs_status spool(crs_source *source, int from, const crs_output *output, 
             status = error->status;
         if (got <= 0)
             break;
-        reason = crs_disk_put(to, bytes, (size_t)got) ? 0 : errno;
+        reason = crs_write(to, bytes, (size_t)got) ? 0 : errno;
         source->size += got;
     }
     if (reason)

@@ -8,10 +8,9 @@
 /* A compressed chunk is unpacked whole: that much memory at most is spent on one, and on all that are kept. */
 enum { CHUNK_MAX = 256 << 20, CACHE_BYTES = 32 << 20, CACHE_CHUNKS = 64 };
 
-static const char *const split_names[CRS_SPLITS] = {"train", "validation", "test"};
-
 const char *crs_split_name(crs_split split) {
-    return split_names[split];
+    static const char *const names[CRS_SPLITS] = {"train", "validation", "test"};
+    return names[split];
 }
 
 /* Bytes of a token, or 0 where the type is none of the six that are allowed. */
@@ -137,16 +136,15 @@ static hid_t open_with_cache(const crs_dataset *dataset, const char *name, hid_t
 
 static crs_status read_hash(crs_dataset *dataset, crs_split split, crs_error *error) {
     char text[64];
-    crs_status status = CRS_OK;
     crs_found found = crs_h5_text(dataset->file->split[split], CRS_HASH_ATTRIBUTE, text, sizeof text);
     if (found == CRS_WRONG || (found == CRS_FOUND && (strlen(text) != CRS_HASH_HEX - 1 ||
                                                       strspn(text, "0123456789abcdef") != CRS_HASH_HEX - 1)))
-        status = crs_fail(error, CRS_DATA,
-                          "%s: the attribute `xxh3_128` of /%s is no hash: 32 hexadecimal digits, or none at all",
-                          dataset->path, crs_split_name(split));
-    else if (found == CRS_FOUND)
+        return crs_fail(error, CRS_DATA,
+                        "%s: the attribute `xxh3_128` of /%s is no hash: 32 hexadecimal digits, or none at all",
+                        dataset->path, crs_split_name(split));
+    if (found == CRS_FOUND)
         memcpy(dataset->hash[split], text, CRS_HASH_HEX);
-    return status;
+    return CRS_OK;
 }
 
 crs_status crs_split_open(crs_dataset *dataset, crs_split split, crs_error *error) {

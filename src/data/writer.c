@@ -1,12 +1,14 @@
 /* The HDF5 file that packing makes: tokens in whole chunks, each written where it will lie. */
 #include "config.h"
 
+#include "data/dataset.h"
 #include "data/pack.h"
 #include "data/tokens.h"
 #include "store/vocabulary_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <unistd.h>
 
 /* After so many bytes the disk is told to begin, so that the flush in the end has little left to wait for. */
@@ -27,10 +29,6 @@ struct crs_writer {
     unsigned char *block; /* owned, [chunk] tokens */
     crs_hash *hash;       /* owned, of the split so far */
 };
-
-static hid_t token_type(int token_bytes) {
-    return token_bytes == 1 ? H5T_STD_U8LE : token_bytes == 2 ? H5T_STD_U16LE : H5T_STD_U32LE;
-}
 
 /* HDF5 keeps errno as the system left it, mostly. */
 static crs_status fail(const crs_writer *writer, crs_error *error) {
@@ -58,8 +56,8 @@ static bool begin_split(crs_writer *writer) {
     H5Pset_fill_time(plan, H5D_FILL_TIME_NEVER);
     H5Pset_obj_track_times(plan, false);
     H5Pset_chunk_cache(access, 1, 0, 1.0); /* none: each chunk is written once, whole */
-    writer->set = H5Dcreate2(writer->file, crs_split_name((crs_split)writer->split), token_type(writer->token_bytes),
-                             space, H5P_DEFAULT, plan, access);
+    writer->set = H5Dcreate2(writer->file, crs_split_name((crs_split)writer->split),
+                             crs_token_type(writer->token_bytes), space, H5P_DEFAULT, plan, access);
     crs_h5_close(&access);
     crs_h5_close(&plan);
     crs_h5_close(&space);
@@ -87,8 +85,9 @@ static bool flush_block(crs_writer *writer) {
     hsize_t start = (hsize_t)writer->written, count = writer->filled;
     hid_t space = H5Dget_space(writer->set), memory = H5Screate_simple(1, &count, NULL);
     errno = 0;
-    bool good = H5Sselect_hyperslab(space, H5S_SELECT_SET, &start, NULL, &count, NULL) >= 0 &&
-                H5Dwrite(writer->set, token_type(writer->token_bytes), memory, space, H5P_DEFAULT, writer->block) >= 0;
+    bool good =
+        H5Sselect_hyperslab(space, H5S_SELECT_SET, &start, NULL, &count, NULL) >= 0 &&
+        H5Dwrite(writer->set, crs_token_type(writer->token_bytes), memory, space, H5P_DEFAULT, writer->block) >= 0;
     int reason = errno;
     crs_h5_close(&memory);
     crs_h5_close(&space);
@@ -113,36 +112,31 @@ static bool advance(crs_writer *writer) {
     return true;
 }
 
-static bool write_entries(hid_t set, hid_t type, const crs_vocabulary *vocabulary) {
-    char hex[CRS_HASH_HEX], *entries = crs_vocabulary_entries(vocabulary);
-    if (!entries) {
-        errno = ENOMEM;
-        return false;
-    }
-    crs_hash_bytes(entries, (size_t)vocabulary->count * CRS_ENTRY_BYTES, hex);
-    bool good = H5Dwrite(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, entries) >= 0 &&
-                crs_h5_put_text(set, CRS_HASH_ATTRIBUTE, hex);
-    crs_free(&entries);
-    return good;
-}
-
 /* Level byte: nothing to write. */
 static bool write_vocabulary(hid_t file, const crs_vocabulary *vocabulary) {
     if (vocabulary->level == CRS_LEVEL_BYTE)
         return true;
     hsize_t count = vocabulary->count;
+    char hex[CRS_HASH_HEX], *entries = crs_vocabulary_entries(vocabulary);
+    if (!entries) {
+        errno = ENOMEM;
+        return false;
+    }
+    crs_hash_bytes(entries, count * CRS_ENTRY_BYTES, hex);
     hid_t type = crs_h5_text_type(CRS_ENTRY_BYTES), space = H5Screate_simple(1, &count, NULL),
           plan = H5Pcreate(H5P_DATASET_CREATE);
     H5Pset_obj_track_times(plan, false);
     hid_t set = H5Dcreate2(file, "vocabulary", type, space, H5P_DEFAULT, plan, H5P_DEFAULT);
     bool good =
-        set >= 0 && write_entries(set, type, vocabulary) && crs_h5_put_text(set, "units", "character") &&
+        set >= 0 && H5Dwrite(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, entries) >= 0 &&
+        crs_h5_put_text(set, CRS_HASH_ATTRIBUTE, hex) && crs_h5_put_text(set, "units", "character") &&
         crs_h5_put_text(set, "description",
                         "index: token; value: the character it stands for, in UTF-8; the empty string is U+0000");
     good = crs_h5_close(&set) && good;
     crs_h5_close(&plan);
     crs_h5_close(&space);
     crs_h5_close(&type);
+    crs_free(&entries);
     return good;
 }
 
@@ -163,8 +157,7 @@ crs_status crs_writer_open(crs_writer **writer, const crs_output *output, const 
     if (!w)
         return error->status;
     *w = (crs_writer){.output = output, .file = H5I_INVALID_HID, .set = H5I_INVALID_HID, .descriptor = -1};
-    for (int split = 0; split < CRS_SPLITS; split++)
-        w->length[split] = plan->length[split];
+    memcpy(w->length, plan->length, sizeof w->length);
     w->token_bytes = crs_token_bytes(plan->vocabulary->count);
     w->chunk = plan->chunk_bytes / (size_t)w->token_bytes;
     w->block = crs_alloc_or_fail(w->chunk, (size_t)w->token_bytes, CRS_MEMORY_DATA, "writing a data set", error);
@@ -208,12 +201,10 @@ crs_status crs_writer_add(crs_writer *writer, const uint32_t *tokens, size_t cou
     return CRS_OK;
 }
 
-crs_status crs_writer_finish(crs_writer *writer, bool *whole, crs_error *error) {
+crs_status crs_writer_finish(crs_writer *writer, crs_error *error) {
     if (!advance(writer))
         return fail(writer, error);
-    *whole = writer->split == CRS_SPLITS;
-    if (!*whole)
-        return CRS_OK;
+    CRS_ASSERT(writer->split == CRS_SPLITS);
     errno = 0;
     bool flushed = H5Fflush(writer->file, H5F_SCOPE_LOCAL) >= 0;
     int reason = errno;

@@ -71,13 +71,6 @@ typedef struct tally {
     int64_t made, most;
 } tally;
 
-static crs_status print_code_point(sampler *s, uint32_t code_point, tally *count, crs_error *error) {
-    char bytes[4];
-    const int length = crs_utf8_encode(code_point, bytes);
-    count->made++;
-    return s->sink(s->context, bytes, (size_t)length, error);
-}
-
 static crs_status print_pending(sampler *s, tally *count, crs_error *error) {
     const size_t bytes = s->pending_count;
     count->made += bytes > s->pending_primed;
@@ -102,7 +95,10 @@ static crs_status print_byte(sampler *s, unsigned char byte, tally *count, crs_e
 static crs_status print_token(sampler *s, uint32_t token, tally *count, crs_error *error) {
     if (s->vocabulary->level == CRS_LEVEL_BYTE)
         return print_byte(s, (unsigned char)token, count, error);
-    return print_code_point(s, s->vocabulary->code_points[token], count, error);
+    char bytes[4];
+    const int length = crs_utf8_encode(s->vocabulary->code_points[token], bytes);
+    count->made++;
+    return s->sink(s->context, bytes, (size_t)length, error);
 }
 
 static crs_status print_prime(sampler *s, crs_error *error) {
@@ -116,12 +112,6 @@ static crs_status print_prime(sampler *s, crs_error *error) {
             return error->status;
     s->pending_primed = s->pending_count;
     return CRS_OK;
-}
-
-/* A character that was begun and that nothing has ended. */
-static crs_status print_rest(sampler *s, crs_error *error) {
-    tally count = {.most = INT64_MAX};
-    return s->pending_count > 0 ? print_pending(s, &count, error) : CRS_OK;
 }
 
 /* The model reads a token: its state goes on, and logits say what could follow. */
@@ -159,15 +149,9 @@ static crs_status write_text(sampler *s, int64_t text, crs_error *error) {
     for (uint64_t position = 0; count.made < count.most; position++)
         if (draw(s, text, position, &token, error) || print_token(s, token, &count, error))
             return error->status;
-    if (print_rest(s, error))
+    if (s->pending_count > 0 && print_pending(s, &count, error)) /* a character that nothing has ended */
         return error->status;
     return s->sink(s->context, "\n", 1, error);
-}
-
-/* All of the prime but its last token, once for all texts. */
-static void begin(sampler *s) {
-    for (size_t i = 0; i + 1 < s->primes; i++)
-        read_token(s, &s->prime[i], s->begun);
 }
 
 crs_status crs_sample(crs_model *model, const crs_vocabulary *vocabulary, const crs_sampling *sampling, crs_sink sink,
@@ -184,7 +168,8 @@ crs_status crs_sample(crs_model *model, const crs_vocabulary *vocabulary, const 
         crs_fail(error, CRS_INTERNAL, "out of memory for sampling from %" PRIu32 " tokens", vocabulary->count);
     } else if (read_prime(&s, error) == CRS_OK &&
                crs_workspace_create(&s.workspace, model, 1, 1, CRS_FORWARD, error) == CRS_OK) {
-        begin(&s);
+        for (size_t i = 0; i + 1 < s.primes; i++) /* all of the prime but its last token, once for all texts */
+            read_token(&s, &s.prime[i], s.begun);
         for (int64_t i = 0; i < sampling->count && error->status == CRS_OK; i++)
             write_text(&s, i, error);
     }

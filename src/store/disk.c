@@ -32,21 +32,6 @@ static crs_status fail(const char *path, const char *what, crs_error *error) {
     return crs_fail(error, CRS_CREATE, "%s: can't be %s: %s; %s", path, what, strerror(errno), advice);
 }
 
-bool crs_disk_put(int file, const void *from, size_t count) {
-    const char *bytes = from;
-    const size_t most = (size_t)1 << 30; /* Linux writes less than 2 GiB at once */
-    while (count > 0) {
-        ssize_t n = write(file, bytes, count < most ? count : most);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return false;
-        bytes += n;
-        count -= (size_t)n;
-    }
-    return true;
-}
-
 bool crs_disk_flush(int file) {
     return fsync(file) == 0 || errno == EINVAL || errno == ENOTSUP /* and EOPNOTSUPP */ || errno == ENOSYS;
 }
@@ -55,29 +40,21 @@ static int create(const char *path) {
     return open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
 }
 
-/* Flushes and closes; what is read back afterwards comes from the disk, as far as the kernel goes along. */
-static bool finish(int file) {
-    bool good = crs_disk_flush(file);
+/* Flushes what was written whole, and closes; what is read back afterwards comes from the disk, as far as the kernel
+ * goes along. */
+static crs_status finish(int file, bool written, const char *path, crs_error *error) {
+    bool good = written && crs_disk_flush(file);
     int cause = errno;
     posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED);
     if (close(file) != 0 && good)
-        return false;
+        return fail(path, "flushed to the disk", error);
     errno = cause;
-    return good;
+    return good ? CRS_OK : fail(path, written ? "flushed to the disk" : "written", error);
 }
 
 crs_status crs_disk_write(const char *path, const void *bytes, size_t count, crs_error *error) {
     int file = create(path);
-    if (file < 0)
-        return fail(path, "created", error);
-    bool good = crs_disk_put(file, bytes, count);
-    int cause = errno;
-    if (!good) {
-        close(file);
-        errno = cause;
-        return fail(path, "written", error);
-    }
-    return finish(file) ? CRS_OK : fail(path, "flushed to the disk", error);
+    return file < 0 ? fail(path, "created", error) : finish(file, crs_write(file, bytes, count), path, error);
 }
 
 static bool copy_all(int from, int to) {
@@ -88,7 +65,7 @@ static bool copy_all(int from, int to) {
             continue;
         if (n <= 0)
             return n == 0;
-        if (!crs_disk_put(to, buffer, (size_t)n))
+        if (!crs_write(to, buffer, (size_t)n))
             return false;
     }
 }
@@ -98,21 +75,9 @@ crs_status crs_disk_copy(const char *from, const char *path, crs_error *error) {
     if (source < 0)
         return fail(from, "read", error);
     int file = create(path);
-    if (file < 0) {
-        int cause = errno;
-        close(source);
-        errno = cause;
-        return fail(path, "created", error);
-    }
-    bool good = copy_all(source, file);
-    int cause = errno;
+    crs_status status = file < 0 ? fail(path, "created", error) : finish(file, copy_all(source, file), path, error);
     close(source);
-    if (!good) {
-        close(file);
-        errno = cause;
-        return fail(path, "written", error);
-    }
-    return finish(file) ? CRS_OK : fail(path, "flushed to the disk", error);
+    return status;
 }
 
 bool crs_disk_same(const char *a, const char *b) {
@@ -142,10 +107,8 @@ crs_status crs_disk_flush_folder(const char *path, crs_error *error) {
     char copy[PATH_MAX];
     snprintf(copy, sizeof copy, "%s", path);
     int folder = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool good = folder >= 0 && crs_disk_flush(folder);
-    int cause = errno;
+    crs_status status = folder >= 0 && crs_disk_flush(folder) ? CRS_OK : fail(path, "flushed to the disk", error);
     if (folder >= 0)
         close(folder);
-    errno = cause;
-    return good ? CRS_OK : fail(path, "flushed to the disk", error);
+    return status;
 }

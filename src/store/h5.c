@@ -222,9 +222,10 @@ crs_found crs_h5_text(hid_t object, const char *name, char *text, size_t size) {
 crs_found crs_h5_integer(hid_t object, const char *name, int64_t *value) {
     crs_h5_value found;
     crs_found result = crs_h5_get(object, name, &found);
-    if (result == CRS_FOUND && found.kind == CRS_ATTRIBUTE_INTEGER)
-        *value = found.integer;
-    return result == CRS_FOUND && found.kind != CRS_ATTRIBUTE_INTEGER ? CRS_WRONG : result;
+    if (result == CRS_FOUND && found.kind != CRS_ATTRIBUTE_INTEGER)
+        return CRS_WRONG;
+    *value = found.integer;
+    return result;
 }
 
 bool crs_h5_is_newer(hid_t file) {
@@ -237,27 +238,22 @@ bool crs_h5_is_newer(hid_t file) {
 crs_status crs_h5_check_format(hid_t file, const char *path, const char *format, int known, crs_error *error) {
     char text[64];
     int64_t version = 0;
-    crs_status status = CRS_OK;
-    crs_found found = crs_h5_text(file, "format", text, sizeof text);
-    if (found != CRS_FOUND && crs_h5_is_newer(file))
-        status = crs_fail(error, CRS_DATA, "%s: %s", path, crs_h5_newer_words());
-    else if (found != CRS_FOUND)
-        status = crs_fail(
-            error, CRS_DATA,
-            "%s: this HDF5 file is none of carousel's: its root has no text attribute `format` (%s); give a file "
-            "that carousel made, or one like it (docs/formats.md)",
-            path, format);
-    else if (strcmp(text, format) != 0)
-        status = crs_fail(error, CRS_DATA,
-                          "%s: its attribute `format` is '%s', not %s; give a data set that `carousel pack` made", path,
-                          text, format);
-    else if (crs_h5_integer(file, "version", &version) != CRS_FOUND || version < 1)
-        status =
-            crs_fail(error, CRS_DATA, "%s: its root has no attribute `version` with an integer of 1 or more", path);
-    else if (version > known)
-        status =
-            crs_fail(error, CRS_DATA,
-                     "%s: it has version %lld of its format, and this carousel knows up to %d; use a newer carousel",
-                     path, (long long)version, known);
-    return status;
+    if (crs_h5_text(file, "format", text, sizeof text) != CRS_FOUND)
+        return crs_h5_is_newer(file)
+                   ? crs_fail(error, CRS_DATA, "%s: %s", path, crs_h5_newer_words())
+                   : crs_fail(error, CRS_DATA,
+                              "%s: this HDF5 file is none of carousel's: its root has no text attribute `format` (%s); "
+                              "give a file that carousel made, or one like it (docs/formats.md)",
+                              path, format);
+    if (strcmp(text, format) != 0)
+        return crs_fail(error, CRS_DATA,
+                        "%s: its attribute `format` is '%s', not %s; give a data set that `carousel pack` made", path,
+                        text, format);
+    if (crs_h5_integer(file, "version", &version) != CRS_FOUND || version < 1)
+        return crs_fail(error, CRS_DATA, "%s: its root has no attribute `version` with an integer of 1 or more", path);
+    if (version > known)
+        return crs_fail(error, CRS_DATA,
+                        "%s: it has version %lld of its format, and this carousel knows up to %d; use a newer carousel",
+                        path, (long long)version, known);
+    return CRS_OK;
 }

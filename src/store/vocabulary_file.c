@@ -104,7 +104,6 @@ static crs_status read_all(const strings *s, uint32_t *code_points, crs_error *e
 
 static crs_status check_hash(const strings *s, const crs_vocabulary *vocabulary, bool hashed, crs_error *error) {
     char stated[64], hex[CRS_HASH_HEX];
-    crs_status status = CRS_OK;
     crs_found found = crs_h5_text(s->set, CRS_HASH_ATTRIBUTE, stated, sizeof stated);
     if (found == CRS_ABSENT && !hashed)
         return CRS_OK;
@@ -113,11 +112,11 @@ static crs_status check_hash(const strings *s, const crs_vocabulary *vocabulary,
         return crs_fail(error, CRS_INTERNAL, "out of memory for a hash");
     crs_vocabulary_hash(vocabulary, hash);
     crs_hash_text(hash, hex);
-    if (found != CRS_FOUND || strcmp(stated, hex) != 0)
-        status = crs_fail(error, CRS_DATA, "%s: /vocabulary is damaged: its hash is not the one stated; %s", s->path,
-                          s->advice);
     crs_hash_free(&hash);
-    return status;
+    if (found == CRS_FOUND && strcmp(stated, hex) == 0)
+        return CRS_OK;
+    return crs_fail(error, CRS_DATA, "%s: /vocabulary is damaged: its hash is not the one stated; %s", s->path,
+                    s->advice);
 }
 
 crs_status crs_vocabulary_read(hid_t file, const char *path, bool hashed, const char *advice,
@@ -127,21 +126,17 @@ crs_status crs_vocabulary_read(hid_t file, const char *path, bool hashed, const 
     uint32_t *code_points = NULL;
     memset(vocabulary, 0, sizeof *vocabulary);
     crs_status status = open_strings(file, path, advice, &s, error);
-    if (status)
-        goto out;
-    code_points = crs_alloc_or_fail(s.count, sizeof *code_points, CRS_MEMORY_DATA, "a vocabulary", error);
-    status = code_points ? read_all(&s, code_points, error) : error->status;
-    if (status)
-        goto out;
-    status = crs_vocabulary_create(vocabulary, CRS_LEVEL_CHAR, code_points, (uint32_t)s.count, &inner);
-    if (status) {
-        crs_fail(error, status, status == CRS_DATA ? "%s: /%s" : "%s: %s", path, inner.message);
-        goto out;
+    if (!status) {
+        code_points = crs_alloc_or_fail(s.count, sizeof *code_points, CRS_MEMORY_DATA, "a vocabulary", error);
+        status = code_points ? read_all(&s, code_points, error) : error->status;
     }
-    status = check_hash(&s, vocabulary, hashed, error);
-    if (status)
-        crs_vocabulary_free(vocabulary);
-out:
+    if (!status) {
+        status = crs_vocabulary_create(vocabulary, CRS_LEVEL_CHAR, code_points, (uint32_t)s.count, &inner);
+        if (status)
+            crs_fail(error, status, status == CRS_DATA ? "%s: /%s" : "%s: %s", path, inner.message);
+        else if ((status = check_hash(&s, vocabulary, hashed, error)))
+            crs_vocabulary_free(vocabulary);
+    }
     crs_free(&code_points);
     close_strings(&s);
     return status;
