@@ -29,9 +29,9 @@ typedef struct crs_batch {
     uint64_t seed, step; /* key the dropout masks */
 } crs_batch;
 
-/* A piece of the weight gradient, a lane's rows over some time that are summed as floats, has about so many pairs ... */
+/* A piece of the weight gradient, a lane's rows over some time that are summed as floats, has about so many pairs */
 enum { CRS_PIECE_PAIRS = 256 };
-/* ... and so this many steps. */
+/* and so this many steps. */
 static inline int crs_piece_steps(int lane_rows) {
     return lane_rows >= CRS_PIECE_PAIRS ? 1 : (CRS_PIECE_PAIRS + lane_rows - 1) / lane_rows;
 }

@@ -68,10 +68,10 @@ size_t crs_model_sums(const crs_model *model);
 /* How many contributions one step can make to one element; more than 4,095 are to be refused. */
 int64_t crs_contributions(int lanes, int lane_rows, int window);
 
-/* What a pass tells on the way back, to whoever sends sums while it goes on. Called by thread 0 of the model's own, the
- * caller's thread; either may be NULL. All passes of a step add to the same sums: only the last one is to be watched, and
- * whoever watches sends by itself what a pass without rows, or one that was not made, never told. ready: sums[0 .. complete) will not change any more in this pass; complete never
- * falls. progress: every time step. */
+/* What a pass tells on the way back, to whoever sends sums while it goes on. Called by the caller's own thread; either
+ * may be NULL. All passes of a step add to the same sums: only the last one is to be watched, and whoever watches sends
+ * by himself what a pass without rows, or one that was not made, never told.
+ * ready: sums[0 .. complete) will not change any more in this pass; complete never falls. progress: every time step. */
 typedef struct crs_watch {
     void (*ready)(void *context, size_t complete);
     void (*progress)(void *context);

@@ -2,12 +2,13 @@
 #include "config.h"
 
 #include "bench/bench.h"
+#include "carousel/batch.h"
 #include "nn/gates.h"
 #include "train/plan.h"
 
 /* Pairs of (time, row) that a measurement covers at most: more change no rate, and take long. The weight gradient has
  * pieces of its own, a run of them at a time. */
-enum { REPEATS = 5, MOST_PAIRS = 512, PIECE = 256, RUN = 4, ACTIVATION_FLOATS = 4096 };
+enum { REPEATS = 5, MOST_PAIRS = 512, RUN = 4, ACTIVATION_FLOATS = 4096 };
 static const double burst = 0.01;
 
 /* What the kernels work on: one layer. */
@@ -40,10 +41,10 @@ static double products_of_layer(const site *s, double pairs) {
 
 static void product(const site *s, int group, ptrdiff_t n, int rows, bool hidden) {
     const crs_gates *g = &s->g;
-    const int columns = hidden ? crs_h_columns(g, group) : crs_x_columns(g, group);
-    const ptrdiff_t first = hidden ? crs_h_first(g, group) : crs_x_first(g, group);
+    const int columns = crs_panel_columns(g, group);
+    const ptrdiff_t first = crs_panel_first(g, group);
     crs_product p = {.rows = rows, .blocks = columns / CRS_BLOCK, .c_row = g->row, .start = zeros, .chains = 1};
-    p.c = s->gates + crs_gates_offset(g, s->n, group, n) + (hidden ? g->h_slot : g->x_slot);
+    p.c = s->gates + crs_gates_offset(g, s->n, group, n) + (hidden ? g->h_slot : 0);
     p.near = hidden && !g->flat;
     p.chain[0] = crs_chain_of_rows(s->x + n * g->padded, g->padded, g->hidden, s->weight + first * g->hidden, columns);
     s->kernels->product(&p);
@@ -102,7 +103,7 @@ static void transposed_product(const site *s, int group, int t) {
     crs_product p = {.rows = s->rows, .blocks = columns / CRS_BLOCK, .c_row = g->padded, .chains = 1};
     p.c = s->dh + (n - s->rows) * g->padded + first;
     p.chain[0] = crs_chain_of_gates(g, s->gates, s->n, n, true);
-    p.chain[0].panel = s->weight + first * crs_h_first(g, g->groups);
+    p.chain[0].panel = s->weight + first * crs_panel_first(g, g->groups);
     p.chain[0].panel_row = columns;
     crs_product_in_parts(s->kernels, &p);
 }
@@ -136,9 +137,9 @@ static double weight_gradient(site *s, int exact) {
                                    .b = s->panel + before * CRS_GROUP};
     }
     for (int group = 0; group < s->g.groups; group++) {
-        const ptrdiff_t sums = crs_h_first(&s->g, group) * s->g.hidden;
+        const ptrdiff_t sums = crs_panel_first(&s->g, group) * s->g.hidden;
         crs_outer o = {.stretches = s->stretches, .stretch = stretch, .k = s->g.hidden, .refused = &s->refused};
-        o.blocks = crs_h_columns(&s->g, group) / CRS_BLOCK;
+        o.blocks = crs_panel_columns(&s->g, group) / CRS_BLOCK;
         o.tiles = o.end_tile = (o.k + CRS_OUTER_WIDTH - 1) / CRS_OUTER_WIDTH;
         o.sums = s->sums + sums;
         if (exact)
@@ -298,7 +299,7 @@ int crs_bench_rows(const crs_bench_case *c, const crs_bench_team *team) {
 }
 
 static crs_status allocate(site *s, crs_error *error) {
-    const size_t hidden = (size_t)s->g.padded, n = MOST_PAIRS, run = RUN * PIECE;
+    const size_t hidden = (size_t)s->g.padded, n = MOST_PAIRS, run = RUN * CRS_PIECE_PAIRS;
     const size_t updated = 4 * s->parameters > ACTIVATION_FLOATS ? 4 * s->parameters : ACTIVATION_FLOATS;
     const struct {
         float **to;
@@ -335,9 +336,9 @@ static site site_of(const crs_bench_team *team, const crs_bench_case *c) {
     s.times = MOST_PAIRS / s.rows < c->window ? MOST_PAIRS / s.rows : c->window;
     s.n = s.rows * s.times;
     const int64_t pairs = (int64_t)s.rows * c->window;
-    s.piece = pairs < PIECE ? (int)pairs : PIECE;
+    s.piece = pairs < CRS_PIECE_PAIRS ? (int)pairs : CRS_PIECE_PAIRS;
     s.stretches = pairs / s.piece < RUN ? (int)(pairs / s.piece) : RUN;
-    s.weights = (size_t)crs_h_first(&s.g, s.g.groups) * (size_t)s.g.padded;
+    s.weights = (size_t)crs_panel_first(&s.g, s.g.groups) * (size_t)s.g.padded;
     s.parameters = ((size_t)crs_spec_parameters(&c->shape) + CRS_BLOCK) / CRS_BLOCK * CRS_BLOCK;
     return s;
 }
