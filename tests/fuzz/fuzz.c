@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+long long fuzz_accepted;
 static char path[4096];
 
 static void remove_file(void) {

@@ -20,4 +20,7 @@ const char *fuzz_file(const uint8_t *data, size_t size);
 void fuzz_check_outcome(crs_status status, const crs_error *error);
 void fuzz_check_memory(int64_t blocks);
 
+/* Inputs that were valid: a parser that refuses everything would pass all else. */
+extern long long fuzz_accepted;
+
 #endif

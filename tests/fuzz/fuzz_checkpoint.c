@@ -36,6 +36,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     fuzz_check_outcome(status, &error);
     if (status == CRS_OK)
         look_through(&checkpoint);
+    fuzz_accepted += status == CRS_OK;
     crs_checkpoint_free(&checkpoint);
     fuzz_check_memory(blocks);
     return 0;

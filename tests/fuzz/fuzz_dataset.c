@@ -7,13 +7,15 @@
 
 enum { TOKENS = 1 << 12, PIECE = 1 << 10 };
 
-/* What was read may be used without a further look: a token indexes the embedding. */
-static void read_split(const crs_dataset *dataset, crs_split split) {
+/* What was read may be used without a further look: a token indexes the embedding. Returns whether it is as it was
+ * written. */
+static bool read_split(const crs_dataset *dataset, crs_split split) {
     static uint32_t tokens[PIECE];
     const int64_t length = dataset->length[split] < TOKENS ? dataset->length[split] : TOKENS;
     crs_error error = {0};
     CRS_ASSERT(length >= 0);
-    fuzz_check_outcome(crs_dataset_verify(dataset, split, &error), &error);
+    const crs_status verified = crs_dataset_verify(dataset, split, &error);
+    fuzz_check_outcome(verified, &error);
     for (int64_t offset = 0; offset < length; offset += PIECE) {
         const int64_t count = length - offset < PIECE ? length - offset : PIECE;
         error = (crs_error){0};
@@ -22,6 +24,7 @@ static void read_split(const crs_dataset *dataset, crs_split split) {
         for (int64_t i = 0; i < count && status == CRS_OK; i++)
             CRS_ASSERT(tokens[i] < dataset->vocabulary.count);
     }
+    return verified == CRS_OK;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
@@ -32,8 +35,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     crs_error error = {0};
     const crs_status status = crs_dataset_open(&dataset, path, &error);
     fuzz_check_outcome(status, &error);
+    bool valid = status == CRS_OK;
     for (int split = 0; split < CRS_SPLITS && status == CRS_OK; split++)
-        read_split(&dataset, (crs_split)split);
+        valid &= read_split(&dataset, (crs_split)split);
+    fuzz_accepted += valid;
     if (status == CRS_OK)
         crs_dataset_close(&dataset);
     fuzz_check_memory(blocks);

@@ -43,6 +43,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         fuzz_check_outcome(status, &error);
         if (any_given(&settings)) /* the defaults alone are known to come back */
             write_and_read(&settings.config);
+        fuzz_accepted += status == CRS_OK && any_given(&settings);
     }
     const bool given = any_given(&settings);
     crs_settings_free(&settings);

@@ -110,6 +110,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size > MOST)
         size = MOST;
     const size_t characters = one_by_one(data, size, found, &used, &end);
+    fuzz_accepted += size > 0 && used == size;
     in_bulk(data, size, MOST, found, characters, used, end);
     in_bulk(data, size, 1 + size % 61, found, characters, used, end);
     if (characters > 0) {

@@ -2,9 +2,9 @@
  *
  *   fuzz_NAME CORPUS [CHANGES [SEED]]
  *
- * CORPUS is a folder; of each file in it, in the order of their names, CHANGES changed ones are tried too (0). Ends
- * with `N passed, 0 failed`, N being the inputs; one that is not dealt with ends the program with a signal, and lies in
- * $FUZZ_LAST, where that names a file. */
+ * CORPUS is a folder; of each file in it, in the order of their names, CHANGES changed ones are tried too (0). Says
+ * how many were valid, `N accepted, and M with changes`, and ends with `N passed, 0 failed`, N being the inputs; one
+ * that is not dealt with ends the program with a signal, and lies in $FUZZ_LAST, where that names a file. */
 #include "config.h"
 
 #include "fuzz.h"
@@ -101,6 +101,7 @@ int main(int argc, char **argv) {
     static char *paths[FILES_MAX];
     const int count = argc > 1 ? list(argv[1], paths) : 0;
     const long changes = argc > 2 ? strtol(argv[2], NULL, 10) : 0;
+    long long changed_ones = 0;
     seed = argc > 3 ? strtoull(argv[3], NULL, 10) : 1;
     for (int i = 0; i < count; i++) {
         FILE *file = fopen(paths[i], "rb");
@@ -108,9 +109,12 @@ int main(int argc, char **argv) {
         const size_t size = fread(original, 1, sizeof original, file);
         fclose(file);
         one(original, size);
+        const long long before = fuzz_accepted;
         change_and_try(size, changes);
+        changed_ones += fuzz_accepted - before;
         free(paths[i]);
     }
+    printf("%lld accepted, and %lld with changes\n", fuzz_accepted - changed_ones, changed_ones);
     printf("%lld passed, %d failed\n", inputs, count == 0);
     return count == 0;
 }
