@@ -112,6 +112,33 @@ static void test_threads(void) {
     crs_comm_close(&comm);
 }
 
+/* What bounds the number, and what is said to. */
+static void test_threads_choose(void) {
+    static const struct {
+        int cores;
+        double share;
+        const char *variable;
+        int wanted;
+        const char *from;
+    } cases[] = {
+        {8, INFINITY, NULL, 8, "cores"},     {8, 8, NULL, 8, "cores"},
+        {8, 2.5, NULL, 2, "control group"},  {8, 7.9, NULL, 7, "control group"},
+        {8, 0.3, NULL, 1, "control group"},  {1, 2.5, NULL, 1, "cores"},
+        {8, 2, "7,3", 7, "OMP_NUM_THREADS"}, {2, INFINITY, "7", 7, "OMP_NUM_THREADS"},
+        {8, 2.5, "0", 2, "control group"},   {8, 2.5, "many", 2, "control group"},
+        {8, INFINITY, "-3", 8, "cores"},     {8, 2, "4000", CRS_THREADS_MOST, "OMP_NUM_THREADS"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *from = "";
+        CU_ASSERT_EQUAL(crs_threads_choose(cases[i].cores, cases[i].share, cases[i].variable, &from), cases[i].wanted);
+        CU_ASSERT_PTR_NOT_NULL(strstr(from, cases[i].from));
+    }
+    CU_ASSERT_EQUAL(crs_memory_choose(8e9, INFINITY, 2), 4e9);
+    CU_ASSERT_EQUAL(crs_memory_choose(8e9, 2e9, 2), 1e9);
+    CU_ASSERT_EQUAL(crs_memory_choose(INFINITY, 2e9, 1), 2e9);
+    CU_ASSERT_EQUAL(crs_memory_choose(INFINITY, INFINITY, 4), INFINITY);
+}
+
 /* ---- control groups ---- */
 
 static void write_file(const char *path, const char *text) {
@@ -581,12 +608,14 @@ static void test_lanes_large(void) {
 }
 
 int main(int argc, char **argv) {
-    static const harness_test ranks[] = {
-        HARNESS_TEST(test_open),       HARNESS_TEST(test_launched),      HARNESS_TEST(test_threads),
-        HARNESS_TEST(test_limits),     HARNESS_TEST(test_first_binding), HARNESS_TEST(test_agree),
-        HARNESS_TEST(test_agree_long), HARNESS_TEST(test_same),          HARNESS_TEST(test_sum),
-        HARNESS_TEST(test_sum_exact),  HARNESS_TEST(test_sum_float),     HARNESS_TEST(test_extremes),
-        HARNESS_TEST(test_broadcast),  HARNESS_TEST(test_rows),          HARNESS_END};
+    static const harness_test ranks[] = {HARNESS_TEST(test_open),      HARNESS_TEST(test_launched),
+                                         HARNESS_TEST(test_threads),   HARNESS_TEST(test_threads_choose),
+                                         HARNESS_TEST(test_limits),    HARNESS_TEST(test_first_binding),
+                                         HARNESS_TEST(test_agree),     HARNESS_TEST(test_agree_long),
+                                         HARNESS_TEST(test_same),      HARNESS_TEST(test_sum),
+                                         HARNESS_TEST(test_sum_exact), HARNESS_TEST(test_sum_float),
+                                         HARNESS_TEST(test_extremes),  HARNESS_TEST(test_broadcast),
+                                         HARNESS_TEST(test_rows),      HARNESS_END};
     static const harness_test lanes[] = {HARNESS_TEST(test_lanes), HARNESS_TEST(test_lane_default),
                                          HARNESS_TEST(test_lanes_recorded), HARNESS_TEST(test_lanes_large),
                                          HARNESS_END};

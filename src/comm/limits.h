@@ -13,6 +13,12 @@ typedef struct crs_limits {
  * ("/proc/self/cgroup"), root where they are mounted ("/sys/fs/cgroup"). They hold for all of the group together. */
 crs_limits crs_limits_read(const char *root, const char *groups);
 
+/* Threads of a rank, with so many cores, and with this share of processor time (INFINITY: any); variable: what
+ * OMP_NUM_THREADS says, or NULL. *from: where the number comes from, static. */
+int crs_threads_choose(int cores, double share, const char *variable, const char **from);
+/* Bytes of a rank, of so many ranks on a machine, where all of them together are held to a limit (INFINITY: none). */
+double crs_memory_choose(double machine, double limit, int ranks);
+
 /* Where this process was allowed to run when it began: OpenMP's library, as soon as it is loaded, ties the main thread
  * to one place where OMP_PROC_BIND, OMP_PLACES or GOMP_CPU_AFFINITY say so. Owned by the caller; NULL: not known. */
 hwloc_bitmap_t crs_first_binding(void);

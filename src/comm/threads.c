@@ -57,9 +57,7 @@ static crs_limits own_limits(void) {
     return crs_limits_read("/sys/fs/cgroup", "/proc/self/cgroup");
 }
 
-/* With so many cores, and with this share of processor time (INFINITY: any); variable: what OMP_NUM_THREADS says, or
- * NULL. *from: where the number comes from, static. */
-static int choose_threads(int cores, double share, const char *variable, const char **from) {
+int crs_threads_choose(int cores, double share, const char *variable, const char **from) {
     const long asked = variable ? strtol(variable, NULL, 10) : 0; /* the first of a list */
     *from = "OMP_NUM_THREADS";
     if (asked > 0)
@@ -75,16 +73,20 @@ int crs_comm_threads(crs_comm *comm, int wanted) {
     const char *from;
     const int cores = cores_of_rank(comm); /* collective, so whatever is wanted */
     const double share = own_limits().cores / comm->node_size;
-    const int threads = choose_threads(cores, share, getenv("OMP_NUM_THREADS"), &from);
+    const int threads = crs_threads_choose(cores, share, getenv("OMP_NUM_THREADS"), &from);
     if (wanted > 0)
         return wanted;
     crs_debug("threads of a rank: %d, by %s", threads, from);
     return threads;
 }
 
+double crs_memory_choose(double machine, double limit, int ranks) {
+    return fmin(machine, limit) / ranks;
+}
+
 double crs_comm_memory(crs_comm *comm) {
     const double pages = (double)sysconf(_SC_PHYS_PAGES), size = (double)sysconf(_SC_PAGESIZE);
     const double machine = pages > 0 && size > 0 ? pages * size : INFINITY;
-    const double memory = fmin(machine, own_limits().memory) / comm->node_size;
+    const double memory = crs_memory_choose(machine, own_limits().memory, comm->node_size);
     return (double)crs_comm_min(comm, memory < 0x1p62 ? (int64_t)memory : INT64_C(1) << 62);
 }
