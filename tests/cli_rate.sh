@@ -29,25 +29,28 @@ equal "the rate of each step" "$(sed 's/.*"rate": \([^,]*\),.*/\1/' one/metrics.
 expect 0 "the same at three ranks" ranks 3 "$CAROUSEL" "${small[@]}" -o three --steps=600 --rate=0.001 --quiet
 equal "the same bits" "$(digest three/last.h5)" "$state"
 
-# Killed on the way, and on without a word of the rate.
-"$CAROUSEL" "${small[@]}" -o killed --steps=600 --rate=0.001 --save-every=10 --keep=100 --quiet &
-for ((i = 0; i < 400; i++)); do
-    [ -e killed/step-00000040.h5 ] && break
-    sleep 0.01
-done
-kill -9 $! 2> /dev/null
-wait $! 2> /dev/null
+# Killed after the first save, and on without a word of the rate.
+run env CAROUSEL_FAULT=checkpoint-kill-pruned "$CAROUSEL_FAULTS" "${small[@]}" -o killed --steps=600 --rate=0.001 \
+    --save-every=10 --quiet
+equal "killed" "$status" 137
+says "on the way" <("$CAROUSEL" show killed/last.h5) "30"
 says "the new rate was saved" <("$CAROUSEL" show killed/last.h5) "rate             0.001"
 expect 0 "on" "$CAROUSEL" "${small[@]}" -o killed --steps=600 --quiet
 equal "the same bits after a kill" "$(digest killed/last.h5)" "$state"
 equal "the same history" "$(rates_of killed)" "$(rates_of one)"
 
-# Another change; the same rate is none; of two changes before a step the last counts.
+# Another change; the same rate is none; of two changes before a step the last counts, as no step was made at the other.
 expect 0 "the same rate" "$CAROUSEL" "${small[@]}" -o again --steps=30 --rate=0.01 --quiet
 equal "is no change" "none$(rates_of again)" none
 expect 0 "once" "$CAROUSEL" "${small[@]}" -o again --steps=40 --rate=0.001 --quiet
 expect 0 "and once more" "$CAROUSEL" "${small[@]}" -o again --steps=50 --rate=0.0625 --quiet
 equal "both are recorded" "$(rates_of again)" "3 0.001 0.0625;3 0.0 40.0;"
+twice=("$CAROUSEL" "${small[@]}" -o twice --steps=9 --validate-every=1 --quiet)
+expect 75 "stopped before its first validation" "${twice[@]}" --rate=0.01 --stop-after=0.001s
+expect 75 "a change, the validation, and no step" "${twice[@]}" --rate=0.5 --stop-after=0.001s
+equal "is recorded" "$(rates_of twice)" "2 0.01 0.5;2 0.0 1.0;"
+expect 0 "another change" "${twice[@]}" --rate=0.25
+equal "of two before a step the last counts" "$(rates_of twice)" "2 0.01 0.25;2 0.0 1.0;"
 before=$(fingerprint finished)
 expect 0 "a run that is finished" "$CAROUSEL" "${small[@]}" -o finished --steps=20 --rate=0.5 --quiet
 equal "stays as it is" "$(fingerprint finished)" "$before"
