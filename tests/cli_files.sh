@@ -45,6 +45,14 @@ if command -v strace > /dev/null && strace -qq -e trace=fsync -o log true; then
     done
     refused 73 "a disk that fails is no such file system" "flushed.h5" strace -f -qq -e trace=fsync \
         -e inject=fsync:error=EIO -o log "$CAROUSEL" pack text -q -o flushed.h5 text.txt
+    rm -rf flushed
+    refused 73 "nor is it for a checkpoint" "flushed/step-00000000.h5 flushed Input/output" strace -f -qq -e trace=fsync \
+        -e inject=fsync:error=EIO:when=1 -o log "$CAROUSEL" train data.h5 -o flushed "${tiny[@]}" --steps=2
+    check "it does not stand there" test ! -e flushed/step-00000000.h5
+    rm -rf flushed
+    refused 73 "nor for metrics" "flushed/metrics.jsonl Input/output" strace -f -qq -e trace=fsync \
+        -P "$PWD/flushed/metrics.jsonl" -e inject=fsync:error=EIO -o log "$CAROUSEL" train data.h5 -o flushed "${tiny[@]}" --steps=2
+    check "the step is not saved without them" test ! -e flushed/step-00000002.h5
 else
     echo "skipped: fsync that is not supported (no strace, or it may not trace)"
 fi
