@@ -128,6 +128,51 @@ crs_batch case_batch(const nn_case *c, float *state) {
                        .row_id = c->row_id};
 }
 
+/* Falling; a few alike, the last ones of one step. */
+static int length_of(const nn_case *c, int row) {
+    const int length = c->steps - row / 2 * 2 * c->steps / c->rows;
+    return row >= c->rows - 2 || length < 1 ? 1 : length;
+}
+
+crs_batch case_ragged_batch(case_ragged *g, const nn_case *c, int lane, int lanes, float *state) {
+    const size_t of_row = case_state_size(c) / (size_t)c->rows;
+    *g = (case_ragged){.state = state};
+    for (int row = 0; row < c->rows; row++)
+        if (lane < 0 || row % lanes == lane) {
+            g->row_id[g->rows] = row;
+            memcpy(state + (size_t)g->rows * of_row, c->state + (size_t)row * of_row, of_row * sizeof *state);
+            g->length[g->rows++] = length_of(c, row);
+        }
+    g->steps = g->length[0];
+    int n = 0;
+    for (int t = 0; t < g->steps; t++)
+        for (int r = 0; r < g->rows && g->length[r] > t; r++, n++) {
+            g->start[t + 1] = n + 1;
+            g->inputs[n] = c->inputs[t * c->rows + g->row_id[r]];
+            g->targets[n] = c->targets[t * c->rows + g->row_id[r]];
+        }
+    int place = 0, own = lane < 0 ? lanes : 1;
+    for (int l = 0; l < own; l++) {
+        g->lane_starts[l] = place;
+        for (int r = 0; r < g->rows; r++)
+            if (lane >= 0 || r % lanes == l)
+                g->lane_row[place++] = r;
+    }
+    g->lane_starts[own] = place;
+    crs_batch b = case_batch(c, state);
+    b.steps = g->steps;
+    b.rows = g->rows;
+    b.start = g->start;
+    b.input.tokens = g->inputs;
+    b.target.tokens = g->targets;
+    b.row_id = g->row_id;
+    b.lanes = own;
+    b.lane_starts = g->lane_starts;
+    b.lane_row = g->lane_row;
+    b.lane_rows = (c->rows + lanes - 1) / lanes;
+    return b;
+}
+
 size_t case_state_size(const nn_case *c) {
     return (size_t)c->rows * ref_state_size(c->ref);
 }

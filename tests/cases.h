@@ -32,6 +32,20 @@ size_t case_state_size(const nn_case *c); /* floats of all rows */
 /* A copy of the state at the start, by crs_alloc. */
 float *case_state(const nn_case *c);
 
+enum { CASE_ROWS = 16, CASE_STEPS = 320 };
+
+/* Some rows of a case that end early, packed as a batch has them: the longest first. At most CASE_ROWS rows. */
+typedef struct case_ragged {
+    int rows, steps, length[CASE_ROWS], start[CASE_STEPS + 1];
+    int lane_starts[CASE_ROWS + 1], lane_row[CASE_ROWS];
+    int64_t row_id[CASE_ROWS];
+    uint32_t inputs[CASE_ROWS * CASE_STEPS], targets[CASE_ROWS * CASE_STEPS];
+    float *state;
+} case_ragged;
+
+/* Those rows of the case whose number leaves rest `lane` when divided by `lanes` (lane -1: all rows, lane by lane). */
+crs_batch case_ragged_batch(case_ragged *g, const nn_case *c, int lane, int lanes, float *state);
+
 /* As a line for messages: "gru V65 E5 H33 L2, 13 rows (lanes of 2), 17 steps, dropout 0.3". In a static buffer. */
 const char *case_name(const nn_case *c);
 

@@ -259,66 +259,9 @@ static void test_large_vocabulary(void) {
 
 /* ---- rows of unlike lengths ---------------------------------------------------------------------------*/
 
-enum { MOST_ROWS = 16, MOST_STEPS = 320 };
-
-/* Some rows of a case that end early, packed as a batch has them: the longest first. */
-typedef struct ragged {
-    int rows, steps, length[MOST_ROWS], start[MOST_STEPS + 1];
-    int lane_starts[MOST_ROWS + 1], lane_row[MOST_ROWS];
-    int64_t row_id[MOST_ROWS];
-    uint32_t inputs[MOST_ROWS * MOST_STEPS], targets[MOST_ROWS * MOST_STEPS];
-    float *state;
-} ragged;
-
-/* Falling; a few alike, the last ones of one step. */
-static int length_of(const nn_case *c, int row) {
-    const int length = c->steps - row / 2 * 2 * c->steps / c->rows;
-    return row >= c->rows - 2 || length < 1 ? 1 : length;
-}
-
-/* Those rows of the case whose number leaves rest `lane` when divided by `lanes` (lane -1: all rows, lane by lane). */
-static crs_batch ragged_batch(ragged *g, const nn_case *c, int lane, int lanes, float *state) {
-    const size_t of_row = case_state_size(c) / (size_t)c->rows;
-    *g = (ragged){.state = state};
-    for (int row = 0; row < c->rows; row++)
-        if (lane < 0 || row % lanes == lane) {
-            g->row_id[g->rows] = row;
-            memcpy(state + (size_t)g->rows * of_row, c->state + (size_t)row * of_row, of_row * sizeof *state);
-            g->length[g->rows++] = length_of(c, row);
-        }
-    g->steps = g->length[0];
-    int n = 0;
-    for (int t = 0; t < g->steps; t++)
-        for (int r = 0; r < g->rows && g->length[r] > t; r++, n++) {
-            g->start[t + 1] = n + 1;
-            g->inputs[n] = c->inputs[t * c->rows + g->row_id[r]];
-            g->targets[n] = c->targets[t * c->rows + g->row_id[r]];
-        }
-    int place = 0, own = lane < 0 ? lanes : 1;
-    for (int l = 0; l < own; l++) {
-        g->lane_starts[l] = place;
-        for (int r = 0; r < g->rows; r++)
-            if (lane >= 0 || r % lanes == l)
-                g->lane_row[place++] = r;
-    }
-    g->lane_starts[own] = place;
-    crs_batch b = case_batch(c, state);
-    b.steps = g->steps;
-    b.rows = g->rows;
-    b.start = g->start;
-    b.input.tokens = g->inputs;
-    b.target.tokens = g->targets;
-    b.row_id = g->row_id;
-    b.lanes = own;
-    b.lane_starts = g->lane_starts;
-    b.lane_row = g->lane_row;
-    b.lane_rows = (c->rows + lanes - 1) / lanes;
-    return b;
-}
-
 /* A row by itself, all of whose steps are neighbours: as a batch without lengths. */
-static crs_batch lone_batch(ragged *g, const nn_case *c, int row, float *state) {
-    crs_batch b = ragged_batch(g, c, row, c->rows, state);
+static crs_batch lone_batch(case_ragged *g, const nn_case *c, int row, float *state) {
+    crs_batch b = case_ragged_batch(g, c, row, c->rows, state);
     b.start = NULL;
     b.lane_row = NULL;
     return b;
@@ -326,16 +269,16 @@ static crs_batch lone_batch(ragged *g, const nn_case *c, int row, float *state) 
 
 /* lanes: of the rows of the case, each every so many rows; apart: lane by lane, rows without lengths where each is a
  * lane of its own. */
-static outcome train_ragged(const nn_case *c, int lanes, bool apart, int threads) {
-    crs_model *model = case_model(c, crs_kernels_of(crs_isa_best()), threads);
+static outcome train_ragged(const nn_case *c, int lanes, bool apart, crs_isa isa, int threads) {
+    crs_model *model = case_model(c, crs_kernels_of(isa), threads);
     crs_workspace *workspace = case_workspace(c, model);
     outcome o = outcome_of(c, model);
     const size_t of_row = crs_model_state(model);
     float *state = case_state(c);
-    ragged g;
+    case_ragged g;
     for (int lane = apart ? 0 : -1; lane < (apart ? lanes : 0); lane++) {
         const crs_batch b =
-            apart && lanes == c->rows ? lone_batch(&g, c, lane, state) : ragged_batch(&g, c, lane, lanes, state);
+            apart && lanes == c->rows ? lone_batch(&g, c, lane, state) : case_ragged_batch(&g, c, lane, lanes, state);
         crs_model_train(model, workspace, &b, o.sums, NULL);
         for (int r = 0; r < g.rows; r++)
             memcpy(o.state + (size_t)g.row_id[r] * of_row, state + (size_t)r * of_row, of_row * sizeof *state);
@@ -346,16 +289,28 @@ static outcome train_ragged(const nn_case *c, int lanes, bool apart, int threads
     return o;
 }
 
-static void check_lengths(const nn_case *c) {
+/* isas: every instruction set, too. */
+static void check_lengths(const nn_case *c, bool isas) {
+    const crs_isa best = crs_isa_best();
     run r = whole(c);
-    outcome lone = train_ragged(c, c->rows, true, 1);
+    outcome lone = train_ragged(c, c->rows, true, best, 1);
     for (int lanes = c->rows; lanes >= 1; lanes = lanes == c->rows ? 3 : lanes == 3 ? 1 : 0) {
-        outcome apart = train_ragged(c, lanes, true, 1);
+        outcome apart = train_ragged(c, lanes, true, best, 1);
         for (r.threads = 1; r.threads <= 3; r.threads++) {
-            outcome o = train_ragged(c, lanes, false, r.threads);
+            outcome o = train_ragged(c, lanes, false, best, r.threads);
             expect_same(&apart, &o, &r, "rows of unlike lengths");
             outcome_free(&o);
         }
+        for (int isa = 0; isas && isa < CRS_ISA_COUNT; isa++) {
+            if (!crs_isa_here((crs_isa)isa) || isa == (int)best)
+                continue;
+            r.isa = (crs_isa)isa;
+            r.threads = 1;
+            outcome o = train_ragged(c, lanes, false, r.isa, 1);
+            expect_same(&apart, &o, &r, "rows of unlike lengths, another instruction set");
+            outcome_free(&o);
+        }
+        r.isa = best;
         /* Other lanes round elsewhere, and sum the same. */
         double difference = 0, all = 0;
         for (size_t k = 0; k < lone.sums_size - CRS_SUM_TRAILER; k++) {
@@ -378,6 +333,7 @@ static void test_lengths(void) {
     static const struct {
         int vocabulary, embed, hidden, layers, rows, steps;
     } sizes[] = {{12, 17, 21, 2, 13, 19}, {40, 7, 18, 2, 9, 24}, {9, 0, 33, 1, 7, 300}, {2300, 6, 17, 1, 14, 60}};
+    enum { SMALL = 2 };
     for (int cell = 0; cell < CRS_CELLS; cell++)
         for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
             if (!my_turn())
@@ -386,7 +342,7 @@ static void test_lengths(void) {
             crs_spec shape =
                 crs_spec_text((crs_cell)cell, sizes[i].vocabulary, sizes[i].embed, sizes[i].hidden, sizes[i].layers);
             case_create(&c, &shape, sizes[i].rows, sizes[i].steps, 1, (cell + i) % 2 ? 0.3f : 0, 61);
-            check_lengths(&c);
+            check_lengths(&c, i < SMALL);
             case_free(&c);
         }
 }

@@ -649,22 +649,24 @@ static void on_progress(void *context) {
 }
 
 /* Sums are complete in the order in which they stand, part by part, long before the pass ends. */
-static void check_watch(const crs_spec *shape) {
+static void check_watch_of(const crs_spec *shape, int rows, int steps, bool is_ragged) {
+    const int layers = shape->layers;
     nn_case c;
-    case_create(&c, shape, 26, 5, 2, 0.2f, 19);
+    case_ragged ragged;
+    case_create(&c, shape, rows, steps, 2, 0.2f, 19);
     for (int threads = 1; threads <= 3; threads++) {
         crs_model *model = case_model(&c, best(), threads);
         crs_workspace *workspace = case_workspace(&c, model);
         int64_t *sums = sums_of(model), *seen = sums_of(model);
         float *state = case_state(&c);
-        const crs_batch batch = case_batch(&c, state);
+        const crs_batch batch = is_ragged ? case_ragged_batch(&ragged, &c, -1, c.lanes, state) : case_batch(&c, state);
         listener l = {.sums = sums, .seen = seen, .all = crs_model_sums(model) - CRS_SUM_TRAILER};
         const crs_watch watch = {on_ready, on_progress, &l};
         crs_model_train(model, workspace, &batch, sums, &watch);
         CU_ASSERT_EQUAL(l.complete, l.all);
         CU_ASSERT_EQUAL(memcmp(seen, sums, l.all * sizeof *sums), 0);
-        CU_ASSERT(l.told >= shape->layers + 1 && l.early >= shape->layers);
-        CU_ASSERT_EQUAL(l.progress, shape->layers * c.steps);
+        CU_ASSERT(l.told >= layers + 1 && l.early >= layers);
+        CU_ASSERT_EQUAL(l.progress, layers * steps);
         crs_free(&sums);
         crs_free(&seen);
         crs_free(&state);
@@ -674,8 +676,19 @@ static void check_watch(const crs_spec *shape) {
     case_free(&c);
 }
 
+static void check_watch(const crs_spec *shape) {
+    check_watch_of(shape, 26, 5, false);
+    check_watch_of(shape, 13, 9, true);
+}
+
+/* Also where the output goes chunk by chunk, of some 400 pairs. */
 static void test_watch(void) {
     for_each_shape(check_watch);
+    for (int cell = 0; cell < CRS_CELLS; cell++) {
+        const crs_spec large = crs_spec_text((crs_cell)cell, 2500, 9, 18, 2);
+        check_watch_of(&large, 26, 40, false);
+        check_watch_of(&large, 13, 120, true);
+    }
 }
 
 typedef struct warm {
