@@ -56,6 +56,8 @@ enum { CRS_FORWARD = 0, CRS_TRAINING = 1, CRS_DROPOUT = 2 };
 crs_status crs_workspace_create(crs_workspace **workspace, const crs_model *model, int rows, int steps, int uses,
                                 crs_error *error);
 void crs_workspace_free(crs_workspace **workspace);
+/* Of how many of `pairs` the outputs stand in memory at a time, where there are `rows` rows. */
+double crs_workspace_chunk(int outputs, double rows, double pairs);
 
 /* Exact sums: 64-bit fixed point with step 2^-32, so that adding them in any order gives the same bits. One flat array
  * of crs_model_sums() int64: the gradient of the summed loss (not yet divided by the number of targets), in the order

@@ -120,7 +120,8 @@ static crs_status plan_ranks(crs_training *t, crs_error *error) {
 }
 
 static crs_status verify_data(crs_training *t, crs_error *error) {
-    if (crs_at_root(t) && crs_dataset_verify(&t->dataset, CRS_TRAIN, error) == CRS_OK)
+    /* Every rank its own: a copy on its node may have other tokens under the same hashes. */
+    if (crs_dataset_verify(&t->dataset, CRS_TRAIN, error) == CRS_OK)
         crs_dataset_verify(&t->dataset, CRS_VALIDATION, error);
     return crs_comm_agree(t->comm, error);
 }
