@@ -1,6 +1,6 @@
 /* Models of recurrent layers: parameters, forward and backward through time. No MPI, no HDF5.
  *
- * A model is an embedding (or one-hot input), layers of one cell, and a linear output with softmax:
+ * A model is an input (an embedding, or one-hot), layers of one cell, and a linear output with a head (softmax):
  *   lstm      i, f, o = s(W x + U h + b), g = tanh(...); c' = f c + i g; h' = o tanh(c')
  *   peephole  the same; i and f also see p_i c and p_f c, o sees p_o c' (Gers, Schraudolph & Schmidhuber 2002)
  *   gru       r, z = s(...); n = tanh(W x + b + r (U h + b')); h' = (1 - z) n + z h (PyTorch's: reset after)

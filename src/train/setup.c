@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <math.h>
 #include <string.h>
 
@@ -177,7 +178,7 @@ static crs_status create(crs_training *t, const crs_checkpoint *checkpoint, cons
 /* Rank 0. */
 static crs_status open_folder(crs_training *t, crs_error *error) {
     const char *run = t->config->output;
-    char moved[4200];
+    char moved[PATH_MAX];
     if (t->finished && !t->names.wrong)
         return CRS_OK; /* nothing is touched */
     if (t->config->fresh && crs_run_holds_files(run)) {
@@ -194,7 +195,7 @@ static crs_status open_folder(crs_training *t, crs_error *error) {
 }
 
 static crs_status prepare(crs_training *t, crs_checkpoint *checkpoint, crs_error *error) {
-    char path[4200] = "";
+    char path[PATH_MAX] = "";
     if (crs_settings_agree(t->comm, t->settings, NULL, error))
         return error->status;
     crs_dataset_open(&t->dataset, t->config->data, error);
