@@ -59,6 +59,14 @@ check "nothing was made" test ! -e bad
 expect 0 "alone" "$CAROUSEL" train A/data.h5 -o one "${small[@]}"
 unlike 65 "evaluation of other data" "rank.1 data.h5 same.file" both eval --streams=4 "$WORK/one/last.h5" data.h5
 check "no number" test ! -s "$out"
+# A copy whose tokens are spoilt under the hashes that it states.
+cp A/data.h5 A/spoilt.h5
+cp A/data.h5 B/spoilt.h5
+printf '\1%.0s' $(seq 1500) | dd of=B/spoilt.h5 bs=1 seek=6000 conv=notrunc status=none
+unlike 65 "tokens spoilt at rank 1" "rank.1 spoilt.h5" both train spoilt.h5 -o "$WORK/bad" "${small[@]}"
+check "nothing was made of spoilt tokens" test ! -e bad
+unlike 65 "evaluation of tokens spoilt at rank 1" "rank.1 spoilt.h5" both eval --streams=4 --split=train "$WORK/one/last.h5" spoilt.h5
+
 unlike 66 "data that rank 1 has not" "rank.1 only.h5" beside train A/data.h5 -o bad "${small[@]}" -- train only.h5 -o bad "${small[@]}"
 unlike 66 "data that rank 0 has not" "rank.0 only.h5" beside train only.h5 -o bad "${small[@]}" -- train A/data.h5 -o bad "${small[@]}"
 run beside train A/data.h5 -o two "${small[@]}" -- train B/copy.h5 -o two "${small[@]}" --threads=2

@@ -23,7 +23,7 @@ wait_until() {
 catches() {
     local process
     for process in "$@"; do
-        [ "/proc/$process/exe" -ef "$CAROUSEL" ] || return 1
+        [ "/proc/$process/exe" -ef "$CAROUSEL" ] || [ "/proc/$process/exe" -ef "$CAROUSEL_FAULTS" ] || return 1
         (((0x$(sed -n 's/^SigCgt:\t*//p' "/proc/$process/status") & 0x4000) != 0)) || return 1
     done
 }
@@ -101,14 +101,17 @@ done > long.txt
 slow=(train long.h5 --cell=lstm --hidden=96 --layers=1 --batch=6 --window=20 --threads=1 --steps=4 --validate-every=2 --save-every=1 --keep=9 --quiet)
 expect 0 "uninterrupted" ranks 2 "$CAROUSEL" "${slow[@]}" -o whole
 
+# A validation that takes seconds on any machine.
+slowly() { CAROUSEL_FAULT=slow-pass exec "$@"; }
+
 # stop_within RANKS RUN: SIGUSR1 soon after step 1, which is when step 2 is validated.
 stop_within() {
     local n=$1 run=$2
-    "$MPIRUN" "${launcher_flags[@]}" -n "$n" "$CAROUSEL" "${slow[@]}" -o "$run" > /dev/null 2> "$run.err" &
+    slowly "$MPIRUN" "${launcher_flags[@]}" -n "$n" "$CAROUSEL_FAULTS" "${slow[@]}" -o "$run" > /dev/null 2> "$run.err" &
     launcher=$!
     wait_until all_catch "$launcher" "$n"
     wait_until test -e "$run/step-00000001.h5"
-    sleep 0.15
+    sleep 0.5
     kill -USR1 "$launcher"
     wait "$launcher"
 }
@@ -130,7 +133,7 @@ done
 
 # After the last step: the run is not finished without it.
 last=("${slow[@]}" --steps=1)
-"$CAROUSEL" "${last[@]}" -o last > /dev/null 2> last.err &
+slowly "$CAROUSEL_FAULTS" "${last[@]}" -o last > /dev/null 2> last.err &
 process=$!
 wait_until test -e last/last.h5
 sleep 0.15
@@ -147,7 +150,7 @@ equal "and nothing changes" "$(fingerprint last)" "$before"
 
 # One that was due by the clock is made good too, though its time is over.
 clock=("${slow[@]}" --steps=1000000 --save-every=1h)
-"$CAROUSEL" "${clock[@]}" --validate-every=0.2s -o clock > /dev/null 2>&1 &
+slowly "$CAROUSEL_FAULTS" "${clock[@]}" --validate-every=0.2s -o clock > /dev/null 2>&1 &
 process=$!
 wait_until test -e clock/last.h5
 sleep 0.8
@@ -156,7 +159,7 @@ wait "$process"
 equal "a validation by the clock is given up" $? 75
 at=$(steps clock)
 check "before it has a result" test "$(validations clock)" = ""
-expect 75 "goes on" "$CAROUSEL" "${clock[@]}" --validate-every=1h --stop-after=3s -o clock
+expect 75 "goes on" "$CAROUSEL" "${clock[@]}" --validate-every=1h --stop-after=9s -o clock
 equal "with that validation" "$(validations clock | cut -d' ' -f1)" "$at"
 
 # --stop-after holds within a validation, also within one that is made good.
@@ -168,7 +171,7 @@ expect 0 "which it does" "$CAROUSEL" "${last[@]}" --stop-after=5m -o stopped
 equal "to the same validation" "$(validations stopped)" "$(validations last)"
 
 # An evaluation has nothing to save.
-"$CAROUSEL" eval whole/last.h5 long.h5 --split=validation --threads=1 > /dev/null 2>&1 &
+slowly "$CAROUSEL_FAULTS" eval whole/last.h5 long.h5 --split=validation --threads=1 > /dev/null 2>&1 &
 process=$!
 
 sleep 0.5

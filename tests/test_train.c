@@ -805,11 +805,12 @@ static double allocated(const memory_case *c) {
 static void test_memory_is_estimated(void) {
     static const memory_case cases[] = {
         {.hidden = 64, .layers = 2, .vocabulary = 65, .window = 50, .rows = 50, .pass_rows = 50},
-        {.hidden = 256, .layers = 3, .vocabulary = 65, .window = 1, .rows = 1, .pass_rows = 1},      /* parameters */
-        {.hidden = 16, .layers = 1, .vocabulary = 20000, .window = 1, .rows = 1, .pass_rows = 1},    /* of tokens */
-        {.hidden = 64, .layers = 4, .vocabulary = 3, .window = 1, .rows = 20000, .pass_rows = 1},    /* states */
-        {.hidden = 64, .layers = 4, .vocabulary = 3, .window = 200, .rows = 20, .pass_rows = 20},    /* layers */
-        {.hidden = 16, .layers = 1, .vocabulary = 8000, .window = 25, .rows = 10, .pass_rows = 10}}; /* outputs */
+        {.hidden = 256, .layers = 3, .vocabulary = 65, .window = 1, .rows = 1, .pass_rows = 1},       /* parameters */
+        {.hidden = 16, .layers = 1, .vocabulary = 20000, .window = 1, .rows = 1, .pass_rows = 1},     /* of tokens */
+        {.hidden = 64, .layers = 4, .vocabulary = 3, .window = 1, .rows = 20000, .pass_rows = 1},     /* states */
+        {.hidden = 64, .layers = 4, .vocabulary = 3, .window = 200, .rows = 20, .pass_rows = 20},     /* layers */
+        {.hidden = 16, .layers = 1, .vocabulary = 8000, .window = 25, .rows = 10, .pass_rows = 10},   /* outputs */
+        {.hidden = 16, .layers = 1, .vocabulary = 8000, .window = 100, .rows = 40, .pass_rows = 40}}; /* of a chunk */
     const int64_t blocks = crs_memory_blocks();
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const memory_case *c = &cases[i];

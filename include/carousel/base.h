@@ -35,7 +35,8 @@ typedef struct crs_error {
     char message[CRS_MESSAGE_MAX];
 } crs_error;
 
-/* Fills *error (which may not be NULL) and returns status, for `return crs_fail(error, CRS_DATA, "...", ...)`.
+/* A caller passes an error that is clear (CRS_OK); it stays so unless the function fails.
+ * Fills *error (which may not be NULL) and returns status, for `return crs_fail(error, CRS_DATA, "...", ...)`.
  * Control characters in the message are replaced by '?', so that it stays one line. */
 crs_status crs_fail(crs_error *error, crs_status status, const char *format, ...) __attribute__((format(printf, 3, 4)));
 

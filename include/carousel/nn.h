@@ -1,6 +1,6 @@
 /* Models of recurrent layers: parameters, forward and backward through time. No MPI, no HDF5.
  *
- * A model is an embedding (or one-hot input), layers of one cell, and a linear output with softmax:
+ * A model is an input (an embedding, or one-hot), layers of one cell, and a linear output with a head (softmax):
  *   lstm      i, f, o = s(W x + U h + b), g = tanh(...); c' = f c + i g; h' = o tanh(c')
  *   peephole  the same; i and f also see p_i c and p_f c, o sees p_o c' (Gers, Schraudolph & Schmidhuber 2002)
  *   gru       r, z = s(...); n = tanh(W x + b + r (U h + b')); h' = (1 - z) n + z h (PyTorch's: reset after)
@@ -56,6 +56,8 @@ enum { CRS_FORWARD = 0, CRS_TRAINING = 1, CRS_DROPOUT = 2 };
 crs_status crs_workspace_create(crs_workspace **workspace, const crs_model *model, int rows, int steps, int uses,
                                 crs_error *error);
 void crs_workspace_free(crs_workspace **workspace);
+/* Of how many of `pairs` the outputs stand in memory at a time, where there are `rows` rows. */
+double crs_workspace_chunk(int outputs, double rows, double pairs);
 
 /* Exact sums: 64-bit fixed point with step 2^-32, so that adding them in any order gives the same bits. One flat array
  * of crs_model_sums() int64: the gradient of the summed loss (not yet divided by the number of targets), in the order

@@ -34,7 +34,7 @@ typedef struct crs_evaluation {
 } crs_evaluation;
 
 /* Row b of `streams` reads the tokens from b * S on, S = floor((n - 1) / streams), each from a zero state; streams are
- * shared out over ranks. The same number at any number of ranks and threads. max_tokens 0: all. */
+ * shared out over ranks. The same number at any number of ranks and threads. */
 crs_status crs_evaluate(crs_comm *comm, crs_model *model, const crs_dataset *dataset, crs_split split, int64_t streams,
                         crs_evaluation *evaluation, crs_error *error);
 

@@ -29,7 +29,7 @@ typedef struct crs_cli_option {
 } crs_cli_option;
 
 /* Takes option number `option` of the table. typed->where is the option as it was typed ("--streams", "-o"),
- * typed->value its argument (NULL for a switch), typed->status CRS_USAGE: what the crs_typed_... functions of train.h
+ * typed->value its argument (NULL for a switch), typed->status CRS_USAGE: what the crs_typed_... functions of config.h
  * take. */
 typedef crs_status crs_cli_take(void *context, int option, const crs_typed *typed, crs_error *error);
 

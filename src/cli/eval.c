@@ -136,7 +136,7 @@ static crs_status evaluate(crs_comm *comm, const request *r, const char *checkpo
     crs_dataset_open(&dataset, data, error);
     if (crs_dataset_agree(comm, &dataset, error))
         goto out;
-    if (check(&vocabulary, &dataset, checkpoint, r, error) == CRS_OK && crs_comm_rank(comm) == 0)
+    if (check(&vocabulary, &dataset, checkpoint, r, error) == CRS_OK)
         crs_dataset_verify(&dataset, (crs_split)r->split, error);
     if (crs_comm_agree(comm, error) ||
         crs_evaluate(comm, model, &dataset, (crs_split)r->split, r->streams, &evaluation, error))

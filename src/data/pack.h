@@ -89,7 +89,7 @@ crs_status crs_source_changed(const crs_source *source, crs_error *error);
 typedef struct crs_writer crs_writer;
 
 typedef struct crs_writer_plan {
-    const crs_vocabulary *vocabulary; /* borrowed until crs_writer_close */
+    const crs_vocabulary *vocabulary; /* borrowed until crs_writer_free */
     const char *source;
     int64_t length[CRS_SPLITS];
     size_t chunk_bytes;

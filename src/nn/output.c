@@ -3,6 +3,7 @@
  * pieces. */
 #include "config.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "nn/head.h"
@@ -45,13 +46,15 @@ static void refresh(crs_model *m, const crs_part *part) {
     }
 }
 
+double crs_workspace_chunk(int outputs, double rows, double pairs) {
+    const int cached = CHUNK_BYTES / (int)sizeof(float) / crs_pad(outputs);
+    return fmin(pairs, fmax(cached, CRS_PIECE_PAIRS + rows));
+}
+
 static bool reserve(crs_workspace *w, const crs_part *part) {
     crs_part_memory *own = crs_memory_of(w, part);
-    const int all = w->rows * w->steps, piece = CRS_PIECE_PAIRS + w->rows;
-    const int cached = CHUNK_BYTES / (int)sizeof(float) / part->padded;
-    w->chunk = cached > piece ? cached : piece;
-    if (w->chunk >= all) /* then a pass is one chunk, and its pairs are neighbours */
-        w->chunk = all;
+    const int all = w->rows * w->steps; /* a chunk of all: its pairs are neighbours */
+    w->chunk = (int)crs_workspace_chunk(part->width, w->rows, all);
     return crs_reserve(w, &own->outputs, (size_t)w->chunk, (size_t)part->padded) &&
            (w->chunk == all || crs_reserve(w, &own->gathered, (size_t)w->chunk, (size_t)part->below->padded));
 }

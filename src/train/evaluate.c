@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "train/evaluate.h"
 
@@ -82,6 +83,8 @@ static crs_status evaluate_rows(crs_evaluator *e, int64_t first_row, int rows, c
         crs_batch batch = {.state = e->state};
         if (crs_feed_read(feed, step, 0, &batch, error))
             break;
+        if (crs_fault("slow-pass"))
+            usleep(20000);
         crs_model_evaluate(e->model, e->workspace, &batch, trailer);
         crs_total_fold(total, trailer);
         end_pass(e, error);

@@ -75,10 +75,12 @@ double crs_plan_memory(const crs_config *config, const crs_spec *spec, double ro
     /* The parameters, packed copies, moments, gradient, sums, what travels, and a copy in a checkpoint. */
     enum { PARAMETER_BYTES = 48, STATE_COPIES = 3 };
     const double h = spec->hidden, gates = crs_cell_gates(spec->cell) * h, window = (double)config->window;
-    const double row = spec->layers * (gates + h * (config->dropout > 0 ? 4 : 2)) + 2 * h + spec->embed + spec->outputs;
+    const double row = spec->layers * (gates + h * (config->dropout > 0 ? 4 : 2)) + 2 * h + spec->embed;
+    const double outputs = spec->outputs * crs_workspace_chunk(spec->outputs, pass_rows, pass_rows * window);
     const double table = crs_spec_has_table(spec) ? spec->input_size * gates : 0;
     return PARAMETER_BYTES * crs_spec_parameters(spec) + 12 * table +
-           4 * (STATE_COPIES * rows * (double)crs_spec_state(spec) + pass_rows * window * row) + 16 * rows * window;
+           4 * (STATE_COPIES * rows * (double)crs_spec_state(spec) + pass_rows * window * row + outputs) +
+           16 * rows * window;
 }
 
 /* Whether the machine could hold it. The option named is the one that weighs most. */

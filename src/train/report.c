@@ -104,9 +104,10 @@ static const char *lower_clip(const crs_training *t, char out[64]) {
 
 /* Whether there is a best.h5: after a validation, and where nobody removed it. */
 static bool has_best(const crs_training *t) {
-    char path[4150];
-    snprintf(path, sizeof path, "%s/best.h5", t->config->output);
-    return !isnan(t->best_validation_loss) && access(path, R_OK) == 0;
+    char *path = crs_format_text("%s/best.h5", t->config->output);
+    const bool there = path && !isnan(t->best_validation_loss) && access(path, R_OK) == 0;
+    crs_free(&path);
+    return there;
 }
 
 crs_status crs_report_diverged(const crs_training *t, crs_error *error) {

@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <math.h>
 #include <string.h>
 
@@ -120,7 +121,8 @@ static crs_status plan_ranks(crs_training *t, crs_error *error) {
 }
 
 static crs_status verify_data(crs_training *t, crs_error *error) {
-    if (crs_at_root(t) && crs_dataset_verify(&t->dataset, CRS_TRAIN, error) == CRS_OK)
+    /* Every rank its own: a copy on its node may have other tokens under the same hashes. */
+    if (crs_dataset_verify(&t->dataset, CRS_TRAIN, error) == CRS_OK)
         crs_dataset_verify(&t->dataset, CRS_VALIDATION, error);
     return crs_comm_agree(t->comm, error);
 }
@@ -176,7 +178,7 @@ static crs_status create(crs_training *t, const crs_checkpoint *checkpoint, cons
 /* Rank 0. */
 static crs_status open_folder(crs_training *t, crs_error *error) {
     const char *run = t->config->output;
-    char moved[4200];
+    char moved[PATH_MAX];
     if (t->finished && !t->names.wrong)
         return CRS_OK; /* nothing is touched */
     if (t->config->fresh && crs_run_holds_files(run)) {
@@ -193,7 +195,7 @@ static crs_status open_folder(crs_training *t, crs_error *error) {
 }
 
 static crs_status prepare(crs_training *t, crs_checkpoint *checkpoint, crs_error *error) {
-    char path[4200] = "";
+    char path[PATH_MAX] = "";
     if (crs_settings_agree(t->comm, t->settings, NULL, error))
         return error->status;
     crs_dataset_open(&t->dataset, t->config->data, error);
