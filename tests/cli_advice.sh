@@ -4,10 +4,10 @@
 . "$srcdir/tests/texts.sh"
 cd "$WORK" || exit 99
 
-# have TOOL: or a line that says that what needs it is skipped.
+# have TOOL: or what needs it is skipped.
 have() {
     command -v "$1" > /dev/null && return
-    echo "skipped: $1 is missing"
+    skip "$1 is missing, and what needs it"
     return 1
 }
 
