@@ -46,7 +46,7 @@ if command -v strace > /dev/null && strace -qq -e trace=fsync -o log true; then
     refused 73 "a disk that fails is no such file system" "flushed.h5" strace -f -qq -e trace=fsync \
         -e inject=fsync:error=EIO -o log "$CAROUSEL" pack text -q -o flushed.h5 text.txt
 else
-    echo "skipped: fsync that is not supported (no strace, or it may not trace)"
+    skip "fsync that is not supported: strace is missing (on Debian: apt-get install strace), or may not trace"
 fi
 
 # ---- data that changes while it is trained on ----
