@@ -4,10 +4,10 @@
 . "$srcdir/tests/texts.sh"
 cd "$WORK" || exit 99
 
-# have TOOL: or what needs it is skipped.
+# have TOOL PACKAGE: or what needs it is skipped.
 have() {
     command -v "$1" > /dev/null && return
-    skip "$1 is missing, and what needs it"
+    skip "advice to use $1, which is missing. On Debian: apt-get install $2"
     return 1
 }
 
@@ -64,7 +64,7 @@ convert() {
 printf 'It\222s a text of another encoding, "na\357ve" and longer than forty characters.\n' > other.enc
 follow "another encoding, as bytes" 65 '--level=byte' "$CAROUSEL" pack text -o x.h5 other.enc \
     --then "$CAROUSEL" pack text -o x.h5 @@ other.enc
-if have iconv; then
+if have iconv libc-bin; then
     convert "Windows" 65
     for encoding in UTF-16 UTF-32; do
         iconv -f UTF-8 -t $encoding utf8.txt > other.enc
@@ -214,6 +214,35 @@ for file in run9/*.h5; do printf 'no checkpoint' > "$file"; done
 follow "none is whole" 65 '--fresh' "$CAROUSEL" train data.h5 -o run9 --steps=3 --quiet --then "$CAROUSEL" train data.h5 -o run9 --steps=1 --hidden=4 --quiet @@
 follow "a folder for a checkpoint" 66 'last\.h5' "$CAROUSEL" eval run data.h5 --then "$CAROUSEL" eval run/@@ data.h5
 
+# ---- a run that diverges ----
+
+sgd=(train data.h5 -o diverging "${small[@]}" --optimizer=sgd --clip=0)
+expect 0 "a run at a rate" "$CAROUSEL" "${sgd[@]}" --rate=0.1 --steps=5
+follow "diverges" 78 'the same command with a lower (--rate) \(now 1e\+30\)' "$CAROUSEL" "${sgd[@]}" --rate=1e30 --steps=200 \
+    --then "$CAROUSEL" "${sgd[@]/--quiet/--verbose}" --steps=200 @@=0.01
+says "from the step that was said" "$err" "resuming diverging at step 5"
+says "to its end" <("$CAROUSEL" show diverging/last.h5) "trained     200 steps"
+
+# ---- memory ----
+
+text 40000 > long.txt
+"$CAROUSEL" pack text -q -o long.h5 --split=1,0,0 long.txt || exit 99
+# held BATCH WINDOW: a step within so many KB of memory, in which one of a few tokens has room.
+held() {
+    (ulimit -d "$room" && exec "$CAROUSEL" train long.h5 -o large --fresh --hidden=64 --layers=1 --threads=1 --steps=1 \
+        --quiet "$@")
+}
+for ((room = 20000; room < 2000000; room += 10000)); do
+    held --batch=1 --window=10 2> /dev/null && break
+done
+room=$((room + 20000)) # the large one needs 60000 more
+run held --batch=30 --window=1000
+equal "no memory" "$status" 70
+says "for activations" "$err" "activations of 30 rows x 1000 steps"
+equal "two ways" "$(advice 'a smaller --.* would do')" "a smaller --batch or --window would do"
+expect 0 "a smaller --batch" held --batch=1 --window=1000
+expect 0 "a smaller --window" held --batch=30 --window=10
+
 # ---- sample, show ----
 
 follow "a prime that is no UTF-8" 64 'UTF-8 text' "$CAROUSEL" sample run10/last.h5 --prime=$'A\377' --then "$CAROUSEL" sample run10/last.h5 --prime=A --length=3
@@ -225,7 +254,9 @@ follow "two primes" 64 'give one' "$CAROUSEL" sample run10/last.h5 --prime=A --p
 follow "no file of a prime" 66 ' - for standard input' "$CAROUSEL" sample run10/last.h5 --prime-file=nowhere \
     --then sh -c '"$CAROUSEL" sample run10/last.h5 --length=3 --prime-file=- < other.txt'
 follow "two forms" 64 'give one' "$CAROUSEL" show --json --digest data.h5 --then "$CAROUSEL" show --json data.h5
-for isa in $(CAROUSEL_ISA=bogus "$CAROUSEL" sample $model 2>&1 | sed -n 's/.*this processor has: //p' | tr -d ,); do
+here=$(CAROUSEL_ISA=bogus "$CAROUSEL" sample $model 2>&1 | sed -n 's/.*this processor has: //p' | tr -d ,)
+check "instruction sets are told" test -n "$here"
+for isa in $here; do
     expect 0 "an instruction set that is there: $isa" env CAROUSEL_ISA="$isa" "$CAROUSEL" sample $model --length=2
 done
 
@@ -245,7 +276,18 @@ expect 0 "the name corrected" "$CAROUSEL" "${typed[@]}" --config=wrong.ini
 
 # ---- h5repack ----
 
-if have h5repack; then
+if have h5repack hdf5-tools; then
+    # The newest format that is known here, and a superblock newer than that; its reader is where the first is read.
+    h5repack --low=2 --high=2 data.h5 known.h5 || exit 99
+    version() { od -An -tu1 -j8 -N1 "$1" | tr -d ' '; }
+    cp known.h5 newest.h5
+    printf '\377' | dd of=newest.h5 bs=1 seek=8 conv=notrunc 2> /dev/null
+    expect 65 "a newer HDF5" "$CAROUSEL" show --digest newest.h5
+    command=$(advice 'h5repack [^`]*NEW' | sed 's/FILE/known.h5/; s/NEW/older.h5/')
+    check "a newer HDF5: $command" sh -c "${command:-false}"
+    equal "in the oldest format" "$(version older.h5)" 0
+    differ "which it was not" "$(version known.h5)" 0
+    equal "the same data" "$("$CAROUSEL" show --digest older.h5)" "$("$CAROUSEL" show --digest data.h5)"
     # repacked NAME FILE COMMAND...: the command refuses FILE and advises an h5repack, whose result it takes.
     repacked() {
         local name=$1 file=$2 command

@@ -54,7 +54,7 @@ if command -v strace > /dev/null && strace -qq -e trace=fsync -o log true; then
         -P "$PWD/flushed/metrics.jsonl" -e inject=fsync:error=EIO -o log "$CAROUSEL" train data.h5 -o flushed "${tiny[@]}" --steps=2
     check "the step is not saved without them" test ! -e flushed/step-00000002.h5
 else
-    skip "fsync that is not supported (no strace, or it may not trace)"
+    skip "fsync that is not supported: strace is missing (on Debian: apt-get install strace), or may not trace"
 fi
 
 # ---- data that changes while it is trained on ----

@@ -61,7 +61,7 @@ if command -v strace > /dev/null && strace -qq -o /dev/null true 2> /dev/null; t
     check "a save gives and takes names" test "$good" -ge 8
     equal "killed at each of them, it ends with the same names" "$good" "$(wc -l < ours)"
 else
-    skip "kills at each system call (no strace)"
+    skip "kills at each system call: strace is missing (on Debian: apt-get install strace), or may not trace"
 fi
 
 # ---- a disk that is full when best.h5 is copied ----
@@ -187,7 +187,7 @@ if read_only disk/scratch true 2> /dev/null; then
     refused 73 "a mounted one can't be moved" "mounted" read_only disk/scratch "${fresh[@]}" -o link --fresh
     expect 0 "a finished run is finished there, too" read_only disk/scratch "${fresh[@]}" -o link
 else
-    skip "a read-only folder (no right to mount one)"
+    skip "a read-only folder: root with the right to mount one would do"
 fi
 
 finish

@@ -72,6 +72,8 @@ if command -v script > /dev/null; then
     check "a live line" grep -q "$(printf '\r').*epoch .*/200 .* left" tty.out
     check "cleared in the end" test "$(tail -n 1 tty.out | grep -c 'epoch')" -eq 0
     says "what comes next" tty.out "next: carousel sample tty/best.h5"
+else
+    skip "a terminal: script is missing. On Debian: apt-get install bsdutils"
 fi
 
 # ---- schedules ----

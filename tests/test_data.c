@@ -431,18 +431,18 @@ static bool patch(const char *path, const char *from, size_t size, char to) {
 
 /* Files of a newer HDF5 are not called damaged alone: the superblock's version, and that of a data type. */
 static void test_newer_hdf5(void) {
-    const char *path = own("newer.h5");
+    const char *path = own("later.h5");
     H5Fclose(new_dataset(path, ""));
     CU_ASSERT(patch(path, "\0\0\0\0\0\x08\x08", 7, 4));
-    CU_ASSERT(refuses(&said, try_open(path), CRS_DATA, "newer.h5 newer h5repack"));
+    CU_ASSERT(refuses(&said, try_open(path), CRS_DATA, "later.h5 newer h5repack"));
     H5Fclose(new_dataset(path, ""));
     /* version 1, class 0, 8 bits */
     CU_ASSERT(patch(path, "\x10\0\0\0\x01\0\0\0\0\0\x08\0", 12, 0x60));
-    CU_ASSERT(refuses(&said, try_open(path), CRS_DATA, "newer.h5 newer h5repack"));
+    CU_ASSERT(refuses(&said, try_open(path), CRS_DATA, "later.h5 newer h5repack"));
     H5Fclose(new_dataset(path, ""));
     /* version 1, class 9, a string: that of the attribute format */
     CU_ASSERT(patch(path, "\x19\x01\0\0\x10\0\0\0", 8, 0x69));
-    CU_ASSERT(refuses(&said, try_open(path), CRS_DATA, "newer.h5 newer h5repack"));
+    CU_ASSERT(refuses(&said, try_open(path), CRS_DATA, "later.h5 newer h5repack"));
 }
 
 /* The first line of `carousel show`. */
@@ -462,7 +462,11 @@ static bool shows(const char *path, const char *words) {
 static void test_shown_hashes(void) {
     const char *path = own("hashes.h5");
     char hex[CRS_HASH_HEX];
-    if (!getenv("CAROUSEL") || harness_rank() != 0)
+    if (!getenv("CAROUSEL")) {
+        harness_skip("CAROUSEL names no program");
+        return;
+    }
+    if (harness_rank() != 0)
         return;
     crs_hash_bytes(some, sizeof some, hex);
     hid_t file = new_dataset(path, "");
