@@ -222,6 +222,11 @@ follow "diverges" 78 'the same command with a lower (--rate) \(now 1e\+30\)' "$C
     --then "$CAROUSEL" "${sgd[@]/--quiet/--verbose}" --steps=200 @@=0.01
 says "from the step that was said" "$err" "resuming diverging at step 5"
 says "to its end" <("$CAROUSEL" show diverging/last.h5) "trained     200 steps"
+# What is saved while steps are refused would be no help.
+often=(train data.h5 -o often "${small[@]}" --seed=4 --save-every=5)
+expect 0 "a run that saves often" "$CAROUSEL" "${often[@]}" --steps=10
+follow "diverges between" 78 'the same command with a lower (--rate) \(now 1e\+09\)' "$CAROUSEL" "${often[@]}" --rate=1e9 --steps=200 \
+    --then "$CAROUSEL" "${often[@]}" --steps=40 @@=0.002
 
 # ---- memory ----
 

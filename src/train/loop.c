@@ -210,7 +210,10 @@ static crs_status take_turn(crs_training *t, crs_error *error) {
         write_line(t, &outcome, loss, &t->pending);
     if (refused)
         return refused;
-    if (!why.status && !best && outcome.news[CRS_NEWS_SAVE] == 0 && !due(t, &config->save_every, t->step))
+    /* While steps are refused, the parameters are those that make them so: what was saved before is better. */
+    const bool worth = t->refused_row == 0 || t->step == t->plan.total;
+    const bool wanted = outcome.news[CRS_NEWS_SAVE] > 0 || due(t, &config->save_every, t->step);
+    if (!why.status && !best && !(wanted && worth))
         return CRS_OK;
     *error = t->pending;
     if (crs_comm_agree(t->comm, error) || save(t, best, error))

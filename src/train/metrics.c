@@ -34,7 +34,7 @@ static crs_status flush(const crs_metrics *metrics, crs_error *error) {
         return CRS_OK;
     return crs_fail(error, CRS_CREATE,
                     "%s was %s while the run wrote to it: its last lines are lost; the same command goes on from the "
-                    "newest checkpoint that is left",
+                    "newest checkpoint that is left, if one is",
                     metrics->path, seen ? "replaced" : "removed");
 }
 

@@ -113,7 +113,7 @@ static bool has_best(const crs_training *t) {
 crs_status crs_report_diverged(const crs_training *t, crs_error *error) {
     const crs_config *config = t->config;
     char again[160] = "", clip[64], *run = crs_shell_word(config->output);
-    if (config->schedule == CRS_CONSTANT)
+    if (config->schedule == CRS_CONSTANT && t->saved < t->step - t->refused_row) /* before what is refused */
         snprintf(again, sizeof again,
                  "the same command with a lower --rate (now %g) goes on from step %" PRId64 "; or ", config->rate,
                  t->saved);
