@@ -1,6 +1,11 @@
 #!/bin/bash
 # What ends a training early, and that nothing is lost by it: every signal that asks for it, also within a validation, the
 # clock there, and data that change under it.
+
+# Whoever started this (nohup, a job in the background) may ignore signals; a shell can't take that back.
+if [ -z "${SIGNALS_BY_DEFAULT:-}" ]; then
+    SIGNALS_BY_DEFAULT=1 exec env --default-signal=HUP,INT,QUIT,TERM,USR1,USR2 bash "$0" "$@"
+fi
 . "$(dirname "$0")/lib.sh"
 . "$srcdir/tests/texts.sh"
 cd "$WORK" || exit 99
