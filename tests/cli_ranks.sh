@@ -121,9 +121,11 @@ for n in 1 2 3; do
     says "$n ranks: it says which" "long-$n.err" "long.h5"
     says "$n ranks: and what is saved" "long-$n.err" "is saved in long-$n"
     at=$(wc -l < "long-$n/metrics.jsonl")
-    equal "$n ranks: the last good step" "$(basename "long-$n"/step-*[1-9]*.h5)" "$(printf 'step-%08d.h5' "$at")"
-    "$CAROUSEL" train good.h5 "${wide[@]}" --steps="$at" -o "good-$n"
-    equal "$n ranks: as if they had not" "$(digest "long-$n/last.h5")" "$(digest "good-$n/last.h5")"
+    equal "$n ranks: the last good step" "$(cd "long-$n" && printf '%s\n' step-*.h5 | tail -n 1)" "$(printf 'step-%08d.h5' "$at")"
+    if [ "$at" -gt 0 ]; then # on a busy machine they may change before the first read
+        "$CAROUSEL" train good.h5 "${wide[@]}" --steps="$at" -o "good-$n"
+        equal "$n ranks: as if they had not" "$(digest "long-$n/last.h5")" "$(digest "good-$n/last.h5")"
+    fi
     expect 0 "$n ranks: goes on where they are good" "$CAROUSEL" train good.h5 "${wide[@]}" --steps=530 -o "long-$n"
 done
 
