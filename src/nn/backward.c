@@ -28,22 +28,11 @@ static void step(const crs_pass *pass, const crs_layer *layer, int group, int t,
     const crs_gates *g = &layer->gates;
     const crs_part_memory *own = crs_memory_of(pass->workspace, &layer->part);
     const ptrdiff_t hidden = g->padded, unit = crs_unit_first(g, group), n = crs_pair(pass->batch, t, first_row);
-    const ptrdiff_t before = crs_state_before(pass->batch, t, first_row) * hidden + unit,
-                    after = crs_state_after(pass->batch, t, first_row) * hidden + unit;
-    crs_cell_step s = {.rows = rows, .blocks = crs_units(g, group) / CRS_BLOCK, .row = hidden};
-    s.gates = own->gates + crs_gates_offset(g, pass->n, group, n);
-    s.gates_row = g->row;
-    s.h_before = own->h + before;
-    s.h = own->h + after;
-    if (own->c) {
-        s.c_before = own->c + before;
-        s.c = own->c + after;
+    crs_cell_step s = crs_cell_step_of(pass, layer, group, t, first_row, rows);
+    if (s.c)
         s.dc = pass->workspace->dc + first_row * hidden + unit;
-    }
     s.dh = own->dy + n * hidden + unit;
     s.dh_before = t > 0 ? own->dy + crs_pair(pass->batch, t - 1, first_row) * hidden + unit : NULL;
-    s.peephole = pass->model->parameters + layer->peephole + unit;
-    s.peephole_row = hidden;
     if (s.c_before) /* the next group's */
         crs_prefetch_units(g, s.c_before + CRS_BLOCK, rows, CRS_BLOCK);
     pass->model->kernels->backward[g->cell](&s);

@@ -78,26 +78,12 @@ static void recurrent_product(const crs_pass *pass, const crs_layer *layer, int 
 
 static void step(const crs_pass *pass, const crs_layer *layer, int group, int t, int first_row, int rows) {
     const crs_gates *g = &layer->gates;
-    const crs_part_memory *own = crs_memory_of(pass->workspace, &layer->part);
     const ptrdiff_t n = crs_pair(pass->batch, t, first_row);
-    const ptrdiff_t state = crs_state_before(pass->batch, t, first_row), unit = crs_unit_first(g, group);
-    const ptrdiff_t before = state * g->padded + unit,
-                    after = crs_state_after(pass->batch, t, first_row) * g->padded + unit;
-    crs_prefetch_units(g, own->h + after, rows, crs_units(g, group));
-    if (own->c)
-        crs_prefetch_units(g, own->c + after, rows, crs_units(g, group));
-    recurrent_product(pass, layer, group, n, state, rows);
-    crs_cell_step s = {.rows = rows, .blocks = crs_units(g, group) / CRS_BLOCK, .row = g->padded};
-    s.gates = gates_at(pass, layer, group, n);
-    s.gates_row = g->row;
-    s.h_before = own->h + before;
-    s.h = own->h + after;
-    if (own->c) {
-        s.c_before = own->c + before;
-        s.c = own->c + after;
-    }
-    s.peephole = pass->model->parameters + layer->peephole + crs_unit_first(g, group);
-    s.peephole_row = g->padded;
+    const crs_cell_step s = crs_cell_step_of(pass, layer, group, t, first_row, rows);
+    crs_prefetch_units(g, s.h, rows, crs_units(g, group));
+    if (s.c)
+        crs_prefetch_units(g, s.c, rows, crs_units(g, group));
+    recurrent_product(pass, layer, group, n, crs_state_before(pass->batch, t, first_row), rows);
     pass->model->kernels->forward[g->cell](&s);
 }
 

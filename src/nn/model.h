@@ -274,6 +274,28 @@ static inline __attribute__((always_inline)) void crs_prefetch_units(const crs_g
             __builtin_prefetch(at + r * g->padded + u, 1);
 }
 
+/* A group's gates and states at a time, of rows from first_row on; the gradients are left out. */
+static inline crs_cell_step crs_cell_step_of(const crs_pass *pass, const crs_layer *layer, int group, int t,
+                                             int first_row, int rows) {
+    const crs_gates *g = &layer->gates;
+    const crs_part_memory *own = crs_memory_of(pass->workspace, &layer->part);
+    const ptrdiff_t unit = crs_unit_first(g, group);
+    const ptrdiff_t before = crs_state_before(pass->batch, t, first_row) * g->padded + unit,
+                    after = crs_state_after(pass->batch, t, first_row) * g->padded + unit;
+    crs_cell_step s = {.rows = rows, .blocks = crs_units(g, group) / CRS_BLOCK, .row = g->padded};
+    s.gates = own->gates + crs_gates_offset(g, pass->n, group, crs_pair(pass->batch, t, first_row));
+    s.gates_row = g->row;
+    s.h_before = own->h + before;
+    s.h = own->h + after;
+    if (own->c) {
+        s.c_before = own->c + before;
+        s.c = own->c + after;
+    }
+    s.peephole = pass->model->parameters + layer->peephole + unit;
+    s.peephole_row = g->padded;
+    return s;
+}
+
 /* Called by every thread of a team. */
 void crs_layer_forward(const crs_pass *pass, const crs_worker *worker, const crs_part *part);
 void crs_layer_backward(const crs_pass *pass, const crs_worker *worker, const crs_part *part);
