@@ -255,36 +255,36 @@ static void check_output(void) {
     char hex[CRS_HASH_HEX];
     if (harness_rank() != 0)
         return;
-    hash_file("work/old.h5", hex);
+    hash_file("made/old.h5", hex);
     CU_ASSERT_STRING_EQUAL(hex, packed_before);
-    CU_ASSERT_EQUAL(files_in("work"), files_before);
+    CU_ASSERT_EQUAL(files_in("made"), files_before);
 }
 
 /* The old data set and nothing else. */
 static void put_output(void) {
-    static const command old = {crs_command_pack, NULL, "pack text --level=byte " SPLIT "DIR/work/old.h5 DIR/text"};
-    remove_all("work");
+    static const command old = {crs_command_pack, NULL, "pack text --level=byte " SPLIT "DIR/made/old.h5 DIR/text"};
+    remove_all("made");
     if (harness_rank() == 0)
-        CRS_ASSERT(mkdir(harness_path("work"), 0777) == 0);
+        CRS_ASSERT(mkdir(harness_path("made"), 0777) == 0);
     must_run(&old);
-    hash_file("work/old.h5", packed_before);
-    files_before = files_in("work");
+    hash_file("made/old.h5", packed_before);
+    files_before = files_in("made");
 }
 
 static void test_pack(void) {
     static const torture all[] = {
         {"pack",
-         {crs_command_pack, NULL, "pack text " SPLIT "DIR/work/old.h5 DIR/text"},
+         {crs_command_pack, NULL, "pack text " SPLIT "DIR/made/old.h5 DIR/text"},
          put_output,
          check_output,
          hash_file,
-         "work/old.h5"},
+         "made/old.h5"},
         {"pack with a vocabulary",
-         {crs_command_pack, NULL, "pack text --vocabulary=DIR/data.h5 " SPLIT "DIR/work/old.h5 DIR/text DIR/text"},
+         {crs_command_pack, NULL, "pack text --vocabulary=DIR/data.h5 " SPLIT "DIR/made/old.h5 DIR/text DIR/text"},
          put_output,
          check_output,
          hash_file,
-         "work/old.h5"}};
+         "made/old.h5"}};
     begin();
     fail_all(all, sizeof all / sizeof *all);
 }
