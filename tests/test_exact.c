@@ -432,7 +432,7 @@ static void evaluate_rows(const nn_case *c, crs_model *model, const int *order, 
     crs_batch batch = {
         .steps = c->steps, .rows = rows, .input.tokens = inputs, .target.tokens = targets, .state = state};
     crs_workspace *workspace = case_workspace(c, model);
-    crs_model_evaluate(model, workspace, &batch, trailer);
+    crs_model_evaluate(model, workspace, &batch, trailer, NULL);
     crs_workspace_free(&workspace);
     free(inputs);
     free(targets);

@@ -525,13 +525,13 @@ static void check_evaluate(const crs_spec *shape) {
     batch.dropout = 0.5f;
     batch.lanes = 0;
     batch.lane_starts = NULL;
-    crs_model_evaluate(model, forward, &batch, trailer);
+    crs_model_evaluate(model, forward, &batch, trailer, NULL);
     CU_ASSERT_EQUAL(memcmp(trailer, sums + crs_model_sums(model) - CRS_SUM_TRAILER, sizeof trailer), 0);
     CU_ASSERT_EQUAL(memcmp(trained, evaluated, case_state_size(&c) * sizeof *trained), 0);
     CU_ASSERT_EQUAL(trailer[CRS_SUM_TARGETS], 35);
     CU_ASSERT_EQUAL(trailer[CRS_SUM_LOSS] == 0, shape->input_size == 1);
     batch.rows = 0;
-    crs_model_evaluate(model, forward, &batch, trailer);
+    crs_model_evaluate(model, forward, &batch, trailer, NULL);
     CU_ASSERT_EQUAL(trailer[CRS_SUM_TARGETS], 35);
     crs_free(&trained);
     crs_free(&evaluated);
@@ -564,7 +564,7 @@ static void check_step(const crs_spec *shape) {
     float *state = case_state(&c), *stepped = case_state(&c), *logits = floats(3 * (size_t)shape->input_size);
     int64_t trailer[CRS_SUM_TRAILER] = {0};
     crs_batch batch = case_batch(&c, state);
-    crs_model_evaluate(model, workspace, &batch, trailer);
+    crs_model_evaluate(model, workspace, &batch, trailer, NULL);
     double loss = 0;
     for (int t = 0; t < c.steps; t++) {
         crs_batch now = {.steps = 1, .rows = 3, .input.tokens = c.inputs + t * 3, .state = stepped};
@@ -605,7 +605,7 @@ static void check_no_allocation(const crs_spec *shape) {
         crs_model_gradient(model, sums, gradient);
         CU_ASSERT(crs_model_norm(model, gradient) >= 0);
         crs_model_refresh(model);
-        crs_model_evaluate(model, workspace, &batch, sums + crs_model_sums(model) - CRS_SUM_TRAILER);
+        crs_model_evaluate(model, workspace, &batch, sums + crs_model_sums(model) - CRS_SUM_TRAILER, NULL);
         crs_batch now = {.steps = 1, .rows = 5, .input.tokens = c.inputs, .state = state};
         crs_model_step(model, workspace, &now, logits);
         if (step == 0)

@@ -353,7 +353,7 @@ static double plain_loss(fixture *f, crs_split split, int64_t *targets) {
     must(crs_workspace_create(&workspace, f->model, 1, steps, CRS_FORWARD, &error), &error);
     const crs_batch batch = {
         .steps = steps, .rows = 1, .input.tokens = tokens, .target.tokens = tokens + 1, .state = state};
-    crs_model_evaluate(f->model, workspace, &batch, trailer);
+    crs_model_evaluate(f->model, workspace, &batch, trailer, NULL);
     crs_workspace_free(&workspace);
     free(tokens);
     free(state);
@@ -404,7 +404,7 @@ static void test_streams_add_up(void) {
         must(crs_workspace_create(&workspace, f.model, 1, (int)stride, CRS_FORWARD, &error), &error);
         const crs_batch batch = {
             .steps = (int)stride, .rows = 1, .input.tokens = tokens, .target.tokens = tokens + 1, .state = state};
-        crs_model_evaluate(f.model, workspace, &batch, trailer);
+        crs_model_evaluate(f.model, workspace, &batch, trailer, NULL);
         crs_workspace_free(&workspace);
         sum += (double)trailer[CRS_SUM_LOSS] * CRS_SUM_STEP;
     }

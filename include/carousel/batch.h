@@ -6,11 +6,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* One number or vector a (time, row) pair, time by time (crs_pair). Another kind of input or target is another pointer
- * here. */
+/* One token or vector of numbers a (time, row) pair, time by time (crs_pair); targets by sequence: one a row. The one of
+ * the two that the model reads; the other is NULL. */
 typedef struct crs_series {
-    const uint32_t
-        *tokens; /* [steps][rows], each below the model's input_size or outputs (checked by whoever fills it) */
+    const uint32_t *tokens; /* [pairs], each below the model's input_size or outputs (checked by whoever fills it);
+                               also classes */
+    const float *numbers;   /* [pairs][D or K], scaled; bits are 0 or 1 */
 } crs_series;
 
 typedef struct crs_batch {
@@ -18,7 +19,10 @@ typedef struct crs_batch {
     const int *start; /* [steps + 1]: pairs before each time, of rows of unlike lengths, the longest first: those that
                          still run at t are the first start[t + 1] - start[t]. NULL: all have `steps` */
     crs_series input, target;
+    const float *weight;   /* [pairs], or [rows] by sequence: of each target, 0: there is none; NULL: 1 each */
     float *state;          /* [rows][crs_model_state], read at the start, written after each row's own last step */
+    const int *state_from; /* [rows]: of which row of state it begins with, -1: from zero; NULL: its own */
+    const int *state_to;   /* [rows]: where its state goes after its last step, -1: nowhere; NULL: its own */
     const int64_t *row_id; /* [rows]: rows of the global batch; they key the dropout masks */
     /* the rest for training alone */
     int lanes;              /* neighbouring groups of rows, each summed by itself */
@@ -26,6 +30,8 @@ typedef struct crs_batch {
     const int *lane_row;    /* [rows]: each lane's rows, ascending; NULL: neighbours */
     int lane_rows; /* the nominal rows a lane, from the configuration: it shapes the sums; no lane has less than half */
     float dropout; /* between layers and before the output; 0 for none */
+    float input_dropout, input_noise; /* of the inputs: share, deviation; 0 for none */
+    double loss_limit; /* a target's loss beyond this is refused; 0: 4096. A step's targets times it stay below 2^31 */
     uint64_t seed, step; /* key the dropout masks */
 } crs_batch;
 

@@ -1,4 +1,5 @@
-/* HDF5 data sets of tokens: packing text into them, and which row reads what. Format: docs/formats.md.
+/* HDF5 data sets, of one text as tokens or of sequences of any kind: packing, and which row reads what. Format:
+ * docs/formats.md.
  *
  * Local: each rank opens and reads by itself, hyperslabs only, never a whole split; callers agree on errors. */
 #ifndef CAROUSEL_DATA_H
@@ -6,17 +7,33 @@
 
 #include "carousel/base.h"
 #include "carousel/batch.h"
+#include "carousel/schema.h"
 
 typedef enum crs_split { CRS_TRAIN, CRS_VALIDATION, CRS_TEST, CRS_SPLITS } crs_split;
 const char *crs_split_name(crs_split split); /* "train", ... */
 
 typedef struct crs_dataset_file crs_dataset_file; /* what is open of it; private to room data */
 
+/* The sequences of a split. */
+typedef struct crs_sequences {
+    int64_t count;    /* N */
+    int64_t *length;  /* [N] steps of each, owned */
+    int64_t *start;   /* [N + 1] steps before each, owned */
+    int64_t *lead;    /* [N] first steps that are context alone, owned; NULL: 0 each */
+    bool has_weights; /* of steps or sequences, read as they are needed */
+    bool has_names;
+    int64_t windows;  /* forecasting: of all sequences */
+    int64_t longest;  /* steps */
+} crs_sequences;
+
 typedef struct crs_dataset {
     char *path;                /* owned */
     char *source;              /* owned: what it was packed from */
-    crs_vocabulary vocabulary; /* owned */
-    int64_t length[CRS_SPLITS];
+    crs_schema schema;         /* owned; of a text: tokens, next, step */
+    bool text;                 /* one text, cut into streams: format carousel/tokens */
+    crs_sequences sequences[CRS_SPLITS]; /* owned; empty for a text */
+    crs_vocabulary vocabulary; /* owned; count 0 where inputs are no tokens */
+    int64_t length[CRS_SPLITS]; /* tokens or steps */
     int token_bytes;                     /* 1, 2 or 4 on the disk */
     char hash[CRS_SPLITS][CRS_HASH_HEX]; /* as the file says; empty where it says none */
     char digest[CRS_HASH_HEX];           /* of vocabulary and the three hashes: what `show --digest` prints as data */
@@ -29,12 +46,15 @@ typedef struct crs_dataset {
 crs_status crs_dataset_open(crs_dataset *dataset, const char *path, crs_error *error);
 void crs_dataset_close(crs_dataset *dataset);
 /* Reads a split from end to end in constant memory and compares its hash (where the file states one) and its greatest
- * token (CRS_DATA). */
+ * token; of sequences every array of it, and whether each value can be (CRS_DATA). */
 crs_status crs_dataset_verify(const crs_dataset *dataset, crs_split split, crs_error *error);
 /* tokens[offset .. offset + count) of a split; a token outside the vocabulary is CRS_DATA with its place. So is, here
  * and whenever else tokens are read, a file that has changed since it was opened: its size, time or inode. */
 crs_status crs_dataset_read(const crs_dataset *dataset, crs_split split, int64_t offset, int64_t count,
                             uint32_t *tokens, crs_error *error);
+
+/* Of sequence n of a split its name ("" where it has none), to be freed with crs_free; NULL with *error. */
+char *crs_dataset_name(const crs_dataset *dataset, crs_split split, int64_t n, crs_error *error);
 
 /* ---- feeds: which row reads what at which step, and the buffers that batches point into ----
  *

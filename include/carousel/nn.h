@@ -55,6 +55,9 @@ typedef struct crs_workspace crs_workspace;
 enum { CRS_FORWARD = 0, CRS_TRAINING = 1, CRS_DROPOUT = 2 };
 crs_status crs_workspace_create(crs_workspace **workspace, const crs_model *model, int rows, int steps, int uses,
                                 crs_error *error);
+/* For rows of unlike lengths: at most so many (time, row) pairs, at least rows, at most rows * steps. */
+crs_status crs_workspace_create_packed(crs_workspace **workspace, const crs_model *model, int rows, int steps,
+                                       int pairs, int uses, crs_error *error);
 void crs_workspace_free(crs_workspace **workspace);
 /* Of how many of `pairs` the outputs stand in memory at a time, where there are `rows` rows. */
 double crs_workspace_chunk(int outputs, double rows, double pairs);
@@ -62,9 +65,10 @@ double crs_workspace_chunk(int outputs, double rows, double pairs);
 /* Exact sums: 64-bit fixed point with step 2^-32, so that adding them in any order gives the same bits. One flat array
  * of crs_model_sums() int64: the gradient of the summed loss (not yet divided by the number of targets), in the order
  * in which a pass completes it, from the output down; then: */
-enum { CRS_SUM_LOSS, CRS_SUM_TARGETS, CRS_SUM_REFUSED, CRS_SUM_TRAILER };
-/* loss: nats in steps of 2^-32; targets: how many; refused: contributions that were out of range or not finite. The
- * trailer stands at sums[crs_model_sums() - CRS_SUM_TRAILER]. */
+enum { CRS_SUM_LOSS, CRS_SUM_TARGETS, CRS_SUM_REFUSED, CRS_SUM_WEIGHT, CRS_SUM_TRAILER };
+/* loss: nats or squares, times weights, in steps of 2^-32; targets: how many of a weight above 0; refused:
+ * contributions that were out of range or not finite; weight: the sum of weights (values: times K) in steps of 2^-32,
+ * by which loss and gradient are divided. The trailer stands at sums[crs_model_sums() - CRS_SUM_TRAILER]. */
 size_t crs_model_sums(const crs_model *model);
 #define CRS_SUM_STEP 0x1p-32
 /* How many contributions one step can make to one element; more than 4,095 are to be refused. */
@@ -84,8 +88,17 @@ typedef struct crs_watch {
  * watch may be NULL. */
 void crs_model_train(crs_model *model, crs_workspace *workspace, const crs_batch *batch, int64_t *sums,
                      const crs_watch *watch);
-/* Forward and loss; adds to trailer[CRS_SUM_TRAILER]. No dropout. */
-void crs_model_evaluate(crs_model *model, crs_workspace *workspace, const crs_batch *batch, int64_t *trailer);
+/* What a pass says, to whoever reports it, block by block: outputs[count][row] of the targets first .. first + count - 1
+ * of the batch (pairs, or rows by sequence). Called by several threads, one at a time, in any order. */
+typedef struct crs_said {
+    void (*take)(void *context, const crs_batch *batch, ptrdiff_t first, int count, const float *outputs,
+                 ptrdiff_t row);
+    void *context;
+} crs_said;
+/* Forward and loss; adds to trailer[CRS_SUM_TRAILER]. No dropout. said: NULL where the loss alone is wanted; without a
+ * loss (no targets in the batch) trailer is NULL. */
+void crs_model_evaluate(crs_model *model, crs_workspace *workspace, const crs_batch *batch, int64_t *trailer,
+                        const crs_said *said);
 /* One step without targets, for generation: outputs[rows][outputs] (logits) are written, in the caller's memory. */
 void crs_model_step(crs_model *model, crs_workspace *workspace, const crs_batch *batch, float *outputs);
 

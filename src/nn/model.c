@@ -145,6 +145,8 @@ void crs_model_initialize(crs_model *m, uint64_t seed, float forget_bias) {
         const crs_start *start = &m->tensor[i].start;
         if (start->range > 0)
             draw_uniform(m, i, seed, start->range);
+        for (int64_t j = 0; start->one && j < m->tensor[i].dims[0]; j++)
+            m->parameters[m->place[i][j].base] = 1;
         for (int u = 0; start->forget && u < m->spec.hidden; u++)
             m->parameters[m->place[i][m->spec.hidden + u].base] = forget_bias;
     }

@@ -178,6 +178,7 @@ struct crs_pass {
     bool dropout; /* what layers give is dropped out */
     int n;        /* pairs of the batch */
     const crs_watch *watch;
+    const crs_said *said;
 };
 
 /* Every time step of the way back. */

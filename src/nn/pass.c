@@ -117,8 +117,9 @@ void crs_model_train(crs_model *model, crs_workspace *workspace, const crs_batch
     gather_losses(&pass, sums + model->sums - CRS_SUM_TRAILER);
 }
 
-void crs_model_evaluate(crs_model *model, crs_workspace *workspace, const crs_batch *batch, int64_t *trailer) {
-    crs_pass pass = {.model = model, .workspace = workspace, .batch = batch};
+void crs_model_evaluate(crs_model *model, crs_workspace *workspace, const crs_batch *batch, int64_t *trailer,
+                        const crs_said *said) {
+    crs_pass pass = {.model = model, .workspace = workspace, .batch = batch, .said = said};
     run(&pass);
     gather_losses(&pass, trailer);
 }

@@ -73,6 +73,12 @@ static bool reserve(crs_workspace *w) {
 
 crs_status crs_workspace_create(crs_workspace **workspace, const crs_model *model, int rows, int steps, int uses,
                                 crs_error *error) {
+    return crs_workspace_create_packed(workspace, model, rows, steps, rows * steps, uses, error);
+}
+
+crs_status crs_workspace_create_packed(crs_workspace **workspace, const crs_model *model, int rows, int steps,
+                                       int pairs, int uses, crs_error *error) {
+    (void)pairs;
     *workspace = NULL;
     crs_workspace *w =
         crs_alloc_or_fail(1, sizeof *w + most_blocks(model) * sizeof *w->block, CRS_MEMORY_OTHER, "a workspace", error);

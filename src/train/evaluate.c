@@ -85,7 +85,7 @@ static crs_status evaluate_rows(crs_evaluator *e, int64_t first_row, int rows, c
             break;
         if (crs_fault("slow-pass"))
             usleep(20000);
-        crs_model_evaluate(e->model, e->workspace, &batch, trailer);
+        crs_model_evaluate(e->model, e->workspace, &batch, trailer, NULL);
         crs_total_fold(total, trailer);
         end_pass(e, error);
     }
