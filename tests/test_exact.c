@@ -507,7 +507,7 @@ static void golden_steps(const nn_case *c, crs_model *model, const crs_kernels *
         batch.step = step;
         memset(o.sums, 0, o.sums_size * sizeof *o.sums);
         crs_model_train(model, workspace, &batch, o.sums, NULL);
-        crs_hash_add(result, o.sums + o.sums_size - CRS_SUM_TRAILER, CRS_SUM_TRAILER * sizeof *o.sums);
+        crs_hash_add(result, o.sums + o.sums_size - CRS_SUM_TRAILER, CRS_SUM_WEIGHT * sizeof *o.sums);
         crs_model_gradient(model, o.sums, gradient);
         hash_arena(gradients, model, gradient);
         double scale = crs_clip_scale(crs_model_norm(model, gradient), 0.25);

@@ -26,8 +26,8 @@ void crs_convert(const crs_model *m, const int64_t *sums, size_t count, double f
 }
 
 void crs_model_gradient(crs_model *m, const int64_t *sums, float *gradient) {
-    const int64_t targets = sums[m->sums - CRS_SUM_TRAILER + CRS_SUM_TARGETS];
-    const double factor = CRS_SUM_STEP / (double)(targets > 0 ? targets : 1);
+    const double weight = (double)sums[m->sums - CRS_SUM_TRAILER + CRS_SUM_WEIGHT] * CRS_SUM_STEP;
+    const double factor = CRS_SUM_STEP / (weight > 0 ? weight : 1);
     for (int p = 0; p < m->parts; p++) {
         const crs_part *part = m->part[p];
         for (int i = 0; i < part->slices; i++)

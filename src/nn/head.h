@@ -28,6 +28,7 @@ const crs_head *crs_head_of(crs_head_kind kind);
  * model's, and refused: the sum over half a million targets stays in range. */
 static inline void crs_sum_loss(double loss, int64_t *losses) {
     losses[CRS_SUM_TARGETS]++;
+    losses[CRS_SUM_WEIGHT] += INT64_C(1) << 32;
     if (!(loss < 0x1p12 && loss > -0x1p12)) {
         losses[CRS_SUM_REFUSED]++;
         return;
