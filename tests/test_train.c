@@ -361,6 +361,12 @@ static double plain_loss(fixture *f, crs_split split, int64_t *targets) {
     return (double)trailer[CRS_SUM_LOSS] * CRS_SUM_STEP / (double)trailer[CRS_SUM_TARGETS];
 }
 
+/* Of a text: what is filled owns nothing. Collective. */
+static crs_status evaluate(fixture *f, crs_split split, int64_t streams, crs_evaluation *evaluation, crs_error *error) {
+    const crs_evaluation_plan plan = {.split = split, .streams = streams};
+    return crs_evaluate(f->comm, f->model, &f->dataset, &plan, evaluation, error);
+}
+
 static void test_one_stream_is_the_plain_loss(void) {
     fixture f;
     crs_evaluation evaluation;
@@ -368,10 +374,10 @@ static void test_one_stream_is_the_plain_loss(void) {
     int64_t targets;
     fixture_open(&f, CRS_PEEPHOLE, 32, CRS_REDUCE_INT64);
     const double plain = plain_loss(&f, CRS_VALIDATION, &targets);
-    CU_ASSERT_EQUAL(crs_evaluate(f.comm, f.model, &f.dataset, CRS_VALIDATION, 1, &evaluation, &error), CRS_OK);
-    CU_ASSERT_EQUAL(evaluation.nats_per_token, plain);
-    CU_ASSERT_EQUAL(evaluation.tokens, targets);
-    CU_ASSERT_EQUAL(evaluation.tokens, f.dataset.length[CRS_VALIDATION] - 1);
+    CU_ASSERT_EQUAL(evaluate(&f, CRS_VALIDATION, 1, &evaluation, &error), CRS_OK);
+    CU_ASSERT_EQUAL(evaluation.loss, plain);
+    CU_ASSERT_EQUAL(evaluation.targets, targets);
+    CU_ASSERT_EQUAL(evaluation.targets, f.dataset.length[CRS_VALIDATION] - 1);
     CU_ASSERT_DOUBLE_EQUAL(evaluation.bits_per_token, plain / log(2), 1e-12);
     CU_ASSERT_DOUBLE_EQUAL(evaluation.perplexity, exp(plain), 1e-9);
     fixture_close(&f);
@@ -385,11 +391,11 @@ static void test_streams_add_up(void) {
     crs_error error = {0};
     fixture_open(&f, CRS_LSTM, 32, CRS_REDUCE_INT64);
     const int64_t stride = (f.dataset.length[CRS_VALIDATION] - 1) / STREAMS;
-    CU_ASSERT_EQUAL(crs_evaluate(f.comm, f.model, &f.dataset, CRS_VALIDATION, STREAMS, &evaluation, &error), CRS_OK);
-    CU_ASSERT_EQUAL(evaluation.tokens, stride * STREAMS);
-    CU_ASSERT_EQUAL(crs_evaluate(f.comm, f.model, &f.dataset, CRS_VALIDATION, 1, &alone, &error), CRS_OK);
-    CU_ASSERT(fabs(alone.nats_per_token - evaluation.nats_per_token) < 0.5);
-    CU_ASSERT_NOT_EQUAL(alone.nats_per_token, evaluation.nats_per_token);
+    CU_ASSERT_EQUAL(evaluate(&f, CRS_VALIDATION, STREAMS, &evaluation, &error), CRS_OK);
+    CU_ASSERT_EQUAL(evaluation.targets, stride * STREAMS);
+    CU_ASSERT_EQUAL(evaluate(&f, CRS_VALIDATION, 1, &alone, &error), CRS_OK);
+    CU_ASSERT(fabs(alone.loss - evaluation.loss) < 0.5);
+    CU_ASSERT_NOT_EQUAL(alone.loss, evaluation.loss);
     crs_total total, again;
     int64_t news[CRS_NEWS];
     crs_evaluate_total(f.comm, f.model, &f.dataset, CRS_VALIDATION, STREAMS, NULL, NULL, news, &total, &error);
@@ -490,7 +496,7 @@ static void test_evaluation_leaves_training_alone(void) {
         for (int64_t i = 0; i < 5; i++) {
             step(&f, i, &outcome, &error);
             if (validated)
-                crs_evaluate(f.comm, f.model, &f.dataset, CRS_VALIDATION, BATCH, &evaluation, &error);
+                evaluate(&f, CRS_VALIDATION, BATCH, &evaluation, &error);
         }
         hash_parameters(&f, validated ? with : plain);
         fixture_close(&f);
@@ -504,16 +510,15 @@ static void test_evaluation_refuses(void) {
     crs_error error = {0};
     fixture_open(&f, CRS_RNN, 32, CRS_REDUCE_INT64);
     const int64_t most = f.dataset.length[CRS_VALIDATION] - 1;
-    CU_ASSERT_EQUAL(crs_evaluate(f.comm, f.model, &f.dataset, CRS_TEST, 1, &evaluation, &error), CRS_DATA);
+    CU_ASSERT_EQUAL(evaluate(&f, CRS_TEST, 1, &evaluation, &error), CRS_DATA);
     CU_ASSERT_PTR_NOT_NULL(strstr(error.message, "test split"));
-    CU_ASSERT_EQUAL(crs_evaluate(f.comm, f.model, &f.dataset, CRS_VALIDATION, most + 1, &evaluation, &error),
-                    CRS_CONFIG);
+    CU_ASSERT_EQUAL(evaluate(&f, CRS_VALIDATION, most + 1, &evaluation, &error), CRS_CONFIG);
     CU_ASSERT_PTR_NOT_NULL(strstr(error.message, "--streams"));
-    CU_ASSERT_EQUAL(crs_evaluate(f.comm, f.model, &f.dataset, CRS_VALIDATION, most, &evaluation, &error), CRS_OK);
-    CU_ASSERT_EQUAL(evaluation.tokens, most);
+    CU_ASSERT_EQUAL(evaluate(&f, CRS_VALIDATION, most, &evaluation, &error), CRS_OK);
+    CU_ASSERT_EQUAL(evaluation.targets, most);
     crs_model_parameters(f.model)[0] = NAN;
     crs_model_refresh(f.model);
-    CU_ASSERT_EQUAL(crs_evaluate(f.comm, f.model, &f.dataset, CRS_VALIDATION, 3, &evaluation, &error), CRS_DATA);
+    CU_ASSERT_EQUAL(evaluate(&f, CRS_VALIDATION, 3, &evaluation, &error), CRS_DATA);
     CU_ASSERT_PTR_NOT_NULL(strstr(error.message, "not finite"));
     fixture_close(&f);
 }
@@ -624,7 +629,7 @@ static void test_one_rank_runs_out_of_memory(void) {
     const int64_t blocks = crs_memory_blocks();
     for (int n = 1; n < 80; n += 3) {
         crs_memory_fail_at(harness_rank() == last ? n : 0);
-        refused[0] += crs_evaluate(f.comm, f.model, &f.dataset, CRS_VALIDATION, 40, &evaluation, &error) != CRS_OK;
+        refused[0] += evaluate(&f, CRS_VALIDATION, 40, &evaluation, &error) != CRS_OK;
         crs_memory_fail_at(harness_rank() == last ? n : 0);
         refused[1] += crs_model_load(f.comm, harness_path("model.h5"), crs_kernels_of(CRS_ISA_BASELINE), 1, &model,
                                      &vocabulary, &error) != CRS_OK;

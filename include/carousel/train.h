@@ -27,15 +27,49 @@ crs_status crs_dataset_agree(crs_comm *comm, const crs_dataset *dataset, crs_err
  * Resumes where the run's folder holds a checkpoint. */
 crs_status crs_train(crs_comm *comm, crs_settings *settings, crs_error *error);
 
+/* Of a column of values, in its units. */
+typedef struct crs_column_error {
+    double mse, mae;
+    double r2; /* NaN: the truth is the same everywhere */
+    double guess_mse, guess_mae, guess_r2;
+} crs_column_error;
+
+/* What a model does on a split. guess: the same of the simplest guess: the shares of classes, tokens or bits in the
+ * training split; the mean; in a forecast the last value. */
 typedef struct crs_evaluation {
-    int64_t tokens; /* predictions */
-    double nats_per_token, bits_per_token, perplexity;
+    int64_t sequences; /* of a text: 0 */
+    int64_t targets;   /* of a weight above 0 */
+    double loss;       /* weighted mean: nats a token, step or number, or squares, as the model was trained by */
     double seconds;
+    bool guessed;      /* whether there is a guess beside it */
+    double guess_loss; /* nats; infinite where training has never shown what is true here. Values: NaN */
+    /* next token */
+    double bits_per_token, perplexity;
+    /* class */
+    double accuracy, macro_f1;
+    int classes;
+    int64_t *confusion; /* [true][said], owned */
+    int guess_class;    /* the likeliest one */
+    double guess_accuracy;
+    /* bits, at 0.5 */
+    double precision, recall, f1;
+    /* values, scaled */
+    double mse, mae, guess_mse, guess_mae;
+    int columns;
+    crs_column_error *column; /* [columns], owned */
 } crs_evaluation;
 
-/* Row b of `streams` reads the tokens from b * S on, S = floor((n - 1) / streams), each from a zero state; streams are
- * shared out over ranks. The same number at any number of ranks and threads. */
-crs_status crs_evaluate(crs_comm *comm, crs_model *model, const crs_dataset *dataset, crs_split split, int64_t streams,
+void crs_evaluation_free(crs_evaluation *evaluation);
+
+typedef struct crs_evaluation_plan {
+    crs_split split;
+    int64_t streams; /* text alone: row b reads the tokens from b * S on, S = floor((n - 1) / streams) */
+    bool guess;      /* whether to read the training split for what the simplest guess would have had (not of a text) */
+} crs_evaluation_plan;
+
+/* Reads the split once, streams and sequences each from a zero state, shared out over ranks. The same figures at any
+ * number of ranks and threads. *evaluation is to be freed where this succeeds. Collective. */
+crs_status crs_evaluate(crs_comm *comm, crs_model *model, const crs_dataset *dataset, const crs_evaluation_plan *plan,
                         crs_evaluation *evaluation, crs_error *error);
 
 /* The model of a checkpoint file, its parameters in place; the vocabulary goes to *vocabulary. Read by rank 0 alone and

@@ -101,7 +101,7 @@ static crs_status check(const crs_vocabulary *vocabulary, const crs_dataset *dat
 
 static json_t *whole_object(const request *r, const crs_evaluation *e) {
     return json_pack("{s:s, s:I, s:o, s:o, s:o}", "split", crs_split_name((crs_split)r->split), "tokens",
-                     (json_int_t)e->tokens, "nats_per_token", crs_show_json_real(e->nats_per_token), "bits_per_token",
+                     (json_int_t)e->targets, "nats_per_token", crs_show_json_real(e->loss), "bits_per_token",
                      crs_show_json_real(e->bits_per_token), "perplexity", crs_show_json_real(e->perplexity));
 }
 
@@ -111,14 +111,14 @@ static crs_status print(const request *r, const crs_evaluation *e, crs_level lev
         crs_show_json_print(whole_object(r, e), 0, error);
     } else {
         printf("split        %s\n", crs_split_name((crs_split)r->split));
-        printf("predictions  %" PRId64 "\n", e->tokens);
-        printf("nats         %.6f a %s\n", e->nats_per_token, unit);
+        printf("predictions  %" PRId64 "\n", e->targets);
+        printf("nats         %.6f a %s\n", e->loss, unit);
         printf("bits         %.6f a %s\n", e->bits_per_token, unit);
         printf("perplexity   %.4f\n", e->perplexity);
     }
     if (error->status || crs_output_flush(error))
         return error->status;
-    crs_note("%.1f s, %.0f tokens/s", e->seconds, e->seconds > 0 ? (double)e->tokens / e->seconds : 0.0);
+    crs_note("%.1f s, %.0f tokens/s", e->seconds, e->seconds > 0 ? (double)e->targets / e->seconds : 0.0);
     return CRS_OK;
 }
 
@@ -128,7 +128,8 @@ static crs_status evaluate(crs_comm *comm, const request *r, const char *checkpo
     crs_model *model = NULL;
     crs_vocabulary vocabulary = {0};
     crs_dataset dataset = {0};
-    crs_evaluation evaluation;
+    crs_evaluation evaluation = {0};
+    const crs_evaluation_plan plan = {.split = (crs_split)r->split, .streams = r->streams};
     const int threads = crs_comm_threads(comm, (int)r->threads);
     if (crs_choose_kernels(comm, &kernels, error) ||
         crs_model_load(comm, checkpoint, kernels, threads, &model, &vocabulary, error))
@@ -138,13 +139,13 @@ static crs_status evaluate(crs_comm *comm, const request *r, const char *checkpo
         goto out;
     if (check(&vocabulary, &dataset, checkpoint, r, error) == CRS_OK)
         crs_dataset_verify(&dataset, (crs_split)r->split, error);
-    if (crs_comm_agree(comm, error) ||
-        crs_evaluate(comm, model, &dataset, (crs_split)r->split, r->streams, &evaluation, error))
+    if (crs_comm_agree(comm, error) || crs_evaluate(comm, model, &dataset, &plan, &evaluation, error))
         goto out;
     if (crs_comm_rank(comm) == 0)
         print(r, &evaluation, dataset.vocabulary.level, error);
     crs_comm_broadcast(comm, error, sizeof *error);
 out:
+    crs_evaluation_free(&evaluation);
     crs_dataset_close(&dataset);
     crs_vocabulary_free(&vocabulary);
     crs_model_free(&model);

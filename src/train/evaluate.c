@@ -168,24 +168,24 @@ crs_status crs_evaluate_total(crs_comm *comm, crs_model *model, const crs_datase
     return CRS_OK;
 }
 
-crs_status crs_evaluate(crs_comm *comm, crs_model *model, const crs_dataset *dataset, crs_split split, int64_t streams,
+crs_status crs_evaluate(crs_comm *comm, crs_model *model, const crs_dataset *dataset, const crs_evaluation_plan *plan,
                         crs_evaluation *evaluation, crs_error *error) {
     const double start = crs_seconds();
     int64_t news[CRS_NEWS];
     crs_total total;
     *evaluation = (crs_evaluation){0};
-    if (crs_evaluate_total(comm, model, dataset, split, streams, NULL, NULL, news, &total, error))
+    if (crs_evaluate_total(comm, model, dataset, plan->split, plan->streams, NULL, NULL, news, &total, error))
         return error->status;
     if (total.refused > 0)
         return crs_fail(error, CRS_DATA,
                         "%" PRId64 " of %" PRId64
                         " predictions of the %s split of %s have a loss that is out of range or not "
                         "finite: this model has diverged",
-                        total.refused, total.targets, crs_split_name(split), dataset->path);
-    evaluation->tokens = total.targets;
-    evaluation->nats_per_token = crs_total_nats(&total) / (double)total.targets;
-    evaluation->bits_per_token = evaluation->nats_per_token / M_LN2;
-    evaluation->perplexity = evaluation->nats_per_token < 700 ? crs_exp(evaluation->nats_per_token) : INFINITY;
+                        total.refused, total.targets, crs_split_name(plan->split), dataset->path);
+    evaluation->targets = total.targets;
+    evaluation->loss = crs_total_nats(&total) / (double)total.targets;
+    evaluation->bits_per_token = evaluation->loss / M_LN2;
+    evaluation->perplexity = evaluation->loss < 700 ? crs_exp(evaluation->loss) : INFINITY;
     evaluation->seconds = crs_seconds() - start;
     return CRS_OK;
 }

@@ -1,0 +1,278 @@
+/* What a model says of a split, counted; and the simplest guess. */
+#include "config.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "train/score.h"
+
+/* ---- sums of real numbers ---- */
+
+enum { PART_BITS = 48 };
+
+void crs_fixed_add(crs_fixed *sum, double term) {
+    const double most = 0x1p40;
+    term = term < most ? term : most; /* not a number: a loss that is refused anyway */
+    term = term > -most ? term : -most;
+    const double whole = floor(term);
+    sum->part += (int64_t)((term - whole) * 0x1p48 + 0.5);
+    sum->whole += (int64_t)whole + (sum->part >> PART_BITS);
+    sum->part &= (INT64_C(1) << PART_BITS) - 1;
+}
+
+double crs_fixed_real(const crs_fixed *sum) {
+    return (double)sum->whole + (double)sum->part * 0x1p-48;
+}
+
+/* ---- what is counted ---- */
+
+static bool says_one_of_many(const crs_schema *s) {
+    return s->targets == CRS_TARGET_CLASS || (s->targets == CRS_TARGET_NEXT && s->inputs == CRS_INPUT_TOKENS);
+}
+
+/* The arrays in order, whole numbers first. */
+static void place(crs_score *score, size_t hits, size_t confusion, size_t sums) {
+    int64_t *at = score->number;
+    score->targets = at++;
+    score->hits = at;
+    at += hits;
+    score->confusion = at;
+    at += confusion;
+    score->weight = (crs_fixed *)at;
+    score->sum = score->weight + 1;
+    CRS_ASSERT((int64_t *)(score->sum + sums) == score->number + score->numbers);
+}
+
+crs_status crs_score_create(crs_score *score, const crs_schema *schema, bool truth_alone, crs_error *error) {
+    const size_t columns = (size_t)schema->target_size;
+    *score = (crs_score){.schema = schema,
+                         .columns = schema->target_size,
+                         .confuses = schema->targets == CRS_TARGET_CLASS && !truth_alone};
+    const size_t hits = 3, confusion = score->confuses ? columns * columns : 0,
+                 sums = columns * (schema->targets == CRS_TARGET_VALUES ? CRS_OF_VALUE : 1);
+    score->numbers = 1 + hits + confusion + (1 + sums) * (sizeof(crs_fixed) / sizeof(int64_t));
+    score->number =
+        crs_alloc_or_fail(score->numbers, sizeof *score->number, CRS_MEMORY_OTHER, "what is counted of a split", error);
+    if (score->number)
+        place(score, hits, confusion, sums);
+    return error->status;
+}
+
+void crs_score_free(crs_score *score) {
+    crs_free(&score->number);
+    *score = (crs_score){0};
+}
+
+int crs_likeliest(const float *outputs, int count) {
+    int most = 0;
+    for (int i = 1; i < count; i++)
+        if (outputs[i] > outputs[most])
+            most = i;
+    return most;
+}
+
+static void take_class(crs_score *score, uint32_t truth, const float *outputs, double weight) {
+    crs_fixed_add(&score->sum[truth], weight);
+    if (score->confuses && outputs) {
+        const int said = crs_likeliest(outputs, score->columns);
+        score->confusion[(size_t)truth * (size_t)score->columns + (size_t)said]++;
+    }
+}
+
+/* A logistic output above 0 is a probability above 0.5. */
+static void take_bits(crs_score *score, const float *truth, const float *outputs, double weight) {
+    for (int c = 0; c < score->columns; c++) {
+        const bool is = truth[c] > 0, said = outputs && outputs[c] > 0;
+        if (is)
+            crs_fixed_add(&score->sum[c], weight);
+        if (is || said)
+            score->hits[is && said ? 0 : said ? 1 : 2]++;
+    }
+}
+
+/* The scaled values of the context's last step, where the batch has them in its input. */
+static const float *last_input(const crs_score *score, const crs_batch *batch, ptrdiff_t row) {
+    const ptrdiff_t pair = crs_pair(batch, (int)score->schema->context - 1, (int)row);
+    return batch->input.numbers + pair * score->schema->input_size;
+}
+
+/* outputs may go on behind the means, with log-variances. */
+static void take_values(crs_score *score, const crs_batch *batch, ptrdiff_t i, const float *truth, const float *outputs,
+                        double weight) {
+    const crs_schema *s = score->schema;
+    const int numbers = crs_schema_numbers(s);
+    const float *base = score->last ? score->last(score->last_context, batch, i) : NULL;
+    const float *input = crs_schema_is_forecast(s) && !base ? last_input(score, batch, i) : NULL;
+    for (int j = 0; j < numbers; j++) {
+        const int c = j % score->columns; /* forecasts: step by step */
+        crs_fixed *sum = score->sum + (ptrdiff_t)c * CRS_OF_VALUE;
+        const double y = truth[j], value = base ? y + base[c] : y, off = outputs ? outputs[j] - y : 0,
+                     guess = input ? y - input[s->target_columns[c]] : y;
+        crs_fixed_add(&sum[CRS_OFF_SQUARE], weight * off * off);
+        crs_fixed_add(&sum[CRS_OFF_ABSOLUTE], weight * fabs(off));
+        crs_fixed_add(&sum[CRS_TRUE], weight * value);
+        crs_fixed_add(&sum[CRS_TRUE_SQUARE], weight * value * value);
+        crs_fixed_add(&sum[CRS_GUESS_SQUARE], weight * guess * guess);
+        crs_fixed_add(&sum[CRS_GUESS_ABSOLUTE], weight * fabs(guess));
+    }
+}
+
+void crs_score_take(crs_score *score, const crs_batch *batch, ptrdiff_t first, int count, const float *outputs,
+                    ptrdiff_t row) {
+    const int numbers = crs_schema_numbers(score->schema);
+    for (ptrdiff_t i = first; i < first + count; i++) {
+        const double weight = batch->weight ? batch->weight[i] : 1;
+        const float *said = outputs ? outputs + (i - first) * row : NULL;
+        if (!(weight > 0))
+            continue;
+        ++*score->targets;
+        crs_fixed_add(score->weight, weight);
+        if (says_one_of_many(score->schema))
+            take_class(score, batch->target.tokens[i], said, weight);
+        else if (score->schema->targets == CRS_TARGET_VALUES)
+            take_values(score, batch, i, batch->target.numbers + i * numbers, said, weight);
+        else
+            take_bits(score, batch->target.numbers + i * numbers, said, weight);
+    }
+}
+
+void crs_score_said(void *context, const crs_batch *batch, ptrdiff_t first, int count, const float *outputs,
+                    ptrdiff_t row) {
+    crs_score_take(context, batch, first, count, outputs, row);
+}
+
+/* Whole numbers are added, parts too: of 2^15 ranks they stay in range. */
+void crs_score_sum(crs_comm *comm, crs_score *score) {
+    crs_comm_sum(comm, score->number, score->numbers);
+    const crs_fixed *end = (crs_fixed *)(score->number + score->numbers);
+    for (crs_fixed *sum = score->weight; sum < end; sum++) {
+        sum->whole += sum->part >> PART_BITS;
+        sum->part &= (INT64_C(1) << PART_BITS) - 1;
+    }
+}
+
+/* ---- figures ---- */
+
+static double ratio(double part, double whole) {
+    return whole > 0 ? part / whole : 0;
+}
+
+/* Of a column's sums, over the weight `over`. */
+static double mean(const crs_score *score, int column, int sum, double over) {
+    return crs_fixed_real(&score->sum[column * CRS_OF_VALUE + sum]) / over;
+}
+
+/* 1 - the share of the truth's variance that is left; NaN where it has none but for the rounding of the sums. */
+static double r2_of(double mse, double truth, double truth_square) {
+    const double variance = truth_square - truth * truth;
+    return variance > truth_square * 0x1p-44 ? 1 - mse / variance : NAN;
+}
+
+/* Summed over columns in their order. A forecast's column is that of each step of the horizon. */
+static crs_status value_figures(const crs_score *score, crs_evaluation *e, crs_error *error) {
+    const int columns = score->columns;
+    const double over = crs_fixed_real(score->weight) * (crs_schema_numbers(score->schema) / columns);
+    e->column = crs_alloc_or_fail((size_t)columns, sizeof *e->column, CRS_MEMORY_OTHER, "what is off by column", error);
+    if (!e->column)
+        return error->status;
+    e->columns = columns;
+    e->guessed = true;
+    e->guess_loss = NAN;
+    for (int c = 0; c < columns; c++) {
+        const double unit = score->schema->target_scale.deviation[c], truth = mean(score, c, CRS_TRUE, over),
+                     square = mean(score, c, CRS_TRUE_SQUARE, over), mse = mean(score, c, CRS_OFF_SQUARE, over),
+                     mae = mean(score, c, CRS_OFF_ABSOLUTE, over), guess_mse = mean(score, c, CRS_GUESS_SQUARE, over),
+                     guess_mae = mean(score, c, CRS_GUESS_ABSOLUTE, over);
+        e->column[c] = (crs_column_error){.mse = mse * unit * unit,
+                                          .mae = mae * unit,
+                                          .r2 = r2_of(mse, truth, square),
+                                          .guess_mse = guess_mse * unit * unit,
+                                          .guess_mae = guess_mae * unit,
+                                          .guess_r2 = r2_of(guess_mse, truth, square)};
+        e->mse += mse / columns;
+        e->mae += mae / columns;
+        e->guess_mse += guess_mse / columns;
+        e->guess_mae += guess_mae / columns;
+    }
+    return CRS_OK;
+}
+
+/* Over the classes that occur or are said. */
+static crs_status class_figures(const crs_score *score, crs_evaluation *e, crs_error *error) {
+    const size_t classes = (size_t)score->columns;
+    int64_t right = 0;
+    int occur = 0;
+    e->confusion =
+        crs_alloc_or_fail(classes * classes, sizeof *e->confusion, CRS_MEMORY_OTHER, "a table of classes", error);
+    if (!e->confusion)
+        return error->status;
+    memcpy(e->confusion, score->confusion, classes * classes * sizeof *e->confusion);
+    e->classes = score->columns;
+    for (size_t c = 0; c < classes; c++) {
+        int64_t both = 0;
+        for (size_t other = 0; other < classes; other++)
+            both += e->confusion[c * classes + other] + e->confusion[other * classes + c];
+        const int64_t good = e->confusion[c * classes + c];
+        right += good;
+        occur += both > 0;
+        e->macro_f1 += ratio(2 * (double)good, (double)both);
+    }
+    e->macro_f1 = ratio(e->macro_f1, occur);
+    e->accuracy = ratio((double)right, (double)e->targets);
+    return CRS_OK;
+}
+
+static void bit_figures(const crs_score *score, crs_evaluation *e) {
+    const double good = (double)score->hits[0], wrong = (double)score->hits[1], missed = (double)score->hits[2];
+    e->precision = ratio(good, good + wrong);
+    e->recall = ratio(good, good + missed);
+    e->f1 = ratio(2 * good, 2 * good + wrong + missed);
+}
+
+/* -sum w ln p: no w needs no p. */
+static double surprise(double weight, double share) {
+    return !(weight > 0) ? 0 : share > 0 ? -weight * crs_log(share) : INFINITY;
+}
+
+/* Shares of training as probabilities of what is true here. */
+static void guess_by_shares(const crs_score *score, const crs_score *training, crs_evaluation *e) {
+    const double all = crs_fixed_real(training->weight), over = crs_fixed_real(score->weight);
+    double nats = 0, most = -1;
+    for (int c = 0; c < score->columns; c++) {
+        const double weight = crs_fixed_real(&score->sum[c]), share = crs_fixed_real(&training->sum[c]) / all;
+        nats += surprise(weight, share);
+        if (!says_one_of_many(score->schema))
+            nats += surprise(over - weight, 1 - share);
+        if (share > most) {
+            most = share;
+            e->guess_class = c;
+        }
+    }
+    e->guessed = true;
+    e->guess_loss = nats / over;
+    if (!score->confuses)
+        return;
+    int64_t right = 0;
+    for (int said = 0; said < score->columns; said++)
+        right += score->confusion[(size_t)e->guess_class * (size_t)score->columns + (size_t)said];
+    e->guess_accuracy = ratio((double)right, (double)e->targets);
+}
+
+crs_status crs_score_figures(const crs_score *score, const crs_score *training, crs_evaluation *e, crs_error *error) {
+    *e = (crs_evaluation){.targets = *score->targets};
+    if (score->schema->targets == CRS_TARGET_VALUES)
+        return value_figures(score, e, error);
+    if (score->confuses && class_figures(score, e, error))
+        return error->status;
+    if (!says_one_of_many(score->schema))
+        bit_figures(score, e);
+    if (training && *training->targets > 0)
+        guess_by_shares(score, training, e);
+    return CRS_OK;
+}
+
+void crs_evaluation_free(crs_evaluation *evaluation) {
+    crs_free(&evaluation->confusion);
+    crs_free(&evaluation->column);
+    *evaluation = (crs_evaluation){0};
+}
