@@ -62,9 +62,19 @@ static const struct {
     {"layers", "3", "3"},
     {"embed", "0", "0"},
     {"forget-bias", "-0.10", "-0.1"},
+    {"bidirectional", NULL, "true"},
+    {"layer-norm", "yes", "true"},
+    {"residual", "1", "true"},
+    {"tie", NULL, "true"},
+    {"pool", "mean", "mean"},
+    {"loss", "gaussian", "gaussian"},
+    {"change", NULL, "true"},
     {"dropout", ".25", "0.25"},
+    {"input-dropout", "0.2", "0.2"},
+    {"input-noise", "0.05", "0.05"},
     {"batch", "48", "48"},
     {"window", "16777216", "16777216"},
+    {"order", "file", "file"},
     {"lane", "4", "4"},
     {"lanes", "6", "6"},
     {"optimizer", "rmsprop", "rmsprop"},
@@ -86,6 +96,7 @@ static const struct {
     {"validate-every", "9223372036854775807", "9223372036854775807"},
     {"save-every", "1h30m0.1s", "5400.1s"},
     {"keep", "1048576", "1048576"},
+    {"patience", "3", "3"},
 };
 enum { VALUES = sizeof values / sizeof *values };
 

@@ -555,11 +555,14 @@ static void test_model_goes_to_all_ranks(void) {
     crs_error error = {0};
     crs_model *model = NULL;
     crs_vocabulary vocabulary = {0};
+    crs_schema schema;
     fixture_open(&f, CRS_GRU, 32, CRS_REDUCE_INT64);
     const char *path = harness_path("model.h5");
     write_model(&f);
-    CU_ASSERT_EQUAL(crs_model_load(f.comm, path, crs_kernels_of(CRS_ISA_BASELINE), 2, &model, &vocabulary, &error),
-                    CRS_OK);
+    CU_ASSERT_EQUAL(
+        crs_model_load(f.comm, path, crs_kernels_of(CRS_ISA_BASELINE), 2, &model, &vocabulary, &schema, &error),
+        CRS_OK);
+    CU_ASSERT_EQUAL(schema.input_size, (int)vocabulary.count);
     CU_ASSERT_EQUAL(crs_model_arena(model), crs_model_arena(f.model));
     CU_ASSERT_EQUAL(
         memcmp(crs_model_parameters(model), crs_model_parameters(f.model), crs_model_arena(model) * sizeof(float)), 0);
@@ -567,7 +570,7 @@ static void test_model_goes_to_all_ranks(void) {
     crs_model_free(&model);
     crs_vocabulary_free(&vocabulary);
     CU_ASSERT_EQUAL(crs_model_load(f.comm, harness_path("none.h5"), crs_kernels_of(CRS_ISA_BASELINE), 1, &model,
-                                   &vocabulary, &error),
+                                   &vocabulary, &schema, &error),
                     CRS_NO_INPUT);
     CU_ASSERT_PTR_NULL(model);
     fixture_close(&f);
@@ -622,6 +625,7 @@ static void test_one_rank_runs_out_of_memory(void) {
     crs_evaluation evaluation;
     crs_model *model = NULL;
     crs_vocabulary vocabulary = {0};
+    crs_schema schema;
     const int last = harness_size() - 1;
     int refused[3] = {0};
     fixture_open(&f, CRS_GRU, 32, CRS_REDUCE_INT64);
@@ -632,10 +636,11 @@ static void test_one_rank_runs_out_of_memory(void) {
         refused[0] += evaluate(&f, CRS_VALIDATION, 40, &evaluation, &error) != CRS_OK;
         crs_memory_fail_at(harness_rank() == last ? n : 0);
         refused[1] += crs_model_load(f.comm, harness_path("model.h5"), crs_kernels_of(CRS_ISA_BASELINE), 1, &model,
-                                     &vocabulary, &error) != CRS_OK;
+                                     &vocabulary, &schema, &error) != CRS_OK;
         crs_memory_fail_at(0);
         crs_model_free(&model);
         crs_vocabulary_free(&vocabulary);
+        crs_schema_free(&schema);
         CU_ASSERT_EQUAL(crs_memory_blocks(), blocks);
         crs_engine engine;
         error = (crs_error){0};

@@ -4,6 +4,7 @@
 #define CAROUSEL_CHECKPOINT_H
 
 #include "carousel/base.h"
+#include "carousel/schema.h"
 
 /* A named array. Paths are full: "/model/layers/0/weight_ih", "/optimizer/adam/first_moment/output/bias",
  * "/state/hidden". */
@@ -24,7 +25,8 @@ typedef struct crs_checkpoint {
     crs_attributes attributes;
     /* data sets */
     char *config;              /* owned: INI */
-    crs_vocabulary vocabulary; /* owned */
+    crs_vocabulary vocabulary; /* owned; count 0 where inputs are no tokens */
+    crs_schema schema; /* owned: of the data that it was trained on. Names stand in it alone, scales also as arrays */
     int arrays;
     crs_array *array; /* [arrays], owned, with their values */
 } crs_checkpoint;
@@ -34,6 +36,10 @@ void crs_checkpoint_free(crs_checkpoint *checkpoint);
  * returned before may have moved; the values have not. */
 crs_array *crs_checkpoint_add(crs_checkpoint *checkpoint, const char *path, crs_type type, int rank,
                               const int64_t *dims, crs_error *error);
+/* Copies the schema into the checkpoint, its scales as arrays (/scale/mean, ...) too. */
+crs_status crs_checkpoint_put_schema(crs_checkpoint *checkpoint, const crs_schema *schema, crs_error *error);
+/* From the attributes and arrays, with the names that stand in schema already: all of it, checked. file: for messages. */
+crs_status crs_checkpoint_take_schema(crs_checkpoint *checkpoint, const char *file, crs_error *error);
 /* The array of that path, or NULL. */
 crs_array *crs_checkpoint_find(const crs_checkpoint *checkpoint, const char *path);
 int64_t crs_array_size(const crs_array *array);                /* elements */

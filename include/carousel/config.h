@@ -4,6 +4,7 @@
 #define CAROUSEL_CONFIG_H
 
 #include "carousel/optim.h"
+#include "carousel/spec.h"
 
 /* ---- values as a person types them, for the options of any command. Local. ---- */
 
@@ -46,9 +47,13 @@ typedef struct crs_config {
     crs_cell cell;
     int64_t hidden, layers, embed; /* embed -1: = hidden */
     double forget_bias;
+    bool bidirectional, layer_norm, residual, tie, change;
+    crs_pool pool;
+    int loss; /* of real numbers: the head CRS_HEAD_MSE + loss */
     /* the arithmetic */
-    double dropout;
-    int64_t batch, window, lane, lanes; /* lane, lanes 0: the default of crs_lanes_plan */
+    double dropout, input_dropout, input_noise;
+    int64_t batch, window, lane, lanes; /* window 0: whole sequences; lane, lanes 0: the default of crs_lanes_plan */
+    int order;                          /* crs_order */
     crs_optimizer optimizer;
     double momentum, beta1, beta2, epsilon; /* below 0: the optimizer's default */
     double rate;
@@ -63,6 +68,7 @@ typedef struct crs_config {
     int64_t threads;       /* 0: crs_comm_threads */
     crs_every validate_every, save_every;
     int64_t keep;
+    int64_t patience;  /* validations; 0: any */
     double stop_after; /* seconds; 0: never */
     /* not recorded */
     bool fresh;
@@ -82,6 +88,7 @@ typedef struct crs_option {
     crs_option_class class;
     /* the rest is private to options.c */
     int kind;
+    bool brief;          /* not written down where it is zero, the default: /config of a text stays as it always was */
     size_t offset, size; /* of its field in crs_config */
     crs_range range;
     const char *const *(*names)(void); /* of an enum, by its values; ended by NULL */

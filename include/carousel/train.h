@@ -72,9 +72,9 @@ typedef struct crs_evaluation_plan {
 crs_status crs_evaluate(crs_comm *comm, crs_model *model, const crs_dataset *dataset, const crs_evaluation_plan *plan,
                         crs_evaluation *evaluation, crs_error *error);
 
-/* The model of a checkpoint file, its parameters in place; the vocabulary goes to *vocabulary. Read by rank 0 alone and
- * sent to the others: collective; comm NULL: local. */
+/* The model of a checkpoint file, its parameters in place; vocabulary and schema go to the caller, who frees them. Read
+ * by rank 0 alone and sent to the others: collective; comm NULL: local. */
 crs_status crs_model_load(crs_comm *comm, const char *path, const crs_kernels *kernels, int threads, crs_model **model,
-                          crs_vocabulary *vocabulary, crs_error *error);
+                          crs_vocabulary *vocabulary, crs_schema *schema, crs_error *error);
 
 #endif

@@ -123,8 +123,11 @@ static crs_status check_run(const crs_checkpoint *c, const char *name, crs_error
     double loss;
     if (check_count(c, "step", name, error) || check_count(c, "epoch", name, error) ||
         check_count(c, "tokens", name, error) ||
-        crs_attributes_real(&c->attributes, "best_validation_loss", name, &loss, error) ||
-        crs_attributes_text(&c->attributes, "level", name, &level, error))
+        crs_attributes_real(&c->attributes, "best_validation_loss", name, &loss, error))
+        return error->status;
+    if (c->vocabulary.count == 0)
+        return CRS_OK;
+    if (crs_attributes_text(&c->attributes, "level", name, &level, error))
         return error->status;
     CRS_ASSERT(strcmp(level, crs_level_name(c->vocabulary.level)) == 0);
     return CRS_OK;

@@ -13,6 +13,7 @@ void crs_checkpoint_free(crs_checkpoint *checkpoint) {
     crs_free(&checkpoint->array);
     crs_free(&checkpoint->config);
     crs_vocabulary_free(&checkpoint->vocabulary);
+    crs_schema_free(&checkpoint->schema);
     memset(checkpoint, 0, sizeof *checkpoint);
 }
 

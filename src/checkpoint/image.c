@@ -5,6 +5,7 @@
 
 #include "checkpoint/image.h"
 #include "checkpoint/listing.h"
+#include "checkpoint/read.h"
 #include "store/vocabulary_file.h"
 
 /* By how much the file in memory grows at least. */
@@ -74,6 +75,32 @@ static bool put_vocabulary(hid_t file, const crs_vocabulary *vocabulary) {
     return good;
 }
 
+/* A list of names as strings of the longest one's bytes; nothing where it is empty. */
+static bool put_names(hid_t file, const char *path, const crs_names *names) {
+    const int64_t count = names->count;
+    size_t longest = 1;
+    for (int i = 0; i < names->count; i++)
+        longest = strlen(names->name[i]) > longest ? strlen(names->name[i]) : longest;
+    if (count == 0)
+        return true;
+    char *texts = crs_alloc((size_t)count, longest, CRS_MEMORY_OTHER);
+    hid_t type = crs_h5_text_type(longest);
+    for (int i = 0; texts && i < names->count; i++)
+        memcpy(texts + (size_t)i * longest, names->name[i], strlen(names->name[i]));
+    bool good = texts && type >= 0 && put_set(file, path, type, 1, &count, texts, (size_t)count * longest, "");
+    crs_h5_close(&type);
+    crs_free(&texts);
+    return good;
+}
+
+static bool put_schema(hid_t file, const crs_schema *schema) {
+    bool good = true;
+    for (int i = 0; good && i < CRS_NAME_LISTS; i++)
+        good = put_names(file, crs_name_lists[i].path,
+                         (const crs_names *)(const void *)((const char *)schema + crs_name_lists[i].offset));
+    return good;
+}
+
 static bool put_attribute(hid_t file, const crs_attribute *a) {
     switch (a->kind) {
     case CRS_ATTRIBUTE_TEXT:
@@ -120,7 +147,10 @@ static bool find_bytes(crs_image *image) {
 static bool put_all(hid_t file, const crs_checkpoint *checkpoint) {
     if (!put_root(file, checkpoint) || !put_config(file, checkpoint))
         return false;
-    if (checkpoint->vocabulary.level == CRS_LEVEL_CHAR && !put_vocabulary(file, &checkpoint->vocabulary))
+    if (checkpoint->vocabulary.count > 0 && checkpoint->vocabulary.level == CRS_LEVEL_CHAR &&
+        !put_vocabulary(file, &checkpoint->vocabulary))
+        return false;
+    if (!put_schema(file, &checkpoint->schema))
         return false;
     const crs_attribute *cell = crs_attributes_find(&checkpoint->attributes, "cell");
     for (int i = 0; i < checkpoint->arrays; i++)

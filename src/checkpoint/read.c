@@ -120,9 +120,13 @@ static herr_t take_attribute(hid_t root, const char *name, const H5A_info_t *inf
 
 static crs_status read_attributes(const reader *r, crs_checkpoint *c, crs_error *error) {
     const char *level;
+    const crs_attribute *inputs;
     if (H5Aiterate2(r->file, H5_INDEX_NAME, H5_ITER_INC, NULL, take_attribute, &c->attributes) < 0)
         return crs_fail(error, CRS_DATA, "%s: its attributes can't be read, or are more than %d; %s", r->name,
                         CRS_ATTRIBUTES_MOST, CRS_DAMAGED_ADVICE);
+    inputs = crs_attributes_find(&c->attributes, "inputs");
+    if (inputs && strcmp(inputs->text, crs_input_names()[CRS_INPUT_TOKENS]) != 0)
+        return CRS_OK; /* numbers have no vocabulary */
     if (crs_attributes_text(&c->attributes, "level", r->name, &level, error))
         return error->status;
     c->vocabulary.level = CRS_LEVEL_CHAR;
@@ -197,7 +201,58 @@ static crs_status read_config(const reader *r, crs_checkpoint *c, crs_error *err
     return status;
 }
 
+/* The strings of a list, of size bytes each, to names. */
+static crs_status take_names(const reader *r, const crs_object *object, const char *texts, crs_names *names,
+                             crs_error *error) {
+    const size_t size = object->text_size;
+    char *name = crs_alloc_or_fail(size + 1, 1, CRS_MEMORY_OTHER, object->path, error);
+    for (int64_t i = 0; name && i < object->count && error->status == CRS_OK; i++) {
+        memcpy(name, texts + (size_t)i * size, size);
+        if (!crs_names_add(names, name))
+            cant_read(r, object->path, CRS_INTERNAL, error);
+    }
+    crs_free(&name);
+    return error->status;
+}
+
+/* A list of names, where the file has it. */
+static crs_status read_names(const reader *r, const char *path, crs_names *names, crs_error *error) {
+    const crs_object *object = crs_listing_find(&r->listing, path);
+    char hash[CRS_HASH_HEX];
+    if (!object)
+        return CRS_OK;
+    if (object->kind != CRS_OBJECT_TEXT || object->rank != 1 || object->text_size == 0 || object->count > INT32_MAX)
+        return crs_fail(error, CRS_DATA, "%s: %s is no list of names; %s", r->name, path, CRS_DAMAGED_ADVICE);
+    const size_t bytes = (size_t)object->count * object->text_size;
+    char *texts = crs_alloc_or_fail(bytes, 1, CRS_MEMORY_OTHER, path, error);
+    if (!texts)
+        return error->status;
+    hid_t set = H5Dopen2(r->file, path, H5P_DEFAULT), type = set >= 0 ? H5Dget_type(set) : H5I_INVALID_HID;
+    if (type < 0 || H5Dread(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, texts) < 0) {
+        cant_read(r, path, CRS_DATA, error);
+    } else {
+        crs_hash_bytes(texts, bytes, hash);
+        if (check_hash(r, set, path, hash, error) == CRS_OK)
+            take_names(r, object, texts, names, error);
+    }
+    crs_h5_close(&type);
+    crs_h5_close(&set);
+    crs_free(&texts);
+    return error->status;
+}
+
+static crs_status read_all_names(const reader *r, crs_checkpoint *c, crs_error *error) {
+    for (int i = 0; i < CRS_NAME_LISTS; i++) {
+        crs_names *names = (crs_names *)(void *)((char *)&c->schema + crs_name_lists[i].offset);
+        if (read_names(r, crs_name_lists[i].path, names, error))
+            return error->status;
+    }
+    return CRS_OK;
+}
+
 static crs_status read_vocabulary(const reader *r, crs_checkpoint *c, crs_error *error) {
+    if (!crs_attributes_find(&c->attributes, "level"))
+        return CRS_OK;
     if (c->vocabulary.level == CRS_LEVEL_BYTE) {
         if (crs_listing_find(&r->listing, "/vocabulary"))
             return crs_fail(error, CRS_DATA, "%s: level byte, and a /vocabulary; %s", r->name, CRS_DAMAGED_ADVICE);
@@ -216,12 +271,18 @@ static crs_array array_of(const crs_object *object) {
     return array;
 }
 
+static bool is_known_text(const char *path) {
+    bool known = strcmp(path, "/config") == 0 || strcmp(path, "/vocabulary") == 0;
+    for (int i = 0; i < CRS_NAME_LISTS; i++)
+        known |= strcmp(path, crs_name_lists[i].path) == 0;
+    return known;
+}
+
 /* The arrays without their values: enough to check that all are there and have the right shapes. */
 static crs_status list_arrays(const reader *r, crs_checkpoint *c, crs_error *error) {
     for (int i = 0; i < r->listing.count; i++) {
         const crs_object *object = &r->listing.object[i];
-        if (object->kind == CRS_OBJECT_TEXT && strcmp(object->path, "/config") != 0 &&
-            strcmp(object->path, "/vocabulary") != 0)
+        if (object->kind == CRS_OBJECT_TEXT && !is_known_text(object->path))
             return crs_fail(error, CRS_DATA, "%s: %s is a text that no checkpoint has; %s", r->name, object->path,
                             CRS_DAMAGED_ADVICE);
         if (object->kind != CRS_OBJECT_ARRAY)
@@ -289,12 +350,13 @@ static crs_status check_listing(const reader *r, char listing[CRS_HASH_HEX], crs
 static crs_status read_all(reader *r, crs_checkpoint *c, char listing[CRS_HASH_HEX], crs_error *error) {
     if (check_format(r, error) || crs_listing_make(&r->listing, r->file, r->name, r->bytes, error) ||
         check_listing(r, listing, error) || read_attributes(r, c, error) || read_config(r, c, error) ||
-        read_vocabulary(r, c, error) || list_arrays(r, c, error) || crs_check_shapes(c, r->name, error))
+        read_vocabulary(r, c, error) || read_all_names(r, c, error) || list_arrays(r, c, error) ||
+        crs_check_shapes(c, r->name, error))
         return error->status;
     for (int i = 0; i < c->arrays; i++)
         if (read_array(r, &c->array[i], error))
             return error->status;
-    return CRS_OK;
+    return crs_checkpoint_take_schema(c, r->name, error);
 }
 
 crs_status crs_read_file(const char *path, crs_checkpoint *checkpoint, char listing[CRS_HASH_HEX], crs_error *error) {

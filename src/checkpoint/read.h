@@ -18,4 +18,12 @@ crs_status crs_check_shapes(const crs_checkpoint *checkpoint, const char *name, 
 /* All values of an array below /model are finite (CRS_DATA says where one is not); others pass. */
 crs_status crs_check_finite(const crs_array *array, const char *name, crs_error *error);
 
+/* The lists of names that a checkpoint may have, and where they stand in a crs_schema. */
+typedef struct crs_name_list {
+    const char *path;
+    size_t offset;
+} crs_name_list;
+enum { CRS_NAME_LISTS = 4 };
+extern const crs_name_list crs_name_lists[CRS_NAME_LISTS];
+
 #endif

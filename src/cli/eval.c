@@ -127,12 +127,13 @@ static crs_status evaluate(crs_comm *comm, const request *r, const char *checkpo
     const crs_kernels *kernels;
     crs_model *model = NULL;
     crs_vocabulary vocabulary = {0};
+    crs_schema schema = {0};
     crs_dataset dataset = {0};
     crs_evaluation evaluation = {0};
     const crs_evaluation_plan plan = {.split = (crs_split)r->split, .streams = r->streams};
     const int threads = crs_comm_threads(comm, (int)r->threads);
     if (crs_choose_kernels(comm, &kernels, error) ||
-        crs_model_load(comm, checkpoint, kernels, threads, &model, &vocabulary, error))
+        crs_model_load(comm, checkpoint, kernels, threads, &model, &vocabulary, &schema, error))
         goto out;
     crs_dataset_open(&dataset, data, error);
     if (crs_dataset_agree(comm, &dataset, error))
@@ -148,6 +149,7 @@ out:
     crs_evaluation_free(&evaluation);
     crs_dataset_close(&dataset);
     crs_vocabulary_free(&vocabulary);
+    crs_schema_free(&schema);
     crs_model_free(&model);
     return error->status;
 }

@@ -125,6 +125,7 @@ crs_status crs_command_sample(int argc, char **argv, crs_error *error) {
     const crs_kernels *kernels;
     crs_model *model = NULL;
     crs_vocabulary vocabulary = {0};
+    crs_schema schema = {0};
     char *text = NULL;
     bool at_once = isatty(STDOUT_FILENO) == 1;
     if (crs_cli_parse(&sample_cli, argc, argv, &r, &arguments, error) || arguments.help)
@@ -134,11 +135,13 @@ crs_status crs_command_sample(int argc, char **argv, crs_error *error) {
     if (crs_choose_kernels(NULL, &kernels, error))
         return error->status;
     if ((!r.prime_file || read_prime(r.prime_file, &text, &r.sampling, error) == CRS_OK) &&
-        crs_model_load(NULL, arguments.operand[0], kernels, (int)r.threads, &model, &vocabulary, error) == CRS_OK &&
+        crs_model_load(NULL, arguments.operand[0], kernels, (int)r.threads, &model, &vocabulary, &schema, error) ==
+            CRS_OK &&
         crs_sample(model, &vocabulary, &r.sampling, print, &at_once, error) == CRS_OK)
         crs_output_flush(error);
     crs_free(&text);
     crs_vocabulary_free(&vocabulary);
+    crs_schema_free(&schema);
     crs_model_free(&model);
     return error->status;
 }

@@ -104,10 +104,13 @@ static crs_status set_value(const crs_option *o, const crs_typed *typed, void *f
     }
 }
 
-/* Whether a field stands at what no one can type, for "by default": it is not written down. */
+/* Whether a field stands at what no one can type, for "by default", or at a default of zero that goes without saying: it
+ * is not written down. */
 static bool is_unset(const crs_option *o, const void *field) {
+    static const char zeros[sizeof(double)];
     const crs_every *every = field;
-    return (o->kind == WHOLE && *(const int64_t *)field < (int64_t)o->range.low) ||
+    return (o->brief && memcmp(field, zeros, o->size) == 0) ||
+           (o->kind == WHOLE && *(const int64_t *)field < (int64_t)o->range.low) ||
            (o->kind == REAL && *(const double *)field < o->range.low) ||
            (o->kind == EVERY && every->steps <= 0 && every->seconds <= 0);
 }
@@ -151,6 +154,16 @@ static const char *const *reduce_names(void) {
     return names;
 }
 
+static const char *const *order_names(void) {
+    static const char *const names[] = {"shuffled", "file", NULL};
+    return names;
+}
+
+/* The losses of real numbers alone can be chosen, and the first is the default. */
+static const char *const *value_losses(void) {
+    return crs_loss_names() + CRS_HEAD_MSE;
+}
+
 #define FIXED CRS_OPTION_FIXED
 #define FREE CRS_OPTION_FREE
 #define LOCAL CRS_OPTION_LOCAL
@@ -162,6 +175,8 @@ static const char *const *reduce_names(void) {
 #define ABOVE_0(field, most) FIELD(field, REAL), .range = {.high = most, .above_low = true}
 #define SHARE(field) FIELD(field, REAL), .range = {.high = 1, .below_high = true}
 #define NAME(field, its_names) FIELD(field, CHOICE), .names = its_names
+#define SWITCHED(field) FIELD(field, SWITCH), .brief = true
+#define BRIEF(field, its_names) NAME(field, its_names), .brief = true
 static const double many = 1e15;
 
 const crs_option crs_options[] = {
@@ -169,10 +184,24 @@ const crs_option crs_options[] = {
     {"hidden", "N", "units of a layer (128)", FIXED, INTEGER(hidden, 1, 1 << 20)},
     {"layers", "N", "layers (2)", FIXED, INTEGER(layers, 1, 4096)},
     {"embed", "N", "width of the embedding (as hidden); 0: one-hot input", FIXED, INTEGER(embed, 0, 1 << 20)},
+    {"bidirectional", NULL, "each layer runs both ways over a sequence", FIXED, SWITCHED(bidirectional)},
+    {"layer-norm", NULL, "normalize what each layer gives", FIXED, SWITCHED(layer_norm)},
+    {"residual", NULL, "layers above the first add their input to what they give", FIXED, SWITCHED(residual)},
+    {"tie", NULL, "tokens: the output's weight is the embedding's", FIXED, SWITCHED(tie)},
+    {"pool", "HOW", "one target a sequence: last or mean of the outputs (last)", FIXED, BRIEF(pool, crs_pool_names)},
+    {"loss", "NAME", "of real numbers: mse, mae, huber or gaussian (mse)", FIXED, BRIEF(loss, value_losses)},
+    {"change", NULL, "forecasts: say the change from the last value", FIXED, SWITCHED(change)},
     {"forget-bias", "F", "bias of forget gates at the start (1)", FIXED, NUMBER(forget_bias, -1000, 1000)},
     {"dropout", "P", "share of units dropped between layers and before the output (0)", FIXED, SHARE(dropout)},
+    {"input-dropout", "P", "share of inputs (tokens: of units of embeddings) dropped (0)", FIXED, SHARE(input_dropout),
+     .brief = true},
+    {"input-noise", "F", "deviation of noise on real inputs, in scaled units (0)", FIXED, NUMBER(input_noise, 0, 1e3),
+     .brief = true},
     {"batch", "N", "rows of the global batch, over all ranks (50)", FIXED, INTEGER(batch, 1, 1 << 24)},
-    {"window", "N", "steps of truncated back-propagation (50)", FIXED, INTEGER(window, 1, 1 << 24)},
+    {"window", "N",
+     "steps of truncated back-propagation (50); 0: whole sequences (where none is longer than 512 steps)", FIXED,
+     INTEGER(window, 0, 1 << 24)},
+    {"order", "NAME", "of sequences: shuffled in each epoch, or file (shuffled)", FIXED, BRIEF(order, order_names)},
     {"lane", "N", "rows a lane, the least a rank can own (by batch and window)", FIXED, INTEGER(lane, 1, 1 << 24)},
     {"lanes", "N", "how many lanes, at most as many ranks (by batch and window)", FIXED, INTEGER(lanes, 1, 1 << 24)},
     {"optimizer", "NAME", "adam, rmsprop, sgd or adagrad (adam)", FIXED, NAME(optimizer, crs_optimizer_names)},
@@ -199,6 +228,8 @@ const crs_option crs_options[] = {
      FIELD(validate_every, EVERY)},
     {"save-every", "N|TIME", "steps, or time as 30m, between checkpoints (an epoch)", FREE, FIELD(save_every, EVERY)},
     {"keep", "N", "how many step-*.h5 stay (2)", FREE, INTEGER(keep, 1, 1 << 20)},
+    {"patience", "N", "end after so many validations without a new lowest (0: never)", FREE,
+     INTEGER(patience, 0, 1 << 20), .brief = true},
     {"stop-after", "TIME", "save and leave with exit status 75 by then, as 1h30m", LOCAL, FIELD(stop_after, TIME)},
     {"init-from", "CHECKPOINT", "begin a new run with these weights", LOCAL, FIELD(init_from, PATH)},
     {"fresh", NULL, "start over, after moving the old run aside", LOCAL, FIELD(fresh, SWITCH)},

@@ -45,7 +45,7 @@ static crs_status take_flag(const crs_attributes *attributes, const char *name, 
 }
 
 /* What a model of text does not say. */
-static crs_status take_kind(const crs_attributes *a, const char *file, crs_spec *s, crs_error *error) {
+static crs_status take_kind(const crs_attributes *a, uint32_t tokens, const char *file, crs_spec *s, crs_error *error) {
     int inputs, targets, alignment, head, pool;
     if (take_name(a, "inputs", crs_input_names(), CRS_INPUT_TOKENS, file, &inputs, error) ||
         take_name(a, "targets", crs_target_names(), CRS_TARGET_NEXT, file, &targets, error) ||
@@ -53,8 +53,9 @@ static crs_status take_kind(const crs_attributes *a, const char *file, crs_spec 
         take_name(a, "loss", crs_loss_names(), CRS_HEAD_SOFTMAX, file, &head, error) ||
         take_name(a, "pool", crs_pool_names(), CRS_POOL_LAST, file, &pool, error) ||
         take_flag(a, "bidirectional", file, &s->bidirectional, error) ||
-        take_flag(a, "layer_norm", file, &s->layer_norm, error) || take_flag(a, "residual", file, &s->residual, error) ||
-        take_flag(a, "tie", file, &s->tie, error) || take_flag(a, "change", file, &s->change, error))
+        take_flag(a, "layer_norm", file, &s->layer_norm, error) ||
+        take_flag(a, "residual", file, &s->residual, error) || take_flag(a, "tie", file, &s->tie, error) ||
+        take_flag(a, "change", file, &s->change, error))
         return error->status;
     s->input = (crs_input_kind)inputs;
     s->targets = (crs_target_kind)targets;
@@ -67,6 +68,9 @@ static crs_status take_kind(const crs_attributes *a, const char *file, crs_spec 
     if (take(a, "input_size", least, most, file, &s->input_size, error) ||
         take(a, "output_size", least, most, file, &s->outputs, error))
         return error->status;
+    if (s->input == CRS_INPUT_TOKENS && (uint32_t)s->input_size != tokens)
+        return crs_fail(error, CRS_DATA, "%s: the attribute input_size is %d, and its vocabulary has %u tokens; %s",
+                        file, s->input_size, tokens, CRS_DAMAGED_ADVICE);
     return CRS_OK;
 }
 
@@ -86,7 +90,7 @@ crs_status crs_spec_of(const crs_attributes *attributes, uint32_t tokens, const 
         take(attributes, "embed", 0, CRS_MOST_UNITS, file, &embed, error))
         return error->status;
     *spec = crs_spec_text((crs_cell)cell, (int)tokens, embed, hidden, layers);
-    return take_kind(attributes, file, spec, error);
+    return take_kind(attributes, tokens, file, spec, error);
 }
 
 /* Whether it is one that today's attributes alone say. */
