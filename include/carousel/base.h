@@ -179,6 +179,8 @@ void crs_hash_bytes(const void *bytes, size_t count, char hex[CRS_HASH_HEX]);
 int crs_utf8_decode(const unsigned char *bytes, size_t count, uint32_t *code_point);
 /* Writes 1 to 4 bytes, no terminating zero. Returns the length. */
 int crs_utf8_encode(uint32_t code_point, char out[4]);
+/* Replaces what is no UTF-8, and control characters, by '?', in place. */
+void crs_utf8_mend(char *text);
 /* A character as a person can read it in a message: 'a', U+0009, U+1F600 '...'. */
 void crs_utf8_name(uint32_t code_point, char out[32]);
 

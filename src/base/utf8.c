@@ -48,6 +48,16 @@ int crs_utf8_encode(uint32_t code_point, char out[4]) {
     return (int)utf8proc_encode_char((utf8proc_int32_t)code_point, (utf8proc_uint8_t *)out);
 }
 
+void crs_utf8_mend(char *text) {
+    for (size_t i = 0, length = strlen(text); i < length;) {
+        uint32_t code_point = 0;
+        const int step = crs_utf8_decode((unsigned char *)text + i, length - i, &code_point);
+        if (step < 1 || code_point < ' ' || code_point == 0x7f)
+            text[i] = '?';
+        i += step < 1 ? 1 : (size_t)step;
+    }
+}
+
 /* Whether a terminal shows something of its own for it: no control, no mark that joins its neighbour, nothing unknown.
  * The categories of marks stand side by side, and so do those from separators to the last. */
 static bool is_visible(uint32_t code_point) {

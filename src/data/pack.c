@@ -8,7 +8,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { UNICODE = 0x110000, CHARACTERS = 8192, SOURCE_MAX = 4096, REPORT_BYTES = 16 << 20 };
+enum { UNICODE = 0x110000, CHARACTERS = 8192, REPORT_BYTES = 16 << 20 };
 
 typedef struct packing {
     const crs_pack *pack;
@@ -299,29 +299,6 @@ static crs_status prepare_vocabulary(packing *p, crs_error *error) {
     return status;
 }
 
-/* The names of the inputs for the attribute `source`; those past SOURCE_MAX bytes are counted. */
-static void describe_sources(const packing *p, char text[SOURCE_MAX + 64]) {
-    size_t length = 0;
-    int named = 0;
-    for (; named < p->pack->inputs; named++) {
-        const char *name = crs_source_name(&p->source[named]);
-        if (length + strlen(name) + 2 > SOURCE_MAX)
-            break;
-        length += (size_t)snprintf(text + length, SOURCE_MAX + 1 - length, "%s%s", named ? ", " : "", name);
-    }
-    if (named < p->pack->inputs)
-        length += (size_t)snprintf(text + length, SOURCE_MAX + 64 - length, "%s%d files%s", named ? " and " : "",
-                                   p->pack->inputs - named, named ? " more" : "");
-    /* File names may be any bytes, the attribute is UTF-8. */
-    for (size_t i = 0; i < length;) {
-        uint32_t code_point = 0;
-        int step = crs_utf8_decode((unsigned char *)text + i, length - i, &code_point);
-        if (step < 1 || code_point < ' ' || code_point == 0x7f)
-            text[i] = '?';
-        i += step < 1 ? 1 : (size_t)step;
-    }
-}
-
 /* Reads back what was written, before it takes its place: HDF5 is known to lose chunks without a word. */
 static crs_status check_output(const packing *p, crs_error *error) {
     crs_dataset dataset;
@@ -340,9 +317,9 @@ static crs_status check_output(const packing *p, crs_error *error) {
 }
 
 static crs_status write_tokens(packing *p, crs_packed *packed, crs_error *error) {
-    char source[SOURCE_MAX + 64];
+    char source[CRS_SOURCES_TEXT];
     int64_t tokens = p->known;
-    describe_sources(p, source);
+    crs_sources_describe(p->source, p->pack->inputs, source);
     crs_writer_plan plan = {.vocabulary = &p->vocabulary, .source = source, .chunk_bytes = p->tuning->chunk_bytes};
     crs_split_lengths(p->pack->split, tokens, plan.length);
     if (p->pack->whole_if_short && tokens < CRS_PACK_SHORT)

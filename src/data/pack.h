@@ -71,6 +71,9 @@ typedef struct crs_source {
 
 /* "standard input", or the file's name. */
 const char *crs_source_name(const crs_source *source);
+/* The names of sources for the attribute `source`: UTF-8; those past CRS_SOURCES_MOST bytes are counted. */
+enum { CRS_SOURCES_MOST = 4096, CRS_SOURCES_TEXT = CRS_SOURCES_MOST + 64 };
+void crs_sources_describe(const crs_source *sources, int count, char text[CRS_SOURCES_TEXT]);
 /* Checks that it can be read, is no folder, is not the output; copies what can't be read twice to a file beside the
  * output (or in $TMPDIR) that has no name. */
 crs_status crs_source_open(crs_source *source, const char *input, const crs_output *output, crs_error *error);

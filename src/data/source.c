@@ -21,6 +21,21 @@ const char *crs_source_name(const crs_source *source) {
     return is_standard_input(source->input) ? "standard input" : source->input;
 }
 
+void crs_sources_describe(const crs_source *sources, int count, char text[CRS_SOURCES_TEXT]) {
+    size_t length = 0;
+    int named = 0;
+    for (; named < count; named++) {
+        const char *name = crs_source_name(&sources[named]);
+        if (length + strlen(name) + 2 > CRS_SOURCES_MOST)
+            break;
+        length += (size_t)snprintf(text + length, CRS_SOURCES_MOST + 1 - length, "%s%s", named ? ", " : "", name);
+    }
+    if (named < count)
+        snprintf(text + length, CRS_SOURCES_TEXT - length, "%s%d files%s", named ? " and " : "", count - named,
+                 named ? " more" : "");
+    crs_utf8_mend(text); /* file names may be any bytes */
+}
+
 static crs_status fail_reading(const crs_source *source, int reason, crs_error *error) {
     return crs_fail(error, CRS_NO_INPUT, "%s: it can't be read: %s", crs_source_name(source), strerror(reason));
 }

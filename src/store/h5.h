@@ -11,8 +11,9 @@
 
 /* What a file of ours says that it is, and the newest version of each that is known. */
 #define CRS_FORMAT_TOKENS "carousel/tokens"
+#define CRS_FORMAT_SEQUENCES "carousel/sequences"
 #define CRS_FORMAT_CHECKPOINT "carousel/checkpoint"
-enum { CRS_TOKENS_VERSION = 1, CRS_CHECKPOINT_VERSION = 1 };
+enum { CRS_TOKENS_VERSION = 1, CRS_SEQUENCES_VERSION = 1, CRS_CHECKPOINT_VERSION = 1 };
 
 /* Of a data set: the hash of its values. */
 #define CRS_HASH_ATTRIBUTE "xxh3_128"
