@@ -20,16 +20,17 @@ typedef struct crs_batch {
                          still run at t are the first start[t + 1] - start[t]. NULL: all have `steps` */
     crs_series input, target;
     const float *weight;   /* [pairs], or [rows] by sequence: of each target, 0: there is none; NULL: 1 each */
-    float *state;          /* [rows][crs_model_state], read at the start, written after each row's own last step */
+    float *state;          /* [rows][crs_model_state], read at the start, written after each row's own last step; NULL:
+                              all begin from zero, and nothing is written */
     const int *state_from; /* [rows]: of which row of state it begins with, -1: from zero; NULL: its own */
     const int *state_to;   /* [rows]: where its state goes after its last step, -1: nowhere; NULL: its own */
     const int64_t *row_id; /* [rows]: rows of the global batch; they key the dropout masks */
     /* the rest for training alone */
-    int lanes;              /* neighbouring groups of rows, each summed by itself */
+    int lanes;              /* neighbouring groups of rows, each summed by itself; of any number of rows, none too */
     const int *lane_starts; /* [lanes + 1], rows of this batch; with lane_row: places in it */
     const int *lane_row;    /* [rows]: each lane's rows, ascending; NULL: neighbours */
-    int lane_rows; /* the nominal rows a lane, from the configuration: it shapes the sums; no lane has less than half */
-    float dropout; /* between layers and before the output; 0 for none */
+    int lane_rows;          /* the nominal rows a lane, from the configuration: it shapes the sums */
+    float dropout;          /* between layers and before the output; 0 for none */
     float input_dropout, input_noise; /* of the inputs: share, deviation; 0 for none */
     double loss_limit; /* a target's loss beyond this is refused; 0: 4096. A step's targets times it stay below 2^31 */
     uint64_t seed, step; /* key the dropout masks */

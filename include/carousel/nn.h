@@ -48,14 +48,15 @@ double crs_model_norm(const crs_model *model, const float *arena);
 /* The carried state of one row: [layers][parts][H] floats, parts = h, c (lstm, peephole) or h. */
 size_t crs_model_state(const crs_model *model); /* floats a row */
 
-/* Activations of at most rows x steps. A workspace for training needs about steps * rows * H * (gates + 3) floats a
+/* Activations of at most rows x steps, of lanes that have at least half of lane_rows, and no more. A workspace for training needs about steps * rows * H * (gates + 3) floats a
  * layer. */
 typedef struct crs_workspace crs_workspace;
 /* What it is for; | CRS_DROPOUT where batches have dropout > 0. */
 enum { CRS_FORWARD = 0, CRS_TRAINING = 1, CRS_DROPOUT = 2 };
 crs_status crs_workspace_create(crs_workspace **workspace, const crs_model *model, int rows, int steps, int uses,
                                 crs_error *error);
-/* For rows of unlike lengths: at most so many (time, row) pairs, at least rows, at most rows * steps. */
+/* For rows of unlike lengths, and lanes of unlike rows: at most so many (time, row) pairs, at least rows, at most rows *
+ * steps. */
 crs_status crs_workspace_create_packed(crs_workspace **workspace, const crs_model *model, int rows, int steps,
                                        int pairs, int uses, crs_error *error);
 void crs_workspace_free(crs_workspace **workspace);

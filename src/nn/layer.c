@@ -85,7 +85,7 @@ static bool declare(crs_model *m, crs_part *part) {
         crs_alloc((size_t)g->padded * (size_t)crs_panel_first(g, g->groups), sizeof(float), CRS_MEMORY_PACKED);
     if (!layer->start || !layer->transposed_hh)
         return false;
-    if (layer->table && m->spec.embed == 0) /* nothing is below that would want a gradient */
+    if (!crs_learns(m, part->below))
         return true;
     layer->transposed_ih = crs_alloc((size_t)part->below->padded * (size_t)crs_panel_first(g, g->groups), sizeof(float),
                                      CRS_MEMORY_PACKED);
@@ -137,8 +137,8 @@ static void refresh(crs_model *m, const crs_part *part) {
 static bool reserve(crs_workspace *w, const crs_part *part) {
     const crs_gates *g = &layer_of(part)->gates;
     crs_part_memory *own = crs_memory_of(w, part);
-    const size_t rows = (size_t)w->rows, n = rows * (size_t)w->steps, hidden = (size_t)g->padded;
-    bool good = crs_reserve(w, &own->gates, 1, crs_gates_size(g, w->rows * w->steps)) &&
+    const size_t rows = (size_t)w->rows, n = (size_t)w->pairs, hidden = (size_t)g->padded;
+    bool good = crs_reserve(w, &own->gates, 1, crs_gates_size(g, w->pairs)) &&
                 crs_reserve(w, &own->h, n + rows, hidden) &&
                 (!crs_has_c(g->cell) || crs_reserve(w, &own->c, n + rows, hidden));
     if (good && (w->uses & CRS_DROPOUT)) {
@@ -156,7 +156,7 @@ static void add_peephole(const crs_pass *pass, const crs_piece *p, const crs_lay
     const crs_kernels *kernels = pass->model->kernels;
     static const int block_of[3] = {0, 1, 3};
     const ptrdiff_t hidden = layer->gates.padded, unit = crs_unit_first(&layer->gates, group);
-    const crs_span *spans = pass->workspace->span_at;
+    const crs_span *spans = pass->pieces->span_at;
     const float *c = crs_memory_of(pass->workspace, &layer->part)->c;
     int64_t *sums = pass->sums + crs_sum_of(&layer->part.slice[0], layer->peephole);
     for (int gate = 0; gate < 3; gate++) {
@@ -202,8 +202,8 @@ static void add_group(const crs_pass *pass, const crs_worker *worker, const crs_
     float *gates = crs_memory_of(pass->workspace, &layer->part)->gates;
     const crs_gradients from = {.base = gates + crs_gates_offset(g, pass->n, group, 0), .row = g->row};
     crs_piece_run run;
-    for (int first_piece = 0; first_piece < pass->workspace->pieces; first_piece += run.pieces) {
-        crs_gather_run(pass, worker, first_piece, pass->workspace->pieces, &from, crs_gate_columns(g, group), &run);
+    for (int first_piece = 0; first_piece < pass->pieces->pieces; first_piece += run.pieces) {
+        crs_gather_run(pass, worker, first_piece, pass->pieces->pieces, &from, crs_gate_columns(g, group), &run);
         for (int j = 0; h->first == 0 && h->end > 0 && j < run.pieces; j++)
             add_group_rest(pass, worker, run.piece[j], layer, group, run.panel[j], refused);
         if (x->first < x->end)

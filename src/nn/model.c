@@ -18,11 +18,14 @@ static void stack_part(crs_model *m, crs_part *part, const crs_part_kind *kind, 
 }
 
 /* Where a kind of input has its part; heads have theirs in head.c. */
-static const crs_part_kind *const inputs[CRS_INPUTS] = {[CRS_INPUT_TOKENS] = &crs_tokens_kind};
+static const crs_part_kind *input_kind(const crs_spec *s) {
+    const bool embedded = s->input == CRS_INPUT_TOKENS && (s->embed > 0 || crs_spec_has_table(s));
+    return embedded ? &crs_tokens_kind : &crs_numbers_kind;
+}
 
 static void stack(crs_model *m) {
     const crs_spec *s = &m->spec;
-    stack_part(m, m->input, inputs[s->input], crs_spec_layer_inputs(s, 0));
+    stack_part(m, m->input, input_kind(s), crs_spec_layer_inputs(s, 0));
     for (int l = 0; l < s->layers; l++) {
         crs_layer *layer = &m->layers[l];
         layer->layer = l;
@@ -34,7 +37,7 @@ static void stack(crs_model *m) {
 }
 
 static bool fill_model(crs_model *m) {
-    m->input = crs_alloc(1, inputs[m->spec.input]->bytes, CRS_MEMORY_OTHER);
+    m->input = crs_alloc(1, input_kind(&m->spec)->bytes, CRS_MEMORY_OTHER);
     m->layers = crs_alloc((size_t)m->spec.layers, sizeof *m->layers, CRS_MEMORY_OTHER);
     m->part = crs_alloc((size_t)m->spec.layers + 2, sizeof *m->part, CRS_MEMORY_OTHER);
     m->tensors = crs_spec_tensors(&m->spec, NULL, 0);

@@ -92,7 +92,7 @@ typedef struct crs_output {
     float *transposed;   /* [group below][outputs padded][group columns] */
 } crs_output;
 
-extern const crs_part_kind crs_tokens_kind, crs_layer_kind, crs_output_kind;
+extern const crs_part_kind crs_tokens_kind, crs_numbers_kind, crs_layer_kind, crs_output_kind;
 
 /* ---- the model ---- */
 
@@ -117,6 +117,13 @@ struct crs_model {
     crs_tensor *tensor;  /* [tensors] */
     crs_place **place;   /* [tensors][rows] */
 };
+
+/* Whether a part, or what is below it, has parameters: whether a gradient of what it gives is of use. */
+static inline bool crs_learns(const crs_model *model, const crs_part *part) {
+    while (part->below && part->kind != &crs_layer_kind)
+        part = part->below;
+    return part->below || model->spec.embed > 0;
+}
 
 /* ---- layout.c ---- */
 
@@ -167,6 +174,14 @@ static inline void crs_team_wait(const crs_worker *worker) {
     }
 }
 
+/* What the weight gradient of a pass sums as floats: pieces, a lane's rows over some time each (pieces.h). */
+typedef struct crs_pieces {
+    int pieces, spans, pairs, packed; /* of this pass */
+    struct crs_piece *piece_at;
+    struct crs_span *span_at;
+    int *pair, *before; /* [pairs], piece by piece: where a pair, and its state before, stand */
+} crs_pieces;
+
 /* A pass over a batch, as all threads see it. */
 struct crs_pass {
     crs_model *model;
@@ -177,6 +192,7 @@ struct crs_pass {
     bool backward;
     bool dropout; /* what layers give is dropped out */
     int n;        /* pairs of the batch */
+    crs_pieces *pieces;
     const crs_watch *watch;
     const crs_said *said;
 };
@@ -202,6 +218,13 @@ static inline ptrdiff_t crs_state_before(const crs_batch *batch, int time, int r
     return time > 0 ? crs_state_after(batch, time - 1, row) : row;
 }
 
+/* Steps of a row, of which the one before it (no shorter) has `most`. */
+static inline int crs_row_steps(const crs_batch *batch, int row, int most) {
+    while (crs_rows_at(batch, most - 1) <= row)
+        most--;
+    return most;
+}
+
 /* What one part has in a workspace; pairs are (time, row) pairs. */
 typedef struct crs_part_memory {
     float *y;        /* [pairs][padded]: what it gives; layers: see h and dropped */
@@ -217,21 +240,18 @@ typedef struct crs_part_memory {
 
 struct crs_workspace {
     const crs_model *model;
-    int rows, steps, uses;
+    int rows, steps, pairs, uses;
     crs_part_memory *memory; /* [parts] */
     int chunk;               /* the most pairs that the output works on at a time */
     float *dc;               /* [rows][widest] */
     int64_t *losses;         /* [threads][CRS_LOSS_STRIDE], a cache line each */
-    /* the weight gradient's pieces: a lane's rows over some time (pieces.h) */
-    int widest;        /* columns that a part below the output gives */
-    int pieces, spans; /* of this pass */
-    struct crs_piece *piece_at;
-    struct crs_span *span_at;
-    int *pair, *before; /* [pairs], piece by piece: where a pair, and its state before, stand */
-    int piece;          /* most pairs of one */
-    int packed;         /* most packed rows of all */
-    int panel_pairs;    /* most of those that a thread gathers at a time, but for one long piece */
-    float **panel;      /* [threads]: of each piece of a run [block][n][16], a group's gradients */
+    /* the weight gradient */
+    int widest; /* columns that a part below the output gives */
+    crs_pieces pieces;
+    int piece;       /* most pairs of one piece */
+    int packed;      /* most packed rows of all */
+    int panel_pairs; /* most of those that a thread gathers at a time, but for one long piece */
+    float **panel;   /* [threads]: of each piece of a run [block][n][16], a group's gradients */
     /* tokens: a slot for each that occurs in a piece */
     float **scatter;      /* [threads]: [piece][64 or E padded] */
     int *slot_of;         /* [V]: -1, or the slot of a token in this piece */
@@ -263,7 +283,8 @@ static inline const float *crs_given(const crs_pass *pass, const crs_part *part)
 bool crs_reserve(crs_workspace *workspace, float **to, size_t rows, size_t columns);
 /* count elements of any size. NULL: out of memory. */
 void *crs_reserve_block(crs_workspace *workspace, size_t count, size_t size);
-/* Room for the gradient of what a part gives, and for its columns as the weight gradient packs them. */
+/* Room for the gradient of what a part gives, where it is of use, and for its columns as the weight gradient packs
+ * them. */
 bool crs_reserve_backward(crs_workspace *workspace, const crs_part *part);
 
 /* A group's units of `rows` rows of h or c, prefetched for writing. Always inlined: gcc drops calls that do no more

@@ -53,8 +53,10 @@ double crs_workspace_chunk(int outputs, double rows, double pairs) {
 
 static bool reserve(crs_workspace *w, const crs_part *part) {
     crs_part_memory *own = crs_memory_of(w, part);
-    const int all = w->rows * w->steps; /* a chunk of all: its pairs are neighbours */
+    const int all = w->pairs; /* a chunk of all: its pairs are neighbours */
     w->chunk = (int)crs_workspace_chunk(part->width, w->rows, all);
+    if (w->uses & CRS_TRAINING && w->chunk < w->piece)
+        w->chunk = w->piece;
     return crs_reserve(w, &own->outputs, (size_t)w->chunk, (size_t)part->padded) &&
            (w->chunk == all || crs_reserve(w, &own->gathered, (size_t)w->chunk, (size_t)part->below->padded));
 }
@@ -179,7 +181,7 @@ static void add_weights(const crs_pass *pass, const crs_worker *worker, const cr
     crs_worker_phase(worker, CRS_PHASE_WEIGHTS);
     for (int group = 0; group < part->groups.groups && begin < end; group++) {
         const int first = crs_group_first(&part->groups, group), count = crs_group_columns(&part->groups, group);
-        const int start = pass->workspace->piece_at[c->first_piece].start;
+        const int start = pass->pieces->piece_at[c->first_piece].start;
         const crs_gradients from = {outputs + first, part->padded, c->index != NULL, start};
         crs_piece_run run;
         for (int piece = c->first_piece; piece < c->end_piece; piece += run.pieces) {
@@ -197,18 +199,19 @@ static void add_weights(const crs_pass *pass, const crs_worker *worker, const cr
 
 /* The pieces from this one on that go together. */
 static chunk next_chunk(const crs_pass *pass, int piece) {
-    const crs_workspace *w = pass->workspace;
+    const crs_pieces *list = pass->pieces;
+    const int most = pass->workspace->chunk;
     chunk c = {.first_piece = piece, .end_piece = piece};
-    if (pass->n <= w->chunk) {
+    if (pass->n <= most) {
         c.pairs = pass->n;
-        c.end_piece = w->pieces;
+        c.end_piece = list->pieces;
         return c;
     }
-    c.index = w->pair + w->piece_at[piece].start;
+    c.index = list->pair + list->piece_at[piece].start;
     do
-        c.pairs += w->piece_at[c.end_piece++].n;
-    while (c.end_piece < w->pieces && c.pairs + w->piece_at[c.end_piece].n <= w->chunk);
-    CRS_ASSERT(c.pairs <= w->chunk);
+        c.pairs += list->piece_at[c.end_piece++].n;
+    while (c.end_piece < list->pieces && c.pairs + list->piece_at[c.end_piece].n <= most);
+    CRS_ASSERT(c.pairs <= most);
     return c;
 }
 
@@ -216,7 +219,7 @@ static void train(const crs_pass *pass, const crs_worker *worker, const crs_part
     const crs_columns x = crs_columns_given(pass, part->below);
     crs_worker_phase(worker, CRS_PHASE_WEIGHTS);
     crs_pack(pass, worker, &x);
-    for (int piece = 0; piece < pass->workspace->pieces;) {
+    for (int piece = 0; piece < pass->pieces->pieces;) {
         const chunk c = next_chunk(pass, piece);
         work_on(pass, worker, part, &c);
 #pragma omp barrier

@@ -22,10 +22,13 @@ static crs_worker worker_of(const crs_pass *pass, int thread, int threads) {
     return w;
 }
 
-/* One part (h or c) of a row of a layer in the carried state. */
-static float *state_part(const crs_pass *pass, int row, const crs_layer *layer, int part) {
+/* One part (h or c) of a row of a layer in the carried state, that of row of[row]. NULL: it has none. */
+static float *state_part(const crs_pass *pass, const int *of, int row, const crs_layer *layer, int part) {
     const crs_spec *s = &pass->model->spec;
-    return pass->batch->state + (size_t)row * crs_spec_state(s) +
+    const int carried = of ? of[row] : row;
+    if (!pass->batch->state || s->bidirectional || carried < 0)
+        return NULL;
+    return pass->batch->state + (size_t)carried * crs_spec_state(s) +
            (size_t)(layer->layer * crs_cell_parts(s->cell) + part) * (size_t)s->hidden;
 }
 
@@ -37,23 +40,27 @@ static void read_state(const crs_pass *pass, const crs_worker *worker, const crs
     const size_t hidden = (size_t)layer->gates.hidden, padded = (size_t)layer->gates.padded;
     for (int row = first; row < end; row++)
         for (int part = 0; part < crs_cell_parts(layer->gates.cell); part++) {
+            const float *from = state_part(pass, pass->batch->state_from, row, layer, part);
+            const size_t given = from ? hidden : 0;
             float *to = (part ? own->c : own->h) + (size_t)row * padded;
-            memcpy(to, state_part(pass, row, layer, part), hidden * sizeof *to);
-            memset(to + hidden, 0, (padded - hidden) * sizeof *to);
+            if (from)
+                memcpy(to, from, given * sizeof *to);
+            memset(to + given, 0, (padded - given) * sizeof *to);
         }
 }
 
 static void write_state(const crs_pass *pass, const crs_layer *layer) {
     const crs_part_memory *own = crs_memory_of(pass->workspace, &layer->part);
     const size_t hidden = (size_t)layer->gates.hidden;
-    int last = pass->batch->steps - 1;
+    int steps = pass->batch->steps;
     for (int row = 0; row < pass->batch->rows; row++) {
-        while (crs_rows_at(pass->batch, last) <= row) /* the longest come first */
-            last--;
+        steps = crs_row_steps(pass->batch, row, steps);
         for (int part = 0; part < crs_cell_parts(layer->gates.cell); part++) {
             const float *from = part ? own->c : own->h;
-            memcpy(state_part(pass, row, layer, part),
-                   from + crs_state_after(pass->batch, last, row) * layer->gates.padded, hidden * sizeof *from);
+            float *to = state_part(pass, pass->batch->state_to, row, layer, part);
+            if (to)
+                memcpy(to, from + crs_state_after(pass->batch, steps - 1, row) * layer->gates.padded,
+                       hidden * sizeof *from);
         }
     }
 }
@@ -85,13 +92,16 @@ static void work(void *context, int thread, int threads) {
 static void run(crs_pass *pass) {
     crs_model *m = pass->model;
     const crs_batch *b = pass->batch;
-    CRS_ASSERT(b->steps >= 1 && b->steps <= pass->workspace->steps && b->rows <= pass->workspace->rows);
-    CRS_ASSERT(pass->workspace->model == m && (!pass->backward || pass->workspace->uses & CRS_TRAINING));
-    pass->dropout = pass->backward && b->dropout > 0;
-    CRS_ASSERT(!pass->dropout || pass->workspace->uses & CRS_DROPOUT);
+    crs_workspace *w = pass->workspace;
+    CRS_ASSERT(w->model == m && (!pass->backward || w->uses & CRS_TRAINING));
     if (b->rows == 0)
         return;
     pass->n = (int)crs_pair(b, b->steps, 0);
+    CRS_ASSERT(b->steps >= 1 && b->steps <= w->steps && b->rows <= w->rows && pass->n <= w->pairs);
+    CRS_ASSERT(crs_rows_at(b, 0) == b->rows);
+    pass->dropout = pass->backward && b->dropout > 0;
+    CRS_ASSERT(!pass->dropout || w->uses & CRS_DROPOUT);
+    pass->pieces = &w->pieces;
     if (pass->backward)
         crs_list_pieces(pass);
     crs_parallel(m->threads, work, pass);

@@ -23,7 +23,8 @@ typedef struct crs_span {
     int at; /* pairs of the piece before it */
 } crs_span;
 
-/* Lists the pieces of a pass in its workspace: lane by lane, each lane's in the order of time. One thread. */
+/* Lists the pieces of a pass: lane by lane, each lane's in the order of time. A lane may have any number of rows, none
+ * too. One thread. */
 void crs_list_pieces(const crs_pass *pass);
 
 /* One operand: columns of h or of a layer's input, packed as [piece][tile][rows][width of the tile]. Where all rows run

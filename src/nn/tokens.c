@@ -87,7 +87,7 @@ static void refresh(crs_model *m, const crs_part *part) {
 
 static bool reserve(crs_workspace *w, const crs_part *part) {
     const crs_tokens *x = tokens_of(part);
-    const size_t pairs = (size_t)w->rows * (size_t)w->steps, tokens = (size_t)x->tokens;
+    const size_t pairs = (size_t)w->pairs, tokens = (size_t)x->tokens;
     bool good = x->reader || crs_reserve(w, &crs_memory_of(w, part)->y, pairs, (size_t)part->padded);
     if (!good || !(w->uses & CRS_TRAINING))
         return good;
@@ -108,12 +108,12 @@ static bool reserve(crs_workspace *w, const crs_part *part) {
 /* A slot for each token that occurs in a piece. */
 static void assign_slots(const crs_pass *pass) {
     crs_workspace *w = pass->workspace;
-    for (int j = 0; j < w->pieces; j++) {
-        const crs_piece *p = &w->piece_at[j];
+    for (int j = 0; j < pass->pieces->pieces; j++) {
+        const crs_piece *p = &pass->pieces->piece_at[j];
         uint32_t *token_of = w->slot_token + p->start;
         int slots = 0;
         for (int i = p->start; i < p->start + p->n; i++) {
-            const uint32_t token = pass->batch->input.tokens[w->pair[i]];
+            const uint32_t token = pass->batch->input.tokens[pass->pieces->pair[i]];
             if (w->slot_of[token] < 0) {
                 w->slot_of[token] = slots;
                 token_of[slots++] = token;
@@ -177,7 +177,7 @@ static void add_embedding(const crs_pass *pass, const crs_worker *worker, const 
     float *scatter = w->scatter[worker->thread];
     const float *dy = crs_memory_of(w, part)->dy;
     memset(scatter, 0, (size_t)slots * (size_t)count * sizeof *scatter);
-    for (const crs_span *s = w->span_at + p->first_span; s < w->span_at + p->end_span; s++)
+    for (const crs_span *s = pass->pieces->span_at + p->first_span; s < pass->pieces->span_at + p->end_span; s++)
         kernels->scatter_rows(dy + crs_pair(pass->batch, s->time, s->row) * length + first, length, s->rows, count,
                               w->slot + p->start + s->at, scatter, count);
     for (int i = 0; i < slots; i++)
@@ -190,8 +190,8 @@ static void backward(const crs_pass *pass, const crs_worker *worker, const crs_p
     if (tokens_of(part)->reader)
         return;
     crs_worker_phase(worker, CRS_PHASE_WEIGHTS);
-    for (int i = 0; i < pass->workspace->pieces; i++)
-        add_embedding(pass, worker, part, &pass->workspace->piece_at[i], &crs_losses_of(pass, worker)[CRS_SUM_REFUSED]);
+    for (int i = 0; i < pass->pieces->pieces; i++)
+        add_embedding(pass, worker, part, &pass->pieces->piece_at[i], &crs_losses_of(pass, worker)[CRS_SUM_REFUSED]);
 }
 
 /* ---- from the table's gradient ---- */

@@ -1,0 +1,57 @@
+/* Numbers as input: values or bits, which go straight into the first layer; or tokens as the one-hot rows themselves,
+ * where no table says what a layer makes of each. They have no parameters, so that nothing asks for their gradient. */
+#include "config.h"
+
+#include <string.h>
+
+#include "nn/model.h"
+
+static bool declare(crs_model *m, crs_part *part) {
+    (void)m, (void)part;
+    return true;
+}
+
+static void release(crs_part *part) {
+    (void)part;
+}
+
+static void refresh(crs_model *m, const crs_part *part) {
+    (void)m, (void)part;
+}
+
+static bool reserve(crs_workspace *w, const crs_part *part) {
+    return crs_reserve(w, &crs_memory_of(w, part)->y, (size_t)w->pairs, (size_t)part->padded) &&
+           (!(w->uses & CRS_TRAINING) || crs_reserve_backward(w, part));
+}
+
+static void fill(const crs_batch *b, ptrdiff_t n, int width, float *y) {
+    const size_t bytes = (size_t)width * sizeof *y;
+    if (b->input.numbers) {
+        memcpy(y, b->input.numbers + n * width, bytes);
+    } else {
+        memset(y, 0, bytes);
+        y[b->input.tokens[n]] = 1;
+    }
+}
+
+/* This worker's rows, its share of the times. Padding stays 0. */
+static void forward(const crs_pass *pass, const crs_worker *worker, const crs_part *part) {
+    const crs_batch *b = pass->batch;
+    float *y = crs_memory_of(pass->workspace, part)->y;
+    for (int t = worker->member; t < b->steps; t += worker->team_size)
+        for (int r = worker->first_row; r < worker->first_row + crs_worker_rows(pass, worker, t); r++)
+            fill(b, crs_pair(b, t, r), part->width, y + crs_pair(b, t, r) * part->padded);
+    crs_team_wait(worker);
+}
+
+static void backward(const crs_pass *pass, const crs_worker *worker, const crs_part *part) {
+    (void)pass, (void)worker, (void)part;
+}
+
+const crs_part_kind crs_numbers_kind = {.bytes = sizeof(crs_part),
+                                        .declare = declare,
+                                        .reserve = reserve,
+                                        .refresh = refresh,
+                                        .forward = forward,
+                                        .backward = backward,
+                                        .release = release};
