@@ -110,4 +110,35 @@ typedef struct crs_packed {
 /* Text in constant memory into a data set. The file is as it was where this fails. */
 crs_status crs_pack_text(const crs_pack *pack, crs_packed *packed, crs_error *error);
 
+/* ---- tables: a row for each of many things, as text (.csv) or as HDF5 (.h5: a data set a column) ---- */
+
+typedef enum crs_table_kind { CRS_TABLE_INTEGER, CRS_TABLE_REAL, CRS_TABLE_TEXT } crs_table_kind;
+
+typedef struct crs_table_column {
+    const char *name;
+    crs_table_kind kind;
+    int width;                    /* text: most bytes; numbers: how many a row, where `number` is not NULL */
+    const char *const *number;    /* [width]: names of a row's numbers: as text a column each, "name:number"; else NULL */
+    const char *description, *units; /* for .h5; units may be NULL */
+} crs_table_column;
+
+typedef struct crs_table crs_table;
+
+/* Whether path ends in .csv or .h5: else CRS_USAGE. */
+crs_status crs_table_check(const char *path, crs_error *error);
+/* Begins it under a temporary name beside path. columns: [count], copied, but what it points to is borrowed until the
+ * table is freed. CRS_CREATE; then *table is NULL. */
+crs_status crs_table_create(crs_table **table, const char *path, const char *description,
+                            const crs_table_column *columns, int count, crs_error *error);
+/* The cells of a row, one after the other: each call puts what the next column is to have; crs_table_end ends the row.
+ * What fails is told at the end of the row. */
+void crs_table_integer(crs_table *table, int64_t value);
+void crs_table_text(crs_table *table, const char *text);
+void crs_table_reals(crs_table *table, const double *values, int count);
+crs_status crs_table_end(crs_table *table, crs_error *error);
+/* Writes what is left, flushes it to the disk and gives it its name. */
+crs_status crs_table_finish(crs_table *table, crs_error *error);
+/* Unfinished: nothing is left of it. */
+void crs_table_free(crs_table **table);
+
 #endif
