@@ -1,4 +1,4 @@
-/* What is counted of what a model says: against plain sums, and the same bits in any order and at any number of ranks. */
+/* What is counted of what a model says: against plain sums, and the same bits in any order, at any number of ranks. */
 #include "config.h"
 
 #include <math.h>

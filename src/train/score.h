@@ -1,5 +1,5 @@
-/* What a model says of a split, counted beside the truth: accuracy, confusion, precision, errors by column; and what the
- * simplest guess would have had. Private to room train.
+/* What a model says of a split, counted beside the truth: accuracy, confusion, precision, errors by column; and what
+ * the simplest guess would have had. Private to room train.
  *
  * All that is summed is whole numbers, so that the figures have the same bits at any number of ranks, threads and
  * passes. */
@@ -8,8 +8,8 @@
 
 #include "carousel/train.h"
 
-/* A sum of real numbers in fixed point: whole + part * 2^-48. Each term is rounded to that once; beyond 2^40 it counts as
- * 2^40. Parts may be added in any grouping: the same bits come of it. */
+/* A sum of real numbers in fixed point: whole + part * 2^-48. Each term is rounded to that once; beyond 2^40 it counts
+ * as 2^40. Parts may be added in any grouping: the same bits come of it. */
 typedef struct crs_fixed {
     int64_t whole, part; /* 0 <= part < 2^48 */
 } crs_fixed;
@@ -63,8 +63,8 @@ int crs_likeliest(const float *outputs, int count);
 /* Sums over ranks. Collective. */
 void crs_score_sum(crs_comm *comm, crs_score *score);
 
-/* The figures of what has been summed, and with training (the truth of the training split, or NULL) those of guessing by
- * it, to *evaluation, which takes ownership of what it points to there: all but sequences, loss and seconds. */
+/* The figures of what has been summed, and with training (the truth of the training split, or NULL) those of guessing
+ * by it, to *evaluation, which takes ownership of what it points to there: all but sequences, loss and seconds. */
 crs_status crs_score_figures(const crs_score *score, const crs_score *training, crs_evaluation *evaluation,
                              crs_error *error);
 
