@@ -91,7 +91,6 @@ static void fixture_open(fixture *f, crs_cell cell, int pass_rows, crs_reduce re
         .dataset = &f->dataset,
         .lanes = lanes,
         .schedule = {.schedule = CRS_CONSTANT, .rate = 0.01, .total = 1000, .decay_every = 1},
-        .stride = stride,
         .windows = f->windows,
         .window = WINDOW,
         .threads = 1,

@@ -22,18 +22,18 @@ typedef struct crs_sequences {
     int64_t *lead;    /* [N] first steps that are context alone, owned; NULL: 0 each */
     bool has_weights; /* of steps or sequences, read as they are needed */
     bool has_names;
-    int64_t windows;  /* forecasting: of all sequences */
-    int64_t longest;  /* steps */
+    int64_t windows; /* forecasting: of all sequences */
+    int64_t longest; /* steps */
 } crs_sequences;
 
 typedef struct crs_dataset {
-    char *path;                /* owned */
-    char *source;              /* owned: what it was packed from */
-    crs_schema schema;         /* owned; of a text: tokens, next, step */
-    bool text;                 /* one text, cut into streams: format carousel/tokens */
+    char *path;                          /* owned */
+    char *source;                        /* owned: what it was packed from */
+    crs_schema schema;                   /* owned; of a text: tokens, next, step */
+    bool text;                           /* one text, cut into streams: format carousel/tokens */
     crs_sequences sequences[CRS_SPLITS]; /* owned; empty for a text */
-    crs_vocabulary vocabulary; /* owned; count 0 where inputs are no tokens */
-    int64_t length[CRS_SPLITS]; /* tokens or steps */
+    crs_vocabulary vocabulary;           /* owned; count 0 where inputs are no tokens */
+    int64_t length[CRS_SPLITS];          /* tokens or steps */
     int token_bytes;                     /* 1, 2 or 4 on the disk */
     char hash[CRS_SPLITS][CRS_HASH_HEX]; /* as the file says; empty where it says none */
     char digest[CRS_HASH_HEX];           /* of vocabulary and the three hashes: what `show --digest` prints as data */
@@ -58,33 +58,63 @@ char *crs_dataset_name(const crs_dataset *dataset, crs_split split, int64_t n, c
 
 /* ---- feeds: which row reads what at which step, and the buffers that batches point into ----
  *
- * Another kind of data (sequences of different lengths) is another kind of feed: whoever trains or evaluates only opens
- * one and asks it for batches. */
+ * Of a text, or of sequences: streams, whole sequences, and either read once. Whoever trains or evaluates only opens
+ * one and asks it for batches. What a row reads, and which rows make a lane, depends on the plan alone, never on ranks
+ * or passes. */
 
-/* Neighbouring rows that go through the network together. */
-typedef struct crs_feed_pass {
-    int64_t first_row; /* of the global batch */
-    int rows;
-} crs_feed_pass;
+/* In which order an epoch has the sequences. */
+typedef enum crs_order { CRS_ORDER_SHUFFLED, CRS_ORDER_FILE, CRS_ORDERS } crs_order;
 
 typedef struct crs_feed_plan {
     crs_split split;
-    int64_t stride; /* streams: row b reads the tokens from b * stride on */
-    int window;     /* steps of a batch; those of neighbouring steps are consecutive */
-    bool rest;      /* an epoch ends with what is left of the stride, a shorter window */
-    int passes;
-    const crs_feed_pass *pass; /* [passes]: the rows of this rank; copied */
+    int64_t batch;   /* rows of the global batch; once: streams of a text */
+    int window;      /* steps of a batch of streams; 0: whole sequences (windows of forecasts), a row each */
+    bool once;       /* for evaluation: every target of the split, from zero states */
+    bool whole;      /* with once: rows may not be cut in time (both directions, or a target by sequence) */
+    bool change;     /* forecasts: inputs and targets relative to the context's last values */
+    crs_order order; /* of sequences */
+    uint64_t seed;
+    /* this rank's lanes; once: 0 and NULL */
+    int lanes;
+    const int *lane_start; /* [lanes + 1]: rows of the global batch; copied */
+    int64_t first, end;    /* once: this rank's sequences (forecasts: windows), or streams of a text */
+    /* about how much goes through the network at once: whole lanes, at least one */
+    int pass_rows;
+    int pass_pairs; /* of rows of unlike lengths; once: no more than this, where rows may be cut in time */
 } crs_feed_plan;
+
+/* What a workspace must have room for; and rows of carried state, 0 where each row begins from zero. */
+typedef struct crs_feed_size {
+    int rows, steps, pairs;
+    int states;
+} crs_feed_size;
 
 typedef struct crs_feed crs_feed;
 /* Borrows dataset. CRS_INTERNAL: out of memory. */
 crs_status crs_feed_open(crs_feed **feed, const crs_dataset *dataset, const crs_feed_plan *plan, crs_error *error);
 void crs_feed_close(crs_feed **feed);
-int64_t crs_feed_steps(const crs_feed *feed); /* of an epoch; states are zero before the first */
-/* Fills steps, rows, input, target and row_id of a batch for a pass of a step (from 0, of any epoch); the rest stays
- * as it is. What it points to is the feed's, until the next call. Reads ahead, so that most calls touch no file; the
- * errors are those of crs_dataset_read. */
+/* Steps of an epoch, before whose first the carried states are to be zero; with once: batches of this rank's share. */
+int64_t crs_feed_steps(const crs_feed *feed);
+crs_feed_size crs_feed_most(const crs_feed *feed);
+/* Passes of a step (from 0, of any epoch), at least 1. */
+int crs_feed_passes(crs_feed *feed, int64_t step);
+/* Of the rank's rows of state (crs_feed_size) that at which batch.state of a pass begins. */
+int crs_feed_state_row(const crs_feed *feed, int pass);
+/* Fills a batch for a pass of a step: all but state, lane_rows, dropout and what else training sets. state_from and
+ * state_to count from crs_feed_state_row. What it points to is the feed's, until the next call. Reads ahead, so that
+ * most calls touch no file; the errors are those of crs_dataset_read. */
 crs_status crs_feed_read(crs_feed *feed, int64_t step, int pass, crs_batch *batch, crs_error *error);
+
+/* Of the batch read last: of which sequence, and which of its steps, target number i of the batch (pair, or row by
+ * sequence) is; of next: the step that is said; forecasts: the first of the horizon. base: forecasts with change: [K]
+ * what was subtracted, scaled; else NULL. For reports, of sequences alone. */
+typedef struct crs_feed_place {
+    int64_t sequence, step;
+    const float *base;
+} crs_feed_place;
+crs_feed_place crs_feed_place_of(const crs_feed *feed, const crs_batch *batch, ptrdiff_t i);
+/* Steps of an epoch of such a plan, without opening anything; with once, of a text: as crs_feed_steps. */
+int64_t crs_epoch_steps(const crs_dataset *dataset, const crs_feed_plan *plan);
 
 /* Of a text that has fewer tokens, a twentieth is less than the two that a prediction needs. */
 enum { CRS_PACK_SHORT = 40 };

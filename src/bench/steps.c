@@ -93,7 +93,6 @@ static crs_status create(bench *b, crs_error *error) {
                                     .dataset = &b->dataset,
                                     .lanes = b->plan.lanes,
                                     .schedule = {.schedule = CRS_CONSTANT, .rate = 1e-4, .total = 1, .decay_every = 1},
-                                    .stride = b->plan.stride,
                                     .windows = b->plan.windows,
                                     .window = b->of->window,
                                     .threads = threads,

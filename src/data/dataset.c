@@ -197,6 +197,8 @@ static crs_status open_all(crs_dataset *dataset, const char *path, crs_error *er
         status = read_source(dataset, error);
     for (crs_split split = 0; split < CRS_SPLITS && !status; split++)
         status = crs_split_open(dataset, split, error);
+    dataset->text = true;
+    dataset->schema = crs_schema_text(dataset->vocabulary.count);
     return status ? status : make_digest(dataset, error);
 }
 

@@ -21,9 +21,7 @@ typedef struct crs_evaluator {
     crs_model *model;
     crs_workspace *workspace;
     const crs_dataset *dataset;
-    crs_split split;
-    int64_t stride;
-    float *state; /* [ROWS][crs_model_state] */
+    float *state; /* [rows of a pass][crs_model_state] */
 
     /* whether to go on */
     crs_comm *comm;
@@ -69,15 +67,12 @@ double crs_total_nats(const crs_total *total) {
     return (double)high + (double)low * CRS_SUM_STEP;
 }
 
-/* Streams first_row .. first_row + rows - 1 from a zero state to their ends. */
-static crs_status evaluate_rows(crs_evaluator *e, int64_t first_row, int rows, crs_total *total, crs_error *error) {
-    const crs_feed_pass pass = {first_row, rows};
-    const crs_feed_plan plan = {
-        .split = e->split, .stride = e->stride, .window = STEPS, .rest = true, .passes = 1, .pass = &pass};
-    crs_feed *feed;
-    if (crs_feed_open(&feed, e->dataset, &plan, error))
+static crs_status evaluate_feed(crs_evaluator *e, crs_feed *feed, crs_total *total, crs_error *error) {
+    const crs_feed_size most = crs_feed_most(feed);
+    const size_t state = (size_t)most.states * crs_model_state(e->model);
+    e->state = crs_alloc_or_fail(state, sizeof *e->state, CRS_MEMORY_ACTIVATIONS, "the state of an evaluation", error);
+    if (!e->state || crs_workspace_create(&e->workspace, e->model, most.rows, most.steps, CRS_FORWARD, error))
         return error->status;
-    memset(e->state, 0, (size_t)rows * crs_model_state(e->model) * sizeof *e->state);
     int64_t trailer[CRS_SUM_TRAILER] = {0};
     for (int64_t step = 0; step < crs_feed_steps(feed) && !e->stopped && error->status == CRS_OK; step++) {
         crs_batch batch = {.state = e->state};
@@ -89,21 +84,15 @@ static crs_status evaluate_rows(crs_evaluator *e, int64_t first_row, int rows, c
         crs_total_fold(total, trailer);
         end_pass(e, error);
     }
-    crs_feed_close(&feed);
     return error->status;
 }
 
 /* This rank's share of the streams. Local. */
-static crs_status evaluate_own(crs_evaluator *e, int64_t first, int64_t end, crs_total *total, crs_error *error) {
-    if (first == end)
-        return CRS_OK;
-    const int rows = (int)(end - first < ROWS ? end - first : ROWS),
-              steps = (int)(e->stride < STEPS ? e->stride : STEPS);
-    e->state = crs_alloc_or_fail(ROWS * crs_model_state(e->model), sizeof *e->state, CRS_MEMORY_ACTIVATIONS,
-                                 "the state of an evaluation", error);
-    if (e->state && crs_workspace_create(&e->workspace, e->model, rows, steps, CRS_FORWARD, error) == CRS_OK)
-        for (int64_t row = first; row < end && !e->stopped && error->status == CRS_OK; row += ROWS)
-            evaluate_rows(e, row, (int)(end - row < ROWS ? end - row : ROWS), total, error);
+static crs_status evaluate_own(crs_evaluator *e, const crs_feed_plan *plan, crs_total *total, crs_error *error) {
+    crs_feed *feed = NULL;
+    if (plan->first < plan->end && crs_feed_open(&feed, e->dataset, plan, error) == CRS_OK)
+        evaluate_feed(e, feed, total, error);
+    crs_feed_close(&feed);
     crs_workspace_free(&e->workspace);
     crs_free(&e->state);
     return error->status;
@@ -126,12 +115,6 @@ static crs_status check_split(const crs_model *model, const crs_dataset *dataset
     return CRS_OK;
 }
 
-/* Passes of the rank that has most. */
-static int64_t most_passes(int64_t streams, int64_t ranks, int64_t stride) {
-    const int64_t rows = (streams + ranks - 1) / ranks;
-    return (rows + ROWS - 1) / ROWS * ((stride + STEPS - 1) / STEPS);
-}
-
 crs_status crs_evaluate_total(crs_comm *comm, crs_model *model, const crs_dataset *dataset, crs_split split,
                               int64_t streams, crs_listen *listen, void *context, int64_t news[CRS_NEWS],
                               crs_total *total, crs_error *error) {
@@ -143,8 +126,6 @@ crs_status crs_evaluate_total(crs_comm *comm, crs_model *model, const crs_datase
         return error->status;
     crs_evaluator e = {.model = model,
                        .dataset = dataset,
-                       .split = split,
-                       .stride = (dataset->length[split] - 1) / streams,
                        .comm = comm,
                        .listen = listen,
                        .context = context,
@@ -152,10 +133,17 @@ crs_status crs_evaluate_total(crs_comm *comm, crs_model *model, const crs_datase
                        .interval = 1,
                        .asked = crs_seconds(),
                        .news = news};
-    e.passes = most_passes(streams, ranks, e.stride);
+    crs_feed_plan plan = {.split = split,
+                          .batch = streams,
+                          .window = STEPS,
+                          .once = true,
+                          .end = (streams + ranks - 1) / ranks,
+                          .pass_rows = ROWS};
+    e.passes = crs_epoch_steps(dataset, &plan);
     /* A single stream is rank 0's: floor(r * 1 / ranks) would give it to the last. */
-    const int64_t first = ranks - rank, end = first - 1;
-    evaluate_own(&e, streams - streams * first / ranks, streams - streams * end / ranks, total, error);
+    plan.first = streams - streams * (ranks - rank) / ranks;
+    plan.end = streams - streams * (ranks - rank - 1) / ranks;
+    evaluate_own(&e, &plan, total, error);
     while (e.made < e.passes && !e.stopped)
         end_pass(&e, error);
     if (crs_comm_agree(comm, error) == CRS_OK && e.stopped)

@@ -138,7 +138,6 @@ static crs_status create_engine(crs_training *t, crs_error *error) {
                                     .dataset = &t->dataset,
                                     .lanes = t->plan.lanes,
                                     .schedule = crs_plan_schedule(&t->plan, config, t->schedule_total),
-                                    .stride = t->plan.stride,
                                     .windows = t->plan.windows,
                                     .window = (int)config->window,
                                     .threads = t->threads,

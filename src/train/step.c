@@ -7,59 +7,33 @@
 
 #include "train/step.h"
 
-/* The rows of this rank, cut into passes of whole lanes, as even as can be. */
-static bool plan_passes(crs_engine *e) {
-    const crs_lanes *lanes = &e->setup.lanes;
-    int own = lanes->own_lanes;
-    if (crs_fault("lane") && crs_rank() == 1)
-        own--;
-    const int limit = e->setup.pass_rows > 0 ? e->setup.pass_rows : 1;
-    const int wanted = (lanes->own_rows + limit - 1) / limit;
-    e->passes = wanted < own ? wanted : own;
-    e->pass = crs_alloc((size_t)e->passes, sizeof *e->pass, CRS_MEMORY_OTHER);
-    e->lane_starts = crs_alloc((size_t)(own + e->passes), sizeof *e->lane_starts, CRS_MEMORY_OTHER);
-    if (!e->pass || !e->lane_starts)
-        return false;
-    int *starts = e->lane_starts;
-    for (int p = 0; p < e->passes; p++) {
-        crs_pass_plan *pass = &e->pass[p];
-        const int first = lanes->first_lane + (int)((int64_t)p * own / e->passes);
-        const int end = lanes->first_lane + (int)((int64_t)(p + 1) * own / e->passes);
-        const int row = crs_lane_start(lanes, first);
-        *pass = (crs_pass_plan){.first_row = row - lanes->first_row, .lanes = end - first, .lane_starts = starts};
-        for (int lane = first; lane <= end; lane++)
-            *starts++ = crs_lane_start(lanes, lane) - row;
-        pass->rows = pass->lane_starts[pass->lanes];
-    }
-    return true;
-}
-
-static int largest_pass(const crs_engine *e) {
-    int rows = 0;
-    for (int p = 0; p < e->passes; p++)
-        rows = e->pass[p].rows > rows ? e->pass[p].rows : rows;
-    return rows;
-}
-
 static crs_status open_feed(crs_engine *e, crs_error *error) {
     const crs_engine_setup *s = &e->setup;
-    crs_feed_pass *pass = crs_alloc_or_fail((size_t)e->passes, sizeof *pass, CRS_MEMORY_OTHER, "a step's rows", error);
-    if (!pass)
+    int own = s->lanes.own_lanes;
+    if (crs_fault("lane") && crs_rank() == 1)
+        own--;
+    int *starts = crs_alloc_or_fail((size_t)own + 1, sizeof *starts, CRS_MEMORY_OTHER, "a step's rows", error);
+    if (!starts)
         return error->status;
-    for (int p = 0; p < e->passes; p++)
-        pass[p] = (crs_feed_pass){s->lanes.first_row + e->pass[p].first_row, e->pass[p].rows};
-    const crs_feed_plan plan = {
-        .split = CRS_TRAIN, .stride = s->stride, .window = s->window, .passes = e->passes, .pass = pass};
+    for (int lane = 0; lane <= own; lane++)
+        starts[lane] = crs_lane_start(&s->lanes, s->lanes.first_lane + lane);
+    const crs_feed_plan plan = {.split = CRS_TRAIN,
+                                .batch = s->lanes.batch,
+                                .window = s->window,
+                                .lanes = own,
+                                .lane_start = starts,
+                                .pass_rows = s->pass_rows};
     crs_feed_open(&e->feed, s->dataset, &plan, error);
-    crs_free(&pass);
+    crs_free(&starts);
     return error->status;
 }
 
 static crs_status allocate(crs_engine *e, crs_error *error) {
     const crs_engine_setup *s = &e->setup;
-    if (!plan_passes(e))
-        return crs_fail(error, CRS_INTERNAL, "out of memory for the plan of a step");
-    const int rows = largest_pass(e), uses = CRS_TRAINING | (s->dropout > 0 ? CRS_DROPOUT : 0);
+    if (open_feed(e, error))
+        return error->status;
+    const crs_feed_size most = crs_feed_most(e->feed);
+    const int uses = CRS_TRAINING | (s->dropout > 0 ? CRS_DROPOUT : 0);
     const size_t state = (size_t)s->lanes.own_rows * crs_model_state(s->model);
     e->state = crs_alloc(state, sizeof *e->state, CRS_MEMORY_ACTIVATIONS);
     e->state_before = crs_alloc(state, sizeof *e->state_before, CRS_MEMORY_ACTIVATIONS);
@@ -67,9 +41,7 @@ static crs_status allocate(crs_engine *e, crs_error *error) {
     e->gradient = crs_alloc(crs_model_arena(s->model), sizeof *e->gradient, CRS_MEMORY_GRADIENTS);
     if (!e->state || !e->state_before || !e->sums || !e->gradient)
         return crs_fail(error, CRS_INTERNAL, "out of memory for a step of %d rows x %d", s->lanes.own_rows, s->window);
-    if (crs_workspace_create(&e->workspace, s->model, rows, s->window, uses, error))
-        return error->status;
-    return open_feed(e, error);
+    return crs_workspace_create(&e->workspace, s->model, most.rows, most.steps, uses, error);
 }
 
 crs_status crs_engine_create(crs_engine *engine, const crs_engine_setup *setup, crs_error *error) {
@@ -82,8 +54,6 @@ crs_status crs_engine_create(crs_engine *engine, const crs_engine_setup *setup, 
 void crs_engine_free(crs_engine *engine) {
     crs_feed_close(&engine->feed);
     crs_workspace_free(&engine->workspace);
-    crs_free(&engine->pass);
-    crs_free(&engine->lane_starts);
     crs_free(&engine->state);
     crs_free(&engine->state_before);
     crs_free(&engine->sums);
@@ -96,11 +66,9 @@ static crs_status contribute(crs_engine *e, int64_t step, crs_error *error) {
     if (crs_fault("slow-step"))
         usleep(700000);
     const bool other_mask = crs_fault("mask") && crs_rank() == 1;
-    for (int p = 0; p < e->passes; p++) {
-        const crs_pass_plan *pass = &e->pass[p];
-        crs_batch batch = {.state = e->state + (size_t)pass->first_row * crs_model_state(s->model),
-                           .lanes = pass->lanes,
-                           .lane_starts = pass->lane_starts,
+    const int passes = crs_feed_passes(e->feed, step);
+    for (int p = 0; p < passes; p++) {
+        crs_batch batch = {.state = e->state + (size_t)crs_feed_state_row(e->feed, p) * crs_model_state(s->model),
                            .lane_rows = s->lanes.lane_rows,
                            .dropout = (float)s->dropout,
                            .seed = other_mask ? ~s->seed : s->seed,

@@ -24,7 +24,7 @@ typedef struct crs_engine_setup {
     /* the rest is copied */
     crs_lanes lanes;
     crs_schedule_plan schedule;
-    int64_t stride, windows;
+    int64_t windows;
     int window, threads;
     int pass_rows; /* about how many rows go through the network at once; the bits do not depend on it */
     double dropout, clip;
@@ -32,20 +32,10 @@ typedef struct crs_engine_setup {
     crs_reduce reduce;
 } crs_engine_setup;
 
-/* Whole lanes that go through the network together. */
-typedef struct crs_pass_plan {
-    int first_row, rows; /* among this rank's rows */
-    int lanes;
-    int *lane_starts; /* [lanes + 1], rows of the pass; owned by the engine */
-} crs_pass_plan;
-
 typedef struct crs_engine {
     crs_engine_setup setup;
     crs_feed *feed;
     crs_workspace *workspace;
-    int passes;
-    crs_pass_plan *pass;         /* [passes] */
-    int *lane_starts;            /* of all passes */
     float *state, *state_before; /* [own_rows][crs_model_state]: carried from window to window */
     int64_t *sums;               /* [crs_model_sums + CRS_NEWS] */
     float *gradient;             /* [crs_model_arena] */

@@ -1,0 +1,48 @@
+/* What the kinds of feeds share. Private to room data. */
+#ifndef CAROUSEL_DATA_FEED_H
+#define CAROUSEL_DATA_FEED_H
+
+#include "carousel/data.h"
+
+/* Neighbouring lanes of a rank that go through the network together. */
+typedef struct crs_lane_pass {
+    int first_lane, lanes; /* of the rank's */
+    int first_row, rows;   /* first_row: of the global batch */
+} crs_lane_pass;
+
+/* The rank's lanes, and how they are cut. */
+typedef struct crs_passes {
+    int lanes, count;
+    int *lane_start;     /* [lanes + 1]: rows of the global batch, owned */
+    crs_lane_pass *pass; /* [count], room for `lanes`; owned */
+} crs_passes;
+
+/* Copies the lanes. False when out of memory; to be freed in any case. */
+bool crs_passes_create(crs_passes *passes, int lanes, const int *lane_start);
+void crs_passes_free(crs_passes *passes);
+/* As even as can be, of about so many rows each. */
+void crs_passes_cut(crs_passes *passes, int pass_rows);
+/* Starts of a pass's lanes, counted from its first row. */
+void crs_passes_lane_starts(const crs_passes *passes, int pass, int *lane_starts);
+
+typedef struct crs_feed_kind {
+    /* Fills feed->own; what it leaves there is freed by close, also where it fails. */
+    crs_status (*open)(crs_feed *feed, crs_error *error);
+    void (*close)(crs_feed *feed);
+    int64_t (*steps)(const crs_dataset *dataset, const crs_feed_plan *plan);
+    crs_feed_size (*most)(const crs_feed *feed);
+    int (*passes)(crs_feed *feed, int64_t step);
+    int (*state_row)(const crs_feed *feed, int pass);
+    crs_status (*read)(crs_feed *feed, int64_t step, int pass, crs_batch *batch, crs_error *error);
+} crs_feed_kind;
+extern const crs_feed_kind crs_feed_text;
+
+struct crs_feed {
+    const crs_feed_kind *kind;
+    const crs_dataset *dataset; /* borrowed */
+    crs_feed_plan plan;         /* lane_start: NULL */
+    crs_passes passes;          /* not with once */
+    void *own;                  /* of the kind */
+};
+
+#endif
