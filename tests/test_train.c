@@ -719,7 +719,8 @@ static const char *resumed; /* the run that goes on, for plan_of */
 static crs_status plan_of(int64_t batch, int64_t window, int64_t lane, int64_t lanes, int64_t hidden, double memory,
                           crs_error *error) {
     crs_settings settings;
-    crs_plan plan = {.resumed = resumed};
+    crs_plan plan = {.resumed = resumed, .longest = window};
+    const crs_schema schema = crs_schema_text(65);
     crs_settings_default(&settings);
     settings.config.batch = batch;
     settings.config.window = window;
@@ -727,7 +728,7 @@ static crs_status plan_of(int64_t batch, int64_t window, int64_t lane, int64_t l
     settings.config.lanes = lanes;
     settings.config.hidden = hidden;
     *error = (crs_error){0};
-    return crs_plan_ranks(&plan, &settings.config, 65, 0, 1, memory, error);
+    return crs_plan_ranks(&plan, &settings.config, &schema, 0, 1, memory, error);
 }
 
 static void test_impossible_plans_are_refused(void) {
@@ -825,7 +826,7 @@ static void test_memory_is_estimated(void) {
         const memory_case *c = &cases[i];
         const crs_settings settings = settings_of(c);
         const crs_spec spec = spec_of(c);
-        const double estimate = crs_plan_memory(&settings.config, &spec, c->rows, c->pass_rows);
+        const double estimate = crs_plan_memory(&settings.config, &spec, c->rows, c->pass_rows, (double)c->window);
         const double bytes = allocated(c);
         if (estimate < 0.9 * bytes || estimate > 3 * bytes)
             fprintf(stderr, "case %zu: %.0f bytes estimated, %.0f allocated\n", i, estimate, bytes);
@@ -837,7 +838,7 @@ static void test_memory_is_estimated(void) {
     const crs_settings settings = settings_of(&outputs);
     const crs_spec spec = spec_of(&outputs);
     const double grown =
-        crs_plan_memory(&settings.config, &spec, 10, 10) - crs_plan_memory(&settings.config, &spec, 0, 0);
+        crs_plan_memory(&settings.config, &spec, 10, 10, 25) - crs_plan_memory(&settings.config, &spec, 0, 0, 0);
     const double bytes = allocated(&outputs);
     outputs.window = outputs.rows = outputs.pass_rows = 1;
     CU_ASSERT(grown > 0.8 * (bytes - allocated(&outputs)));

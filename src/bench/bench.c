@@ -48,7 +48,10 @@ static crs_status measure(const crs_bench_team *team, const crs_bench_request *r
     for (int i = 0; i < c->count; i++) {
         crs_bench_result *result = &c->result[i];
         const crs_config *config = &c->config[i];
-        result->of = (crs_bench_case){.config = config, .shape = crs_plan_spec(config, r->vocabulary)};
+        const crs_schema schema = crs_schema_text((uint32_t)r->vocabulary);
+        result->of = (crs_bench_case){.config = config};
+        if (crs_plan_spec(config, &schema, &result->of.shape, error))
+            return error->status;
         result->of.batch = (int)config->batch;
         result->of.window = (int)config->window;
         crs_note("measuring %s, %d x %d", crs_cell_name(result->of.shape.cell), result->of.shape.layers,

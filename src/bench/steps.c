@@ -191,9 +191,11 @@ static crs_status measure(bench *b, double seconds, crs_bench_step *step, crs_er
 
 crs_status crs_bench_steps(const crs_bench_team *team, const crs_bench_case *c, double seconds, crs_bench_step *step,
                            crs_error *error) {
-    bench b = {.team = team, .of = c, .plan = {.stride = (int64_t)c->window * WINDOWS, .windows = WINDOWS}};
+    bench b = {.team = team, .of = c};
+    const crs_schema schema = crs_schema_text((uint32_t)c->shape.outputs);
     const double memory = crs_comm_memory(team->comm);
-    crs_plan_ranks(&b.plan, c->config, c->shape.outputs, crs_comm_rank(team->comm), crs_comm_size(team->comm), memory,
+    b.plan = (crs_plan){.stride = (int64_t)c->window * WINDOWS, .windows = WINDOWS, .longest = c->window};
+    crs_plan_ranks(&b.plan, c->config, &schema, crs_comm_rank(team->comm), crs_comm_size(team->comm), memory,
                    error);
     if (error->status == CRS_OK)
         create(&b, error);

@@ -61,12 +61,23 @@ static crs_status save_good(crs_training *t, crs_error *error) {
 
 /* ---- validation ---- */
 
-/* How many streams the validation split is read in; 0 where it is too short for one prediction. */
-static int64_t validation_streams(const crs_training *t) {
+int64_t crs_training_streams(const crs_training *t) {
+    const crs_sequences *split = &t->dataset.sequences[CRS_VALIDATION];
     const int64_t targets = t->dataset.length[CRS_VALIDATION] - 1;
+    if (!t->dataset.text)
+        return crs_schema_is_forecast(&t->dataset.schema) ? split->windows > 0 : split->count > 0;
     if (targets < 1)
         return 0;
     return targets < t->config->batch ? targets : t->config->batch;
+}
+
+bool crs_training_gave_up(const crs_training *t) {
+    const crs_history *h = &t->history;
+    int64_t lowest = -1;
+    for (int64_t i = 0; i < h->count; i++)
+        if (isfinite(h->list[i].value[0]) && (lowest < 0 || h->list[i].value[0] < h->list[lowest].value[0]))
+            lowest = i;
+    return t->config->patience > 0 && !t->owes_validation && h->count - 1 - lowest >= t->config->patience;
 }
 
 /* Whether --stop-after is so near that no more than saving can be done. */
@@ -88,7 +99,7 @@ static crs_status validate(crs_training *t, bool again, double *loss, bool *best
     int64_t news[CRS_NEWS];
     crs_total total;
     const double start = crs_seconds();
-    crs_evaluate_total(t->comm, t->model, &t->dataset, CRS_VALIDATION, validation_streams(t), hear, t, news, &total,
+    crs_evaluate_total(t->comm, t->model, &t->dataset, CRS_VALIDATION, crs_training_streams(t), hear, t, news, &total,
                        error);
     if (error->status == CRS_STOPPED)
         crs_report_stop(t, news[CRS_NEWS_SIGNAL] > 0, error);
@@ -97,7 +108,7 @@ static crs_status validate(crs_training *t, bool again, double *loss, bool *best
     t->owes_validation = error->status != CRS_OK;
     if (error->status)
         return error->status;
-    *loss = total.refused > 0 ? NAN : crs_total_nats(&total) / (double)total.targets;
+    *loss = total.refused > 0 ? NAN : crs_total_mean(&total);
     *best = isfinite(*loss) && !(t->best_validation_loss <= *loss);
     if (*best)
         t->best_validation_loss = *loss;
@@ -152,8 +163,10 @@ static void gather_news(const crs_training *t, int64_t news[CRS_NEWS]) {
 static crs_status count_refused(crs_training *t, const crs_outcome *outcome, crs_error *error) {
     if (outcome->refused == 0) {
         t->refused_row = 0;
-        t->mean.sum += outcome->loss;
-        t->mean.count++;
+        if (outcome->targets > 0) {
+            t->mean.sum += outcome->loss;
+            t->mean.count++;
+        }
         return CRS_OK;
     }
     t->refused_row++;
@@ -168,15 +181,14 @@ static crs_status count_refused(crs_training *t, const crs_outcome *outcome, crs
 }
 
 static void write_line(crs_training *t, const crs_outcome *outcome, double validation_loss, crs_error *error) {
-    const double tokens = (double)t->config->batch * (double)t->config->window;
     const crs_metrics_line line = {.step = t->step,
                                    .epoch = (t->step - 1) / t->plan.windows + 1,
-                                   .tokens = t->step * t->config->batch * t->config->window,
+                                   .tokens = t->tokens,
                                    .refused = outcome->refused,
                                    .loss = outcome->loss,
                                    .rate = outcome->rate,
                                    .grad_norm = outcome->norm,
-                                   .tokens_per_second = tokens / outcome->seconds,
+                                   .tokens_per_second = (double)outcome->targets / outcome->seconds,
                                    .comm_share = outcome->comm_seconds / outcome->seconds,
                                    .seconds = t->seconds_before + crs_seconds() - t->start,
                                    .validation_loss = validation_loss};
@@ -197,22 +209,24 @@ static crs_status take_turn(crs_training *t, crs_error *error) {
     if (crs_engine_step(&t->engine, t->step, news, &outcome, error))
         return save_good(t, error);
     t->step++;
+    t->tokens += outcome.targets;
     t->step_seconds = fmax(outcome.seconds, 0.9 * t->step_seconds);
     const crs_config *config = t->config;
     const crs_status refused = count_refused(t, &outcome, error);
     const bool by_clock = outcome.news[CRS_NEWS_VALIDATE] > 0;
-    t->owes_validation = validation_streams(t) > 0 && (by_clock || due(t, &config->validate_every, t->step));
+    t->owes_validation = crs_training_streams(t) > 0 && (by_clock || due(t, &config->validate_every, t->step));
     if ((outcome.news[CRS_NEWS_SIGNAL] > 0 || outcome.news[CRS_NEWS_TIME] > 0) && t->step < t->plan.total)
         crs_report_stop(t, outcome.news[CRS_NEWS_SIGNAL] > 0, &why);
     else if (refused == CRS_OK && t->owes_validation)
         validate(t, false, &loss, &best, &why);
+    const bool last = t->step == t->plan.total || crs_training_gave_up(t);
     if (crs_at_root(t))
         write_line(t, &outcome, loss, &t->pending);
     if (refused)
         return refused;
     /* While steps are refused, the parameters are those that make them so: what was saved before is better. */
-    const bool worth = t->refused_row == 0 || t->step == t->plan.total;
-    const bool wanted = outcome.news[CRS_NEWS_SAVE] > 0 || due(t, &config->save_every, t->step);
+    const bool worth = t->refused_row == 0 || last;
+    const bool wanted = outcome.news[CRS_NEWS_SAVE] > 0 || last || due(t, &config->save_every, t->step);
     if (!why.status && !best && !(wanted && worth))
         return CRS_OK;
     *error = t->pending;
@@ -227,7 +241,7 @@ static crs_status take_turn(crs_training *t, crs_error *error) {
 /* A run that was stopped left out a validation that was due, or gave it up: it is made up for. */
 static bool owes_validation(const crs_training *t) {
     const crs_history *h = &t->history;
-    return t->resumed && t->step > 0 && validation_streams(t) > 0 &&
+    return t->resumed && t->step > 0 && crs_training_streams(t) > 0 &&
            (t->owes_validation || due(t, &t->config->validate_every, t->step)) &&
            (h->count == 0 || h->list[h->count - 1].step < t->step);
 }
@@ -243,6 +257,25 @@ static crs_status stop_early(crs_training *t, bool validated, crs_error *error) 
     return error->status;
 }
 
+static void start_progress(crs_training *t) {
+    const crs_dataset *d = &t->dataset;
+    const crs_schema *schema = &d->schema;
+    const char *unit = d->vocabulary.level == CRS_LEVEL_BYTE ? "bits/byte" : "bits/char", *speed = "tokens/s";
+    double targets = (double)t->config->batch * (double)t->config->window;
+    if (!d->text) {
+        unit = NULL;
+        speed = schema->alignment == CRS_ALIGN_SEQUENCE ? "sequences/s" : "steps/s";
+    }
+    if (t->config->window == 0) {
+        const crs_sequences *train = &d->sequences[CRS_TRAIN];
+        const int64_t all = schema->alignment == CRS_ALIGN_STEP ? d->length[CRS_TRAIN]
+                            : crs_schema_is_forecast(schema)    ? train->windows
+                                                                : train->count;
+        targets = (double)all / (double)t->plan.windows;
+    }
+    crs_progress_start(&t->progress, t->step, t->plan.total, t->plan.windows, targets, unit, speed);
+}
+
 /* From a run that is set up to the first step. */
 static crs_status begin(crs_training *t, crs_error *error) {
     double loss = NAN;
@@ -251,8 +284,7 @@ static crs_status begin(crs_training *t, crs_error *error) {
         return error->status;
     if (crs_at_root(t)) {
         crs_report_start(t);
-        crs_progress_start(&t->progress, t->step, t->plan.total, t->plan.windows,
-                           (double)t->config->batch * (double)t->config->window, t->dataset.vocabulary.level);
+        start_progress(t);
     }
     const bool owes = owes_validation(t);
     if (owes && validate(t, true, &loss, &best, error))
@@ -270,7 +302,7 @@ crs_status crs_train(crs_comm *comm, crs_settings *settings, crs_error *error) {
     crs_training_open(&training, comm, settings, error);
     if (error->status == CRS_OK && !training.finished)
         begin(&training, error);
-    while (error->status == CRS_OK && training.step < training.plan.total)
+    while (error->status == CRS_OK && training.step < training.plan.total && !crs_training_gave_up(&training))
         take_turn(&training, error);
     if (error->status == CRS_OK && training.finished)
         crs_report_finished(&training);

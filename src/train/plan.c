@@ -47,6 +47,14 @@ static crs_status fit(crs_settings *settings, int64_t tokens, const char *data, 
     return CRS_OK;
 }
 
+static crs_status plan_total(crs_plan *plan, const crs_config *config, crs_error *error) {
+    plan->total = config->steps;
+    if (config->steps == 0 && __builtin_mul_overflow(config->epochs, plan->windows, &plan->total))
+        return crs_fail(error, CRS_CONFIG, "--epochs=%" PRId64 " of %" PRId64 " steps are more than can be counted",
+                        config->epochs, plan->windows);
+    return CRS_OK;
+}
+
 crs_status crs_plan_length(crs_plan *plan, crs_settings *settings, int64_t tokens, const char *data, crs_error *error) {
     crs_config *config = &settings->config;
     if (tokens < 2)
@@ -59,28 +67,99 @@ crs_status crs_plan_length(crs_plan *plan, crs_settings *settings, int64_t token
         return error->status;
     plan->stride = (tokens - 1) / config->batch;
     plan->windows = plan->stride / config->window;
-    plan->total = config->steps;
-    if (config->steps == 0 && __builtin_mul_overflow(config->epochs, plan->windows, &plan->total))
-        return crs_fail(error, CRS_CONFIG, "--epochs=%" PRId64 " of %" PRId64 " steps are more than can be counted",
-                        config->epochs, plan->windows);
+    plan->longest = config->window;
+    return plan_total(plan, config, error);
+}
+
+/* ---- data of any kind ---- */
+
+/* Sequences longer than this are cut into windows, where nothing speaks against it. */
+enum { WHOLE_STEPS = 512 };
+
+static crs_status check_window(const crs_config *config, const crs_dataset *dataset, crs_error *error) {
+    if (dataset->text && config->window == 0)
+        return crs_fail(error, CRS_CONFIG, "--window=0 is for data sets of sequences, and %s is one text; give steps",
+                        dataset->path);
+    if (dataset->text || config->window == 0)
+        return CRS_OK;
+    if (dataset->schema.alignment != CRS_ALIGN_STEP)
+        return crs_fail(error, CRS_CONFIG,
+                        "--window=%" PRId64 ": %s has one target a sequence, which is read whole; leave --window out",
+                        config->window, dataset->path);
+    if (config->bidirectional)
+        return crs_fail(error, CRS_CONFIG,
+                        "--window=%" PRId64 ": --bidirectional reads whole sequences; leave one of them out",
+                        config->window);
     return CRS_OK;
 }
 
-crs_spec crs_plan_spec(const crs_config *config, int64_t vocabulary) {
-    return crs_spec_text(config->cell, (int)vocabulary, (int)(config->embed < 0 ? config->hidden : config->embed),
-                         (int)config->hidden, (int)config->layers);
+/* A row is a sequence. */
+static crs_status plan_whole(crs_plan *plan, crs_settings *settings, const crs_dataset *dataset, crs_error *error) {
+    const crs_sequences *train = &dataset->sequences[CRS_TRAIN];
+    const bool forecast = crs_schema_is_forecast(&dataset->schema);
+    const int64_t rows = forecast ? train->windows : train->count;
+    if (rows < 1)
+        return crs_fail(error, CRS_DATA,
+                        forecast ? "%s: no sequence of its train split is as long as context and horizon"
+                                 : "%s: its train split is empty; pack more, or a larger share of it",
+                        dataset->path);
+    plan->longest = forecast ? dataset->schema.context : train->longest;
+    plan->fitted = !crs_settings_given(settings, "batch") && !plan->resumed && rows < settings->config.batch;
+    if (plan->fitted)
+        settings->config.batch = rows;
+    return CRS_OK;
 }
 
-double crs_plan_memory(const crs_config *config, const crs_spec *spec, double rows, double pass_rows) {
+crs_status crs_plan_data(crs_plan *plan, crs_settings *settings, const crs_dataset *dataset, crs_error *error) {
+    crs_config *config = &settings->config;
+    const crs_sequences *train = &dataset->sequences[CRS_TRAIN];
+    const bool whole = dataset->schema.alignment != CRS_ALIGN_STEP || config->bidirectional ||
+                       train->longest <= WHOLE_STEPS;
+    if (!dataset->text && !crs_settings_given(settings, "window") && !plan->resumed && whole)
+        config->window = 0;
+    if (check_window(config, dataset, error))
+        return error->status;
+    if (config->window > 0) /* streams: as of one text */
+        return crs_plan_length(plan, settings, dataset->length[CRS_TRAIN], dataset->path, error);
+    if (plan_whole(plan, settings, dataset, error))
+        return error->status;
+    const crs_feed_plan feed = {.split = CRS_TRAIN, .batch = config->batch, .change = config->change};
+    plan->windows = crs_epoch_steps(dataset, &feed);
+    return plan_total(plan, config, error);
+}
+
+crs_status crs_plan_spec(const crs_config *config, const crs_schema *schema, crs_spec *spec, crs_error *error) {
+    const crs_spec wanted = {.embed = (int)(config->embed < 0 ? config->hidden : config->embed),
+                             .cell = config->cell,
+                             .hidden = (int)config->hidden,
+                             .layers = (int)config->layers,
+                             .bidirectional = config->bidirectional,
+                             .layer_norm = config->layer_norm,
+                             .residual = config->residual,
+                             .tie = config->tie,
+                             .change = config->change,
+                             .pool = config->pool,
+                             .gather = config->input_dropout > 0};
+    return crs_spec_for(schema, &wanted, (crs_head_kind)(CRS_HEAD_MSE + config->loss), spec, error);
+}
+
+/* What a step of the input takes where it is no embedding: a one-hot row with a table takes nothing. */
+static int input_width(const crs_spec *spec) {
+    return spec->input == CRS_INPUT_TOKENS && !spec->bidirectional && !spec->gather ? 0 : spec->input_size;
+}
+
+double crs_plan_memory(const crs_config *config, const crs_spec *spec, double rows, double pass_rows, double steps) {
     /* The parameters, packed copies, moments, gradient, sums, what travels, and a copy in a checkpoint. */
     enum { PARAMETER_BYTES = 48, STATE_COPIES = 3 };
-    const double h = spec->hidden, gates = crs_cell_gates(spec->cell) * h, window = (double)config->window;
-    const double row = spec->layers * (gates + h * (config->dropout > 0 ? 4 : 2)) + 2 * h + spec->embed;
-    const double outputs = spec->outputs * crs_workspace_chunk(spec->outputs, pass_rows, pass_rows * window);
+    const double h = spec->hidden, gates = crs_cell_gates(spec->cell) * h, ways = spec->bidirectional ? 2 : 1;
+    const double joint = spec->bidirectional || spec->layer_norm || spec->residual ? 6 * ways * h : 0;
+    const double layer = ways * (gates + h * (config->dropout > 0 ? 4 : 2)) + joint;
+    const double row = spec->layers * layer + 2 * h + spec->embed + (spec->embed > 0 ? 0 : 2.0 * input_width(spec));
+    const double outputs = spec->outputs * crs_workspace_chunk(spec->outputs, pass_rows, pass_rows * steps);
     const double table = crs_spec_has_table(spec) ? spec->input_size * gates : 0;
     return PARAMETER_BYTES * crs_spec_parameters(spec) + 12 * table +
-           4 * (STATE_COPIES * rows * (double)crs_spec_state(spec) + pass_rows * window * row + outputs) +
-           16 * rows * window;
+           4 * (STATE_COPIES * rows * (double)crs_spec_state(spec) + pass_rows * steps * row + outputs) +
+           16 * rows * steps;
 }
 
 /* Whether the machine could hold it. The option named is the one that weighs most. */
@@ -91,12 +170,13 @@ static crs_status check_memory(const crs_plan *plan, const crs_config *config, i
     const double rows = ceil((double)config->batch / ranks);
     const double lanes = (double)(config->lanes > 0 ? config->lanes : config->batch);
     const double lane_rows = config->lane > 0 ? (double)config->lane : ceil((double)config->batch / lanes);
-    const double pass_rows = fmin(fmax(lane_rows, crs_plan_pass_rows(config, 1)), rows);
-    const double wanted = crs_plan_memory(config, spec, rows, pass_rows);
+    const double most = config->window > 0 ? rows : crs_plan_pass_pairs(plan, config, 1) / (double)plan->longest;
+    const double pass_rows = fmin(fmax(lane_rows, fmin(crs_plan_pass_rows(config, 1), fmax(most, 1))), rows);
+    const double wanted = crs_plan_memory(config, spec, rows, pass_rows, (double)plan->longest);
     const double giga = 1e9;
     if (wanted <= memory)
         return CRS_OK;
-    if (crs_plan_memory(config, spec, 0, 0) <= memory / 2)
+    if (crs_plan_memory(config, spec, 0, 0, 0) <= memory / 2)
         return crs_fail(error, CRS_CONFIG,
                         "--window=%" PRId64 " with --batch=%" PRId64 " and --hidden=%" PRId64
                         " needs about %.0f GB a rank, and this machine has %.1f GB for each; %s would do",
@@ -120,7 +200,7 @@ static crs_status check_lanes(const crs_plan *plan, const crs_config *config, in
     const bool too_short = ranks > plan->stride * config->batch;
     crs_lanes lanes;
     crs_error ignored;
-    if (crs_lanes_plan(&lanes, batch, (int)config->window, (int)config->lane, (int)config->lanes, 0, 1, &ignored) !=
+    if (crs_lanes_plan(&lanes, batch, (int)plan->longest, (int)config->lane, (int)config->lanes, 0, 1, &ignored) !=
             CRS_OK ||
         ranks <= lanes.lanes || (!plan->resumed && !too_short))
         return CRS_OK;
@@ -135,7 +215,7 @@ static crs_status check_lanes(const crs_plan *plan, const crs_config *config, in
 
 static crs_status check_contributions(const crs_plan *plan, const crs_config *config, int rank, int ranks,
                                       crs_error *error) {
-    const int window = (int)config->window, batch = plan->lanes.batch;
+    const int window = (int)plan->longest, batch = plan->lanes.batch;
     const int64_t made = crs_contributions(plan->lanes.lanes, plan->lanes.lane_rows, window);
     if (made <= CONTRIBUTIONS_MAX)
         return CRS_OK;
@@ -153,19 +233,22 @@ static crs_status check_contributions(const crs_plan *plan, const crs_config *co
         }
     }
     return crs_fail(error, CRS_CONFIG,
-                    "--batch=%d with --window=%d in lanes of %d rows adds %" PRId64
+                    "--batch=%d with %s%d in lanes of %d rows adds %" PRId64
                     " numbers to one element, and an exact sum takes %d; %s",
-                    batch, window, plan->lanes.lane_rows, made, CONTRIBUTIONS_MAX, would);
+                    batch, config->window > 0 ? "--window=" : "sequences of up to ", window, plan->lanes.lane_rows, made,
+                    CONTRIBUTIONS_MAX, would);
 }
 
-crs_status crs_plan_ranks(crs_plan *plan, const crs_config *config, int64_t vocabulary, int rank, int ranks,
+crs_status crs_plan_ranks(crs_plan *plan, const crs_config *config, const crs_schema *schema, int rank, int ranks,
                           double memory, crs_error *error) {
     const int64_t most = INT_MAX / 4;
     if (config->batch > most || config->window > most || config->lane > most || config->lanes > most)
         return crs_fail(error, CRS_CONFIG, "--batch, --window, --lane and --lanes can be %" PRId64 " at most", most);
-    plan->spec = crs_plan_spec(config, vocabulary);
-    if (check_memory(plan, config, ranks, memory, error) || check_lanes(plan, config, ranks, error) ||
-        crs_lanes_plan(&plan->lanes, (int)config->batch, (int)config->window, (int)config->lane, (int)config->lanes,
+    if (plan->longest > most)
+        return crs_fail(error, CRS_CONFIG, "a sequence of %" PRId64 " steps is too long to be taken whole; give a --window",
+                        plan->longest);
+    if (crs_plan_spec(config, schema, &plan->spec, error) || check_memory(plan, config, ranks, memory, error) || check_lanes(plan, config, ranks, error) ||
+        crs_lanes_plan(&plan->lanes, (int)config->batch, (int)plan->longest, (int)config->lane, (int)config->lanes,
                        rank, ranks, error))
         return error->status;
     return check_contributions(plan, config, rank, ranks, error);
@@ -186,4 +269,10 @@ crs_schedule_plan crs_plan_schedule(const crs_plan *plan, const crs_config *conf
 int crs_plan_pass_rows(const crs_config *config, int threads) {
     const int rows = config->hidden < LARGE_HIDDEN ? PASS_ROWS : LARGE_PASS_ROWS;
     return threads * THREAD_ROWS > rows ? threads * THREAD_ROWS : rows;
+}
+
+int crs_plan_pass_pairs(const crs_plan *plan, const crs_config *config, int threads) {
+    enum { PASS_STEPS = 256 };
+    const int64_t rows = crs_plan_pass_rows(config, threads);
+    return (int)(rows * (plan->longest < PASS_STEPS ? plan->longest : PASS_STEPS));
 }

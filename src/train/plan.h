@@ -5,8 +5,9 @@
 #include "carousel/train.h"
 
 typedef struct crs_plan {
-    int64_t stride;      /* tokens from one row to the next */
+    int64_t stride;      /* of a text: tokens from one row to the next */
     int64_t windows;     /* steps an epoch */
+    int64_t longest;     /* the most time steps of a row: the window, or the longest sequence (forecasts: the context) */
     int64_t total;       /* the step at which the run ends */
     bool fitted;         /* batch and window were made smaller, to fit a short text */
     const char *resumed; /* the run that goes on, whose model, batch, window and lanes can't change; NULL: a new one */
@@ -19,9 +20,13 @@ typedef struct crs_plan {
  * window is left to a row, then the window. CRS_DATA: no text at all; CRS_CONFIG: what was given does not fit. */
 crs_status crs_plan_length(crs_plan *plan, crs_settings *settings, int64_t tokens, const char *data, crs_error *error);
 
+/* The same for data of any kind: of sequences, also whether they are taken whole (--window=0). wanted: the model that is
+ * asked for. */
+crs_status crs_plan_data(crs_plan *plan, crs_settings *settings, const crs_dataset *dataset, crs_error *error);
+
 /* The shape of the model and this rank's rows, and whether they can be had: sizes, memory, the number of contributions
  * to a sum. memory: bytes that one rank may use. Refuses with CRS_CONFIG, on every rank alike. */
-crs_status crs_plan_ranks(crs_plan *plan, const crs_config *config, int64_t vocabulary, int rank, int ranks,
+crs_status crs_plan_ranks(crs_plan *plan, const crs_config *config, const crs_schema *schema, int rank, int ranks,
                           double memory, crs_error *error);
 
 /* The schedule; total: the step at which the first run of this training was to end. */
@@ -30,9 +35,12 @@ crs_schedule_plan crs_plan_schedule(const crs_plan *plan, const crs_config *conf
 /* The most rows that go through the network at once: they share the memory of one workspace. */
 int crs_plan_pass_rows(const crs_config *config, int threads);
 
-/* An estimate of the bytes that a rank needs. */
-double crs_plan_memory(const crs_config *config, const crs_spec *spec, double rows, double pass_rows);
-/* The model of this configuration. */
-crs_spec crs_plan_spec(const crs_config *config, int64_t vocabulary);
+/* And the most pairs of rows of unlike lengths. */
+int crs_plan_pass_pairs(const crs_plan *plan, const crs_config *config, int threads);
+
+/* An estimate of the bytes that a rank needs; steps: of a row. */
+double crs_plan_memory(const crs_config *config, const crs_spec *spec, double rows, double pass_rows, double steps);
+/* The model of this configuration. Refuses (CRS_CONFIG) options that a model of such data can't have. */
+crs_status crs_plan_spec(const crs_config *config, const crs_schema *schema, crs_spec *spec, crs_error *error);
 
 #endif

@@ -13,10 +13,11 @@ static const double live_interval = 0.1, first_interval = 2, second_interval = 5
 static const double smoothing = 0.02;
 
 void crs_progress_start(crs_progress *progress, int64_t step, int64_t total, int64_t windows, double tokens_step,
-                        crs_level level) {
+                        const char *unit, const char *speed_unit) {
     *progress = (crs_progress){.total = total,
                                .windows = windows,
-                               .unit = level == CRS_LEVEL_BYTE ? "bits/byte" : "bits/char",
+                               .unit = unit,
+                               .speed_unit = speed_unit,
                                .shown = crs_seconds(),
                                .interval = crs_is_terminal() ? live_interval : first_interval,
                                .step = step,
@@ -37,13 +38,16 @@ static void show(crs_progress *progress, int64_t step) {
     progress->step = step;
     if (progress->weight > 0) {
         const double nats = progress->loss / progress->weight;
-        snprintf(loss, sizeof loss, "loss %.3f (%.2f %s)  ", nats, nats / M_LN2, progress->unit);
+        if (progress->unit)
+            snprintf(loss, sizeof loss, "loss %.3f (%.2f %s)  ", nats, nats / M_LN2, progress->unit);
+        else
+            snprintf(loss, sizeof loss, "loss %.4g  ", nats);
     }
     const int64_t epoch = step > 0 ? (step - 1) / progress->windows + 1 : 1;
     const double speed = progress->pace > 0 ? progress->tokens_step / progress->pace : 0;
-    snprintf(line, sizeof line, "epoch %" PRId64 "  step %s/%s  %s%s tokens/s  %s left", epoch,
+    snprintf(line, sizeof line, "epoch %" PRId64 "  step %s/%s  %s%s %s  %s left", epoch,
              crs_format_count(step, count[0]), crs_format_count(progress->total, count[1]), loss,
-             crs_format_count((int64_t)speed, tokens),
+             crs_format_count((int64_t)speed, tokens), progress->speed_unit,
              crs_format_time(progress->pace * (double)(progress->total - step), left));
     if (crs_is_terminal())
         crs_live(line);

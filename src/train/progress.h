@@ -6,7 +6,8 @@
 
 typedef struct crs_progress {
     int64_t total, windows; /* steps of the run, of an epoch */
-    const char *unit;       /* "bits/char" */
+    const char *unit;       /* "bits/char"; NULL: the loss is no nats of tokens */
+    const char *speed_unit; /* "tokens/s" */
     double shown;           /* when the last line was */
     double interval;        /* seconds to the next */
     double loss, weight;    /* smoothed: a weighted sum and the sum of its weights */
@@ -15,8 +16,9 @@ typedef struct crs_progress {
     double tokens_step;     /* tokens a step */
 } crs_progress;
 
+/* unit, speed_unit: as above. */
 void crs_progress_start(crs_progress *progress, int64_t step, int64_t total, int64_t windows, double tokens_step,
-                        crs_level level);
+                        const char *unit, const char *speed_unit);
 /* After a step: shows something now and then. loss may be NaN. */
 void crs_progress_step(crs_progress *progress, int64_t step, double loss);
 

@@ -87,10 +87,10 @@ static crs_status resume_settings(crs_training *t, const crs_checkpoint *checkpo
 }
 
 static crs_status plan_length(crs_training *t, const crs_checkpoint *checkpoint, crs_error *error) {
-    if (crs_plan_length(&t->plan, t->settings, t->dataset.length[CRS_TRAIN], t->dataset.path, error))
+    t->plan.resumed = t->resumed ? t->config->output : NULL;
+    if (crs_plan_data(&t->plan, t->settings, &t->dataset, error))
         return error->status;
     if (t->resumed) {
-        t->plan.resumed = t->config->output;
         t->step = t->saved = crs_checkpoint_step(checkpoint);
         if (crs_attributes_real(&checkpoint->attributes, "best_validation_loss", t->config->output,
                                 &t->best_validation_loss, error))
@@ -98,7 +98,7 @@ static crs_status plan_length(crs_training *t, const crs_checkpoint *checkpoint,
     } else {
         t->schedule_total = t->plan.total;
     }
-    const bool validated = t->dataset.length[CRS_VALIDATION] < 2 || crs_state_validated(checkpoint);
+    const bool validated = crs_training_streams(t) == 0 || crs_state_validated(checkpoint);
     t->finished = t->resumed && (t->step > t->plan.total || (t->step == t->plan.total && validated));
     return CRS_OK;
 }
@@ -106,8 +106,8 @@ static crs_status plan_length(crs_training *t, const crs_checkpoint *checkpoint,
 /* What this rank can do, and what all can. Collective. */
 static crs_status plan_ranks(crs_training *t, crs_error *error) {
     const double memory = crs_comm_memory(t->comm);
-    crs_plan_ranks(&t->plan, t->config, t->dataset.vocabulary.count, crs_comm_rank(t->comm), crs_comm_size(t->comm),
-                   memory, error);
+    crs_plan_ranks(&t->plan, t->config, &t->dataset.schema, crs_comm_rank(t->comm), crs_comm_size(t->comm), memory,
+                   error);
     if (error->status == CRS_OK)
         crs_isa_choose(&t->isa, error);
     if (crs_comm_agree(t->comm, error))

@@ -36,7 +36,8 @@ typedef struct crs_training {
     crs_engine engine;
 
     /* where it stands */
-    int64_t step; /* steps made */
+    int64_t step;   /* steps made */
+    int64_t tokens; /* targets trained on (of a text: tokens), also those of refused steps */
     int64_t schedule_total;
     int64_t refused_row, refused_total;
     double best_validation_loss; /* NaN: none yet */
@@ -65,6 +66,11 @@ typedef struct crs_training {
 static inline bool crs_at_root(const crs_training *training) {
     return crs_comm_rank(training->comm) == 0;
 }
+
+/* How many streams the validation split is read in (sequences: 1); 0 where it is too short for one prediction. */
+int64_t crs_training_streams(const crs_training *training);
+/* Whether --patience is over: so many validations since the lowest. */
+bool crs_training_gave_up(const crs_training *training);
 
 /* ---- setup.c ---- */
 
