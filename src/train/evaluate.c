@@ -56,15 +56,25 @@ void crs_total_fold(crs_total *total, int64_t trailer[CRS_SUM_TRAILER]) {
     const int64_t loss = trailer[CRS_SUM_LOSS], low = loss & UINT32_MAX;
     total->high += (loss - low) / (INT64_C(1) << 32);
     total->low += low;
+    total->weight_high += trailer[CRS_SUM_WEIGHT] >> 32;
+    total->weight_low += trailer[CRS_SUM_WEIGHT] & UINT32_MAX;
     total->targets += trailer[CRS_SUM_TARGETS];
     total->refused += trailer[CRS_SUM_REFUSED];
     memset(trailer, 0, CRS_SUM_TRAILER * sizeof *trailer);
 }
 
+/* high + low * 2^-32, rounded once. */
+static double real_of(int64_t high, int64_t low) {
+    const int64_t rest = low & UINT32_MAX;
+    return (double)(high + (low - rest) / (INT64_C(1) << 32)) + (double)rest * CRS_SUM_STEP;
+}
+
 double crs_total_nats(const crs_total *total) {
-    const int64_t low = total->low & UINT32_MAX;
-    const int64_t high = total->high + (total->low - low) / (INT64_C(1) << 32);
-    return (double)high + (double)low * CRS_SUM_STEP;
+    return real_of(total->high, total->low);
+}
+
+double crs_total_mean(const crs_total *total) {
+    return crs_total_nats(total) / real_of(total->weight_high, total->weight_low);
 }
 
 static crs_status evaluate_feed(crs_evaluator *e, crs_feed *feed, crs_total *total, crs_error *error) {
@@ -150,9 +160,8 @@ crs_status crs_evaluate_total(crs_comm *comm, crs_model *model, const crs_datase
         crs_fail(error, CRS_STOPPED, "the evaluation of %s was stopped before its end", dataset->path);
     if (error->status)
         return error->status;
-    int64_t values[] = {total->high, total->low, total->targets, total->refused};
-    crs_comm_sum(comm, values, sizeof values / sizeof *values);
-    *total = (crs_total){values[0], values[1], values[2], values[3]};
+    _Static_assert(sizeof *total % sizeof(int64_t) == 0, "whole numbers alone");
+    crs_comm_sum(comm, (int64_t *)total, sizeof *total / sizeof(int64_t));
     return CRS_OK;
 }
 
@@ -171,7 +180,7 @@ crs_status crs_evaluate(crs_comm *comm, crs_model *model, const crs_dataset *dat
                         "finite: this model has diverged",
                         total.refused, total.targets, crs_split_name(plan->split), dataset->path);
     evaluation->targets = total.targets;
-    evaluation->loss = crs_total_nats(&total) / (double)total.targets;
+    evaluation->loss = crs_total_mean(&total);
     evaluation->bits_per_token = evaluation->loss / M_LN2;
     evaluation->perplexity = evaluation->loss < 700 ? crs_exp(evaluation->loss) : INFINITY;
     evaluation->seconds = crs_seconds() - start;

@@ -8,11 +8,14 @@
  * the same bits. */
 typedef struct crs_total {
     int64_t high, low, targets, refused;
+    int64_t weight_high, weight_low; /* the sum of weights, likewise */
 } crs_total;
 
 /* Adds a trailer of crs_model_evaluate, and makes it zero. Local. */
 void crs_total_fold(crs_total *total, int64_t trailer[CRS_SUM_TRAILER]);
 double crs_total_nats(const crs_total *total);
+/* Divided by the sum of weights. */
+double crs_total_mean(const crs_total *total);
 
 /* Asked between passes, on every rank: sets CRS_NEWS_SIGNAL or CRS_NEWS_TIME of this rank's news to 1 to give up. */
 typedef void crs_listen(void *context, int64_t news[CRS_NEWS]);

@@ -17,18 +17,23 @@ static bool worth_telling(const crs_training *t, double last) {
 
 static void say_model(const crs_training *t) {
     const crs_spec *s = &t->plan.spec;
-    char input[48] = "one-hot input", count[32];
+    char input[48] = "one-hot input", output[64] = "", count[32];
     if (s->embed > 0)
         snprintf(input, sizeof input, "embedding of %d", s->embed);
-    crs_note("model: %s, %d %s of %d, %s; %s parameters", crs_cell_name(s->cell), s->layers,
-             crs_plural(s->layers, "layer", "layers"), s->hidden, input,
+    else if (s->input != CRS_INPUT_TOKENS)
+        snprintf(input, sizeof input, "%d %s", s->input_size, s->input == CRS_INPUT_BITS ? "bits" : "numbers");
+    if (!t->dataset.text)
+        snprintf(output, sizeof output, ", %d %s (%s)", s->outputs, crs_plural(s->outputs, "output", "outputs"),
+                 crs_loss_names()[s->head]);
+    crs_note("model: %s, %d %s of %d%s, %s%s; %s parameters", crs_cell_name(s->cell), s->layers,
+             crs_plural(s->layers, "layer", "layers"), s->hidden, s->bidirectional ? " each way" : "", input, output,
              crs_format_count((int64_t)crs_spec_parameters(s), count));
 }
 
-static void say_data(const crs_training *t) {
+static void say_text(const crs_training *t) {
     const crs_dataset *d = &t->dataset;
     const crs_config *config = t->config;
-    char count[4][32];
+    char count[3][32];
     crs_note("data: %s; %s tokens to train on, %s for validation, vocabulary of %s", d->path,
              crs_format_count(d->length[CRS_TRAIN], count[0]), crs_format_count(d->length[CRS_VALIDATION], count[1]),
              crs_format_count(d->vocabulary.count, count[2]));
@@ -37,8 +42,39 @@ static void say_data(const crs_training *t) {
     if (t->plan.fitted)
         crs_note("the text is short: batch and window are the largest that fit, %" PRId64 " and %" PRId64,
                  config->batch, config->window);
-    crs_note("steps: %" PRId64 " rows of %" PRId64 " tokens each; %s an epoch, %s in all", config->batch,
-             config->window, crs_format_count(t->plan.windows, count[0]), crs_format_count(t->plan.total, count[1]));
+}
+
+static void say_sequences(const crs_training *t) {
+    const crs_dataset *d = &t->dataset;
+    const crs_sequences *train = &d->sequences[CRS_TRAIN], *validation = &d->sequences[CRS_VALIDATION];
+    const bool forecast = crs_schema_is_forecast(&d->schema);
+    char count[4][32];
+    crs_note("data: %s; %s %s of %s steps to train on, %s for validation; %s to %s by %s", d->path,
+             crs_format_count(train->count, count[0]), crs_plural(train->count, "sequence", "sequences"),
+             crs_format_count(d->length[CRS_TRAIN], count[1]), crs_format_count(validation->count, count[2]),
+             crs_input_names()[d->schema.inputs], crs_target_names()[d->schema.targets],
+             crs_alignment_names()[d->schema.alignment]);
+    if (forecast)
+        crs_note("forecasts: %" PRId64 " steps from %" PRId64 "; %s windows to train on", d->schema.horizon,
+                 d->schema.context, crs_format_count(train->windows, count[3]));
+    if (crs_training_streams(t) == 0)
+        crs_note("no validation: that split is empty or too short");
+}
+
+static void say_data(const crs_training *t) {
+    char count[2][32];
+    if (t->dataset.text)
+        say_text(t);
+    else
+        say_sequences(t);
+    if (t->config->window > 0)
+        crs_note("steps: %" PRId64 " rows of %" PRId64 " %s each; %s an epoch, %s in all", t->config->batch,
+                 t->config->window, t->dataset.text ? "tokens" : "time steps",
+                 crs_format_count(t->plan.windows, count[0]), crs_format_count(t->plan.total, count[1]));
+    else
+        crs_note("steps: %" PRId64 " whole %s each; %s an epoch, %s in all", t->config->batch,
+                 crs_schema_is_forecast(&t->dataset.schema) ? "windows" : "sequences",
+                 crs_format_count(t->plan.windows, count[0]), crs_format_count(t->plan.total, count[1]));
 }
 
 static void say_ranks(const crs_training *t) {
@@ -74,9 +110,11 @@ void crs_report_validation(crs_training *t, double loss, bool best, double secon
                  crs_format_count(t->step, step));
         return;
     }
-    crs_note("epoch %" PRId64 ", step %s: validation loss %.4f (%.3f %s)%s, in %s", epoch,
-             crs_format_count(t->step, step), loss, loss / M_LN2, t->progress.unit ? t->progress.unit : "bits/token",
-             best ? ", the lowest so far" : "", crs_format_time(seconds, time));
+    char bits[64] = "";
+    if (t->dataset.text)
+        snprintf(bits, sizeof bits, " (%.3f %s)", loss / M_LN2, t->progress.unit ? t->progress.unit : "bits/token");
+    crs_note("epoch %" PRId64 ", step %s: validation loss %.4f%s%s, in %s", epoch, crs_format_count(t->step, step),
+             loss, bits, best ? ", the lowest so far" : "", crs_format_time(seconds, time));
 }
 
 void crs_report_save(crs_training *t) {
@@ -125,10 +163,14 @@ crs_status crs_report_diverged(const crs_training *t, crs_error *error) {
 }
 
 static void say_next(const crs_training *t) {
-    char *run = crs_shell_word(t->config->output);
-    if (run)
-        crs_note("next: carousel sample %s/%s.h5 --length=500", run, has_best(t) ? "best" : "last");
+    const char *name = has_best(t) ? "best" : "last";
+    char *run = crs_shell_word(t->config->output), *data = crs_shell_word(t->config->data);
+    if (run && data && t->dataset.text)
+        crs_note("next: carousel sample %s/%s.h5 --length=500", run, name);
+    else if (run && data)
+        crs_note("next: carousel eval %s/%s.h5 %s", run, name, data);
     crs_free(&run);
+    crs_free(&data);
 }
 
 void crs_report_end(const crs_training *t) {
@@ -138,6 +180,8 @@ void crs_report_end(const crs_training *t) {
     if (!isnan(t->best_validation_loss))
         snprintf(best, sizeof best, "; lowest validation loss %.4f", t->best_validation_loss);
     crs_live("");
+    if (t->step < t->plan.total)
+        crs_note("%" PRId64 " validations without a lower loss: --patience ends the run", t->config->patience);
     crs_note("done: %s steps%s in %s%s", crs_format_count(t->step, steps), refused,
              crs_format_time(t->seconds_before + crs_seconds() - t->start, time), best);
     if (t->refused_row > 0)

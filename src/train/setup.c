@@ -46,17 +46,32 @@ static crs_status find_model(crs_training *t, crs_checkpoint *checkpoint, char *
 
 /* ---- --init-from: what was not given is taken from the file, what was given must be the same ---- */
 
+/* What a model is made of becomes options. */
+static void options_of(const crs_spec *spec, crs_config *config) {
+    config->cell = spec->cell;
+    config->hidden = spec->hidden;
+    config->layers = spec->layers;
+    if (spec->input == CRS_INPUT_TOKENS)
+        config->embed = spec->embed;
+    config->bidirectional = spec->bidirectional;
+    config->layer_norm = spec->layer_norm;
+    config->residual = spec->residual;
+    config->tie = spec->tie;
+    config->pool = spec->pool;
+    config->change = spec->change;
+    if (spec->head >= CRS_HEAD_MSE)
+        config->loss = spec->head - CRS_HEAD_MSE;
+}
+
 static crs_status take_shape(crs_training *t, const crs_checkpoint *checkpoint, const char *path, crs_error *error) {
-    static const char *const names[] = {"cell", "hidden", "layers", "embed"};
+    static const char *const names[] = {"cell",     "hidden", "layers", "embed", "bidirectional", "layer-norm",
+                                        "residual", "tie",    "pool",   "loss",  "change"};
     crs_config *config = &t->settings->config, taken = *config;
     const bool bytes = checkpoint->vocabulary.level == CRS_LEVEL_BYTE;
     crs_spec spec;
     if (crs_spec_of(&checkpoint->attributes, checkpoint->vocabulary.count, path, &spec, error))
         return error->status;
-    taken.cell = spec.cell;
-    taken.hidden = spec.hidden;
-    taken.layers = spec.layers;
-    taken.embed = spec.embed;
+    options_of(&spec, &taken);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         const int option = crs_option_find(names[i]);
         char typed[64], wanted[64];
@@ -67,10 +82,14 @@ static crs_status take_shape(crs_training *t, const crs_checkpoint *checkpoint, 
                             names[i], typed, path, names[i], wanted, names[i]);
     }
     *config = taken;
-    if (!crs_vocabulary_equal(&checkpoint->vocabulary, &t->dataset.vocabulary))
+    if (t->dataset.text && !crs_vocabulary_equal(&checkpoint->vocabulary, &t->dataset.vocabulary))
         return crs_fail(error, CRS_DATA, "%s: its vocabulary is not that of --init-from=%s; pack the text with %s%s",
                         t->dataset.path, path, bytes ? "--level=byte" : "--vocabulary=", bytes ? "" : path);
-    return CRS_OK;
+    if (t->dataset.text)
+        return CRS_OK;
+    if (!crs_vocabulary_equal(&checkpoint->vocabulary, &t->dataset.vocabulary))
+        return crs_fail(error, CRS_DATA, "%s: its vocabulary is not that of --init-from=%s", t->dataset.path, path);
+    return crs_schema_same(&checkpoint->schema, path, &t->dataset.schema, t->dataset.path, error);
 }
 
 /* ---- plan ---- */

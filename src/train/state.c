@@ -68,15 +68,26 @@ static crs_status put_history(const crs_history *h, const char *const *columns, 
     return CRS_OK;
 }
 
+static const char *loss_unit(const crs_spec *spec) {
+    if (spec->targets == CRS_TARGET_NEXT && spec->input == CRS_INPUT_TOKENS)
+        return "nats a token";
+    if (spec->head == CRS_HEAD_SOFTMAX)
+        return "nats a target";
+    if (spec->head == CRS_HEAD_LOGISTIC)
+        return "nats a step";
+    return spec->head == CRS_HEAD_GAUSSIAN ? "nats a number" : "scaled, a number";
+}
+
 /* In the order of the file. */
 static void put_attributes(const crs_training *t, crs_attributes *a) {
     crs_spec_put(&t->plan.spec, a);
     crs_attributes_put_integer(a, "step", t->step);
     crs_attributes_put_integer(a, "epoch", t->step / t->plan.windows);
-    crs_attributes_put_integer(a, "tokens", t->step * t->config->batch * t->config->window);
+    crs_attributes_put_integer(a, "tokens", t->tokens);
     crs_attributes_put_real(a, "best_validation_loss", t->best_validation_loss);
-    crs_attributes_put_text(a, "best_validation_loss_units", "nats a token");
-    crs_attributes_put_text(a, "level", crs_level_name(t->dataset.vocabulary.level));
+    crs_attributes_put_text(a, "best_validation_loss_units", loss_unit(&t->plan.spec));
+    if (t->dataset.vocabulary.count > 0)
+        crs_attributes_put_text(a, "level", crs_level_name(t->dataset.vocabulary.level));
     crs_attributes_put_text(a, "data", t->dataset.digest);
 }
 
@@ -85,10 +96,12 @@ static crs_status capture(crs_training *t, crs_checkpoint *c, crs_error *error) 
     const crs_vocabulary *v = &t->dataset.vocabulary;
     *c = (crs_checkpoint){0};
     put_attributes(t, &c->attributes);
+    if (!t->dataset.text && crs_checkpoint_put_schema(c, &t->dataset.schema, error))
+        return error->status;
     c->config = crs_config_text(t->config);
     if (!c->config)
         return crs_fail(error, CRS_INTERNAL, "out of memory for a checkpoint");
-    if (crs_vocabulary_create(&c->vocabulary, v->level, v->code_points, v->count, error) ||
+    if ((v->count > 0 && crs_vocabulary_create(&c->vocabulary, v->level, v->code_points, v->count, error)) ||
         crs_arena_capture(t->model, crs_model_parameters(t->model), c, "/model", error))
         return error->status;
     for (int i = 0; i < t->optim.moments; i++) {
@@ -106,6 +119,11 @@ static crs_status capture(crs_training *t, crs_checkpoint *c, crs_error *error) 
     return put_history(&t->rates, rate_columns, c, error);
 }
 
+/* Whole sequences begin from zero states, and leave none behind. */
+static bool carries_state(const crs_training *t) {
+    return t->config->window > 0;
+}
+
 crs_status crs_state_capture(crs_training *t, crs_checkpoint *checkpoint, crs_error *error) {
     const int ranks = crs_comm_size(t->comm);
     const size_t state = crs_model_state(t->model);
@@ -115,9 +133,9 @@ crs_status crs_state_capture(crs_training *t, crs_checkpoint *checkpoint, crs_er
     *checkpoint = (crs_checkpoint){0};
     if (!rows_of)
         crs_fail(error, CRS_INTERNAL, "out of memory for a checkpoint");
-    else if (crs_at_root(t) && capture(t, checkpoint, error) == CRS_OK)
+    else if (crs_at_root(t) && capture(t, checkpoint, error) == CRS_OK && carries_state(t))
         hidden = crs_checkpoint_add(checkpoint, "/state/hidden", CRS_F32, 2, dims, error);
-    if (crs_comm_agree(t->comm, error) == CRS_OK) {
+    if (crs_comm_agree(t->comm, error) == CRS_OK && carries_state(t)) {
         crs_lanes_rows(&t->plan.lanes, ranks, rows_of);
         crs_comm_gather(t->comm, t->engine.state, hidden ? hidden->values : NULL, rows_of, state * sizeof(float));
     }
@@ -151,7 +169,7 @@ bool crs_state_validated(const crs_checkpoint *checkpoint) {
 crs_status crs_state_check_data(const crs_checkpoint *checkpoint, const char *path, const crs_dataset *dataset,
                                 crs_error *error) {
     const crs_attribute *data = crs_attributes_find(&checkpoint->attributes, "data");
-    if (!crs_vocabulary_equal(&checkpoint->vocabulary, &dataset->vocabulary))
+    if (!crs_vocabulary_equal(&checkpoint->vocabulary, &dataset->vocabulary) && dataset->text)
         return crs_fail(
             error, CRS_DATA,
             "%s: its vocabulary is not that of %s; give the data that this run was trained on, or another -o",
@@ -211,8 +229,8 @@ static crs_status restore_optimizer(crs_training *t, const crs_checkpoint *c, co
 crs_status crs_state_restore(crs_training *t, const crs_checkpoint *c, const char *path, crs_error *error) {
     const crs_array *hidden = crs_checkpoint_find(c, "/state/hidden");
     const size_t state = crs_model_state(t->model);
-    if (!hidden || hidden->type != CRS_F32 || hidden->rank != 2 || hidden->dims[0] != t->config->batch ||
-        hidden->dims[1] != (int64_t)state)
+    if (carries_state(t) && (!hidden || hidden->type != CRS_F32 || hidden->rank != 2 ||
+                             hidden->dims[0] != t->config->batch || hidden->dims[1] != (int64_t)state))
         return missing(path, "/state/hidden", error);
     for (int i = 0; i < SCALARS; i++)
         if (crs_state_scalar(c, scalars[i].path, scalars[i].type, path, (char *)t + scalars[i].offset, error))
@@ -225,8 +243,10 @@ crs_status crs_state_restore(crs_training *t, const crs_checkpoint *c, const cha
     if (t->window != crs_checkpoint_step(c) % t->plan.windows)
         return crs_fail(error, CRS_DATA, "%s: window %" PRId64 " is not that of step %" PRId64, path, t->window,
                         crs_checkpoint_step(c));
-    memcpy(t->engine.state, (const float *)hidden->values + (size_t)t->plan.lanes.first_row * state,
-           (size_t)t->plan.lanes.own_rows * state * sizeof(float));
+    crs_attributes_integer(&c->attributes, "tokens", path, &t->tokens, error);
+    if (carries_state(t))
+        memcpy(t->engine.state, (const float *)hidden->values + (size_t)t->plan.lanes.first_row * state,
+               (size_t)t->plan.lanes.own_rows * state * sizeof(float));
     crs_model_refresh(t->model);
-    return CRS_OK;
+    return error->status;
 }
