@@ -3,6 +3,7 @@
 #ifndef CAROUSEL_CONFIG_H
 #define CAROUSEL_CONFIG_H
 
+#include "carousel/data.h"
 #include "carousel/optim.h"
 #include "carousel/spec.h"
 

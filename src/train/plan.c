@@ -276,3 +276,8 @@ int crs_plan_pass_pairs(const crs_plan *plan, const crs_config *config, int thre
     const int64_t rows = crs_plan_pass_rows(config, threads);
     return (int)(rows * (plan->longest < PASS_STEPS ? plan->longest : PASS_STEPS));
 }
+
+double crs_plan_loss_limit(const crs_plan *plan, const crs_config *config, const crs_dataset *dataset) {
+    const double steps = dataset->schema.alignment == CRS_ALIGN_STEP ? (double)plan->longest : 1;
+    return dataset->text ? 0 : fmin(0x1p24, 0x1p30 / ((double)config->batch * steps));
+}

@@ -35,6 +35,8 @@ crs_schedule_plan crs_plan_schedule(const crs_plan *plan, const crs_config *conf
 /* The most rows that go through the network at once: they share the memory of one workspace. */
 int crs_plan_pass_rows(const crs_config *config, int threads);
 
+/* What loss of a target is out of range: so that a step's sum of losses is not. 0 for a text (crs_batch). */
+double crs_plan_loss_limit(const crs_plan *plan, const crs_config *config, const crs_dataset *dataset);
 /* And the most pairs of rows of unlike lengths. */
 int crs_plan_pass_pairs(const crs_plan *plan, const crs_config *config, int threads);
 

@@ -161,7 +161,13 @@ static crs_status create_engine(crs_training *t, crs_error *error) {
                                     .window = (int)config->window,
                                     .threads = t->threads,
                                     .pass_rows = crs_plan_pass_rows(t->config, t->threads),
+                                    .pass_pairs = crs_plan_pass_pairs(&t->plan, t->config, t->threads),
+                                    .change = config->change,
+                                    .order = config->order,
                                     .dropout = config->dropout,
+                                    .input_dropout = config->input_dropout,
+                                    .input_noise = config->input_noise,
+                                    .loss_limit = crs_plan_loss_limit(&t->plan, config, &t->dataset),
                                     .clip = config->clip,
                                     .seed = config->seed,
                                     .reduce = config->reduce};

@@ -20,9 +20,13 @@ static crs_status open_feed(crs_engine *e, crs_error *error) {
     const crs_feed_plan plan = {.split = CRS_TRAIN,
                                 .batch = s->lanes.batch,
                                 .window = s->window,
+                                .change = s->change,
+                                .order = s->order,
+                                .seed = s->seed,
                                 .lanes = own,
                                 .lane_start = starts,
-                                .pass_rows = s->pass_rows};
+                                .pass_rows = s->pass_rows,
+                                .pass_pairs = s->pass_pairs};
     crs_feed_open(&e->feed, s->dataset, &plan, error);
     crs_free(&starts);
     return error->status;
@@ -34,14 +38,14 @@ static crs_status allocate(crs_engine *e, crs_error *error) {
         return error->status;
     const crs_feed_size most = crs_feed_most(e->feed);
     const int uses = CRS_TRAINING | (s->dropout > 0 ? CRS_DROPOUT : 0);
-    const size_t state = (size_t)s->lanes.own_rows * crs_model_state(s->model);
-    e->state = crs_alloc(state, sizeof *e->state, CRS_MEMORY_ACTIVATIONS);
-    e->state_before = crs_alloc(state, sizeof *e->state_before, CRS_MEMORY_ACTIVATIONS);
+    e->states = (size_t)most.states * crs_model_state(s->model);
+    e->state = crs_alloc(e->states, sizeof *e->state, CRS_MEMORY_ACTIVATIONS);
+    e->state_before = crs_alloc(e->states, sizeof *e->state_before, CRS_MEMORY_ACTIVATIONS);
     e->sums = crs_alloc(crs_model_sums(s->model) + CRS_NEWS, sizeof *e->sums, CRS_MEMORY_GRADIENTS);
     e->gradient = crs_alloc(crs_model_arena(s->model), sizeof *e->gradient, CRS_MEMORY_GRADIENTS);
     if (!e->state || !e->state_before || !e->sums || !e->gradient)
-        return crs_fail(error, CRS_INTERNAL, "out of memory for a step of %d rows x %d", s->lanes.own_rows, s->window);
-    return crs_workspace_create(&e->workspace, s->model, most.rows, most.steps, uses, error);
+        return crs_fail(error, CRS_INTERNAL, "out of memory for a step of %d rows x %d", s->lanes.own_rows, most.steps);
+    return crs_workspace_create_packed(&e->workspace, s->model, most.rows, most.steps, most.pairs, uses, error);
 }
 
 crs_status crs_engine_create(crs_engine *engine, const crs_engine_setup *setup, crs_error *error) {
@@ -71,6 +75,9 @@ static crs_status contribute(crs_engine *e, int64_t step, crs_error *error) {
         crs_batch batch = {.state = e->state + (size_t)crs_feed_state_row(e->feed, p) * crs_model_state(s->model),
                            .lane_rows = s->lanes.lane_rows,
                            .dropout = (float)s->dropout,
+                           .input_dropout = (float)s->input_dropout,
+                           .input_noise = (float)s->input_noise,
+                           .loss_limit = s->loss_limit,
                            .seed = other_mask ? ~s->seed : s->seed,
                            .step = (uint64_t)step};
         if (crs_feed_read(e->feed, step, p, &batch, error))
@@ -94,8 +101,7 @@ static void reduce(crs_engine *e) {
 
 /* Nothing was learned from this step: the next one begins where it began. */
 static void take_back(crs_engine *e) {
-    const size_t state = (size_t)e->setup.lanes.own_rows * crs_model_state(e->setup.model);
-    memcpy(e->state, e->state_before, state * sizeof *e->state);
+    memcpy(e->state, e->state_before, e->states * sizeof *e->state);
 }
 
 static void update(crs_engine *e, int64_t step, crs_outcome *outcome) {
@@ -123,10 +129,10 @@ crs_status crs_engine_step(crs_engine *engine, int64_t step, const int64_t news[
                            crs_error *error) {
     const crs_engine_setup *s = &engine->setup;
     const double start = crs_seconds(), comm_start = crs_comm_time(s->comm);
-    const size_t n = crs_model_sums(s->model), state = (size_t)s->lanes.own_rows * crs_model_state(s->model);
+    const size_t n = crs_model_sums(s->model);
     if (step % s->windows == 0)
-        memset(engine->state, 0, state * sizeof *engine->state);
-    memcpy(engine->state_before, engine->state, state * sizeof *engine->state);
+        memset(engine->state, 0, engine->states * sizeof *engine->state);
+    memcpy(engine->state_before, engine->state, engine->states * sizeof *engine->state);
     memset(engine->sums, 0, n * sizeof *engine->sums);
     if (error->status == CRS_OK)
         contribute(engine, step, error);
@@ -141,7 +147,7 @@ crs_status crs_engine_step(crs_engine *engine, int64_t step, const int64_t news[
     const int64_t *trailer = engine->sums + n - CRS_SUM_TRAILER;
     outcome->targets = trailer[CRS_SUM_TARGETS];
     outcome->refused = trailer[CRS_SUM_REFUSED];
-    outcome->loss = (double)trailer[CRS_SUM_LOSS] * CRS_SUM_STEP / (double)outcome->targets;
+    outcome->loss = (double)trailer[CRS_SUM_LOSS] / (double)trailer[CRS_SUM_WEIGHT];
     if (outcome->news[CRS_NEWS_BAD] > 0) {
         take_back(engine);
         return crs_comm_agree(s->comm, error);

@@ -25,9 +25,12 @@ typedef struct crs_engine_setup {
     crs_lanes lanes;
     crs_schedule_plan schedule;
     int64_t windows;
-    int window, threads;
-    int pass_rows; /* about how many rows go through the network at once; the bits do not depend on it */
-    double dropout, clip;
+    int window, threads;       /* window 0: whole sequences */
+    int pass_rows, pass_pairs; /* about how much goes through the network at once; the bits do not depend on it */
+    bool change;
+    crs_order order;
+    double dropout, input_dropout, input_noise, clip;
+    double loss_limit; /* of crs_batch */
     uint64_t seed;
     crs_reduce reduce;
 } crs_engine_setup;
@@ -36,7 +39,8 @@ typedef struct crs_engine {
     crs_engine_setup setup;
     crs_feed *feed;
     crs_workspace *workspace;
-    float *state, *state_before; /* [own_rows][crs_model_state]: carried from window to window */
+    size_t states;               /* floats of carried states, 0 where sequences are whole */
+    float *state, *state_before; /* [states], [own_rows][crs_model_state]: carried from window to window */
     int64_t *sums;               /* [crs_model_sums + CRS_NEWS] */
     float *gradient;             /* [crs_model_arena] */
 } crs_engine;
@@ -44,7 +48,7 @@ typedef struct crs_engine {
 typedef struct crs_outcome {
     int64_t news[CRS_NEWS]; /* summed over ranks */
     int64_t targets, refused;
-    double loss; /* nats a target; NaN where the step was refused, as the norm */
+    double loss; /* the weighted mean; NaN where the step was refused, as the norm, or there was no target */
     double norm, rate;
     double seconds, comm_seconds; /* at this rank */
 } crs_outcome;
