@@ -147,8 +147,8 @@ typedef enum crs_table_kind { CRS_TABLE_INTEGER, CRS_TABLE_REAL, CRS_TABLE_TEXT 
 typedef struct crs_table_column {
     const char *name;
     crs_table_kind kind;
-    int width;                    /* text: most bytes; numbers: how many a row, where `number` is not NULL */
-    const char *const *number;    /* [width]: names of a row's numbers: as text a column each, "name:number"; else NULL */
+    int width;                 /* text: most bytes; numbers: how many a row, where `number` is not NULL */
+    const char *const *number; /* [width]: names of a row's numbers: as text a column each, "name:number"; else NULL */
     const char *description, *units; /* for .h5; units may be NULL */
 } crs_table_column;
 

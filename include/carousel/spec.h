@@ -39,7 +39,8 @@ typedef struct crs_spec {
     crs_pool pool; /* alignment sequence */
     crs_head_kind head;
     int outputs; /* rows of the output layer: V, D, classes, K, 2K (gaussian), horizon * columns */
-    bool gather; /* embeddings are gathered even where a table would be cheaper: they are dropped out. No file says it */
+    bool
+        gather; /* embeddings are gathered even where a table would be cheaper: they are dropped out. No file says it */
 } crs_spec;
 
 /* A model that says the next of so many tokens. */

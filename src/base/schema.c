@@ -139,7 +139,8 @@ static void hash_block(const void *block, int count, size_t size, crs_hash *hash
 }
 
 void crs_schema_hash(const crs_schema *s, crs_hash *hash) {
-    const int64_t numbers[] = {s->inputs, s->targets, s->alignment, s->context, s->horizon, s->input_size, s->target_size};
+    const int64_t numbers[] = {s->inputs,  s->targets,    s->alignment,  s->context,
+                               s->horizon, s->input_size, s->target_size};
     const size_t real = sizeof(double);
     crs_hash_add(hash, numbers, sizeof numbers);
     hash_names(&s->columns, hash);

@@ -113,8 +113,8 @@ static crs_status plan_whole(crs_plan *plan, crs_settings *settings, const crs_d
 crs_status crs_plan_data(crs_plan *plan, crs_settings *settings, const crs_dataset *dataset, crs_error *error) {
     crs_config *config = &settings->config;
     const crs_sequences *train = &dataset->sequences[CRS_TRAIN];
-    const bool whole = dataset->schema.alignment != CRS_ALIGN_STEP || config->bidirectional ||
-                       train->longest <= WHOLE_STEPS;
+    const bool whole =
+        dataset->schema.alignment != CRS_ALIGN_STEP || config->bidirectional || train->longest <= WHOLE_STEPS;
     if (!dataset->text && !crs_settings_given(settings, "window") && !plan->resumed && whole)
         config->window = 0;
     if (check_window(config, dataset, error))
@@ -235,8 +235,8 @@ static crs_status check_contributions(const crs_plan *plan, const crs_config *co
     return crs_fail(error, CRS_CONFIG,
                     "--batch=%d with %s%d in lanes of %d rows adds %" PRId64
                     " numbers to one element, and an exact sum takes %d; %s",
-                    batch, config->window > 0 ? "--window=" : "sequences of up to ", window, plan->lanes.lane_rows, made,
-                    CONTRIBUTIONS_MAX, would);
+                    batch, config->window > 0 ? "--window=" : "sequences of up to ", window, plan->lanes.lane_rows,
+                    made, CONTRIBUTIONS_MAX, would);
 }
 
 crs_status crs_plan_ranks(crs_plan *plan, const crs_config *config, const crs_schema *schema, int rank, int ranks,
@@ -245,9 +245,11 @@ crs_status crs_plan_ranks(crs_plan *plan, const crs_config *config, const crs_sc
     if (config->batch > most || config->window > most || config->lane > most || config->lanes > most)
         return crs_fail(error, CRS_CONFIG, "--batch, --window, --lane and --lanes can be %" PRId64 " at most", most);
     if (plan->longest > most)
-        return crs_fail(error, CRS_CONFIG, "a sequence of %" PRId64 " steps is too long to be taken whole; give a --window",
+        return crs_fail(error, CRS_CONFIG,
+                        "a sequence of %" PRId64 " steps is too long to be taken whole; give a --window",
                         plan->longest);
-    if (crs_plan_spec(config, schema, &plan->spec, error) || check_memory(plan, config, ranks, memory, error) || check_lanes(plan, config, ranks, error) ||
+    if (crs_plan_spec(config, schema, &plan->spec, error) || check_memory(plan, config, ranks, memory, error) ||
+        check_lanes(plan, config, ranks, error) ||
         crs_lanes_plan(&plan->lanes, (int)config->batch, (int)plan->longest, (int)config->lane, (int)config->lanes,
                        rank, ranks, error))
         return error->status;

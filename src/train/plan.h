@@ -5,11 +5,11 @@
 #include "carousel/train.h"
 
 typedef struct crs_plan {
-    int64_t stride;      /* of a text: tokens from one row to the next */
-    int64_t windows;     /* steps an epoch */
-    int64_t longest;     /* the most time steps of a row: the window, or the longest sequence (forecasts: the context) */
-    int64_t total;       /* the step at which the run ends */
-    bool fitted;         /* batch and window were made smaller, to fit a short text */
+    int64_t stride;  /* of a text: tokens from one row to the next */
+    int64_t windows; /* steps an epoch */
+    int64_t longest; /* the most time steps of a row: the window, or the longest sequence (forecasts: the context) */
+    int64_t total;   /* the step at which the run ends */
+    bool fitted;     /* batch and window were made smaller, to fit a short text */
     const char *resumed; /* the run that goes on, whose model, batch, window and lanes can't change; NULL: a new one */
     crs_spec spec;
     crs_lanes lanes;
