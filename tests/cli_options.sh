@@ -70,6 +70,17 @@ for command in pack train eval sample show bench; do
     check "at most 80 columns: $command" test "$(wc -L < "$command.help")" -le 80
     says "a summary of $command" "$command.help" "Usage: carousel $command "
     says "an example of $command" "$command.help" "  carousel $command"
+    if [ "$command" = pack ]; then # its kinds have the options
+        for kind in $(sed -n '/^Kinds:/,/^$/s/^  \([a-z]*\) .*/\1/p' pack.help); do
+            expect 0 "help pack $kind" "$CAROUSEL" help pack "$kind"
+            "$CAROUSEL" pack "$kind" --help > kind.help
+            check "the same as pack $kind --help" cmp -s "$out" kind.help
+            check "at most 80 columns: pack $kind" test "$(wc -L < kind.help)" -le 80
+            says "a summary of pack $kind" kind.help "Usage: carousel pack $kind "
+            says "an example of pack $kind" kind.help "  carousel pack $kind"
+            cat kind.help >> pack.help
+        done
+    fi
     for option in $(grep -o '^  -., --[a-z0-9-]*\|^      --[a-z0-9-]*' "$command.help" | grep -o -e '--.*'); do
         check "the manual page has $command $option" \
             grep -q -e "$(printf '%s' "$option" | sed 's/-/\\\\-/g')" "$srcdir/docs/carousel.1"

@@ -181,6 +181,8 @@ pack 64 "kind of input text missing" -o bad
 pack 64 "FILE missing" text -o bad
 pack 64 "-o missing" text text.txt
 pack 64 "'txet' text" txet -o bad text.txt
+pack 64 "'text.txt' --help" -o bad text.txt
+pack 64 "unknown option --levle --level 'carousel pack text --help'" text -o bad --levle=byte text.txt
 pack 64 "argument empty" text -o bad ''
 pack 64 "--level: 'word' char, byte" text -o bad --level=word text.txt
 pack 64 "--unknown: 'keep' error, drop" text -o bad --vocabulary=data.h5 --unknown=keep text.txt
@@ -188,6 +190,10 @@ pack 64 "--unknown=drop --vocabulary" text -o bad --unknown=drop text.txt
 for shares in '' 1 1,0 1,0,0,0 0.5,0.5,0.5 -1,1,1 nan,0,1 a,b,c 1,0,0x 1,,0 1,0,; do
     pack 64 "--split: 0.9,0.05,0.05" text -o bad --split="$shares" text.txt
 done
+expect 0 "options before the kind" "$CAROUSEL" pack -q --level byte -o early.h5 text text.txt
+equal "the same data set" "$(digest early.h5 data)" "$(digest bytes.h5 data)"
+rm -f early.h5
+refused 64 "help for too much of pack" "'b'" "$CAROUSEL" help pack text b
 pack 73 "/dev/full" text -o /dev/full text.txt
 pack 73 "no/where.h5" text -o no/where.h5 text.txt
 

@@ -16,7 +16,7 @@ typedef struct command {
 } command;
 
 static const command commands[] = {
-    {"pack", "turn text into a data set", crs_command_pack, NULL, NULL},
+    {"pack", "turn text, tables, music into a data set", crs_command_pack, NULL, NULL},
     {"train", "train a network; under mpirun, on all ranks", NULL, crs_command_train, crs_train_cli},
     {"eval", "measure a checkpoint on a data set", NULL, crs_command_eval, crs_eval_cli},
     {"sample", "write text with a checkpoint", crs_command_sample, NULL, NULL},
@@ -55,7 +55,7 @@ typedef struct task {
     const command *command; /* to be run */
     int argc;               /* its own arguments: argv[0] is its name */
     char **argv;
-    char *words[3]; /* what argv is for `carousel help COMMAND` */
+    char *words[4]; /* what argv is for `carousel help COMMAND [KIND]` */
 } task;
 
 enum { EARLY_HELP, EARLY_VERSION, EARLY_QUIET, EARLY_VERBOSE, EARLY };
@@ -98,11 +98,13 @@ static int find_early(const char *word, crs_error *error) {
     return -1;
 }
 
-/* `carousel help [COMMAND]` */
+/* `carousel help [COMMAND]`, or `help pack KIND` */
 static crs_status read_help(int argc, char **argv, task *t, crs_error *error) {
     static char help[] = "--help";
-    if (argc > 2)
-        return crs_fail(error, CRS_USAGE, "'%.200s' is one argument too many; usage: carousel help [COMMAND]", argv[2]);
+    const int most = argc > 2 && strcmp(argv[1], "pack") == 0 ? 3 : 2;
+    if (argc > most)
+        return crs_fail(error, CRS_USAGE, "'%.200s' is one argument too many; usage: carousel help [COMMAND]",
+                        argv[most]);
     t->what = DO_HELP;
     if (argc < 2 || strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0)
         return CRS_OK;
@@ -110,10 +112,11 @@ static crs_status read_help(int argc, char **argv, task *t, crs_error *error) {
     if (!t->command)
         return refuse_command(argv[1], error);
     t->what = DO_RUN;
-    t->words[0] = argv[1];
-    t->words[1] = help;
+    for (int i = 1; i < argc; i++)
+        t->words[i - 1] = argv[i];
+    t->words[argc - 1] = help;
     t->argv = t->words;
-    t->argc = 2;
+    t->argc = argc;
     return CRS_OK;
 }
 

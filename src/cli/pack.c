@@ -1,30 +1,127 @@
-/* carousel pack: text into a data set. */
+/* carousel pack: which kind of input, and what the kinds share. */
 #include "config.h"
 
-#include <inttypes.h>
+#include "cli/pack.h"
+
 #include <limits.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "cli/cli.h"
+typedef struct kind {
+    const char *name, *about;
+    crs_command *run;
+} kind;
 
-enum { OPTION_OUTPUT, OPTION_LEVEL, OPTION_SPLIT, OPTION_VOCABULARY, OPTION_UNKNOWN, OPTIONS };
+static const kind kinds[] = {
+    {"text", "texts: a token a character or a byte, in one stream", crs_pack_text_command},
+};
+enum { KINDS = sizeof kinds / sizeof *kinds };
 
+static const kind *find(const char *name) {
+    for (int i = 0; i < KINDS; i++)
+        if (strcmp(kinds[i].name, name) == 0)
+            return &kinds[i];
+    return NULL;
+}
+
+/* ---- the command line up to the kind ---- */
+
+enum { OPTION_OUTPUT, OPTIONS };
 static const crs_cli_option options[OPTIONS] = {
     [OPTION_OUTPUT] = {'o', "output", "DATA.h5", "the data set to write"},
-    [OPTION_LEVEL] = {0, "level", "LEVEL",
-                      "char: a token a Unicode code point of valid UTF-8; byte: a token a byte (char)"},
-    [OPTION_SPLIT] = {0, "split", "A,B,C",
-                      "shares for training, validation and test, consecutive pieces (0.9,0.05,0.05; a text too short "
-                      "for that: 1,0,0)"},
-    [OPTION_VOCABULARY] = {0, "vocabulary", "OTHER.h5", "use the vocabulary of this data set or checkpoint"},
-    [OPTION_UNKNOWN] = {0, "unknown", "WHAT",
-                        "with --vocabulary: error, or drop characters it lacks and count them (error)"},
 };
 
-static const char *const operands[] = {"the kind of input (text)", "FILE"};
+static crs_status take(void *context, int option, const crs_typed *typed, crs_error *error) {
+    (void)context, (void)option, (void)typed;
+    return error->status;
+}
 
-static crs_status take_split(const crs_typed *typed, double split[CRS_SPLITS], crs_error *error) {
+static const char *kind_names(void) {
+    static char text[32 + 16 * KINDS];
+    size_t length = (size_t)snprintf(text, sizeof text, "the kind of input (");
+    for (int i = 0; i < KINDS; i++)
+        length +=
+            (size_t)snprintf(text + length, sizeof text - length, "%s%s", kinds[i].name, i == KINDS - 1 ? ")" : ", ");
+    return text;
+}
+
+/* Whether a word is an option whose value is the next word. -q, -v and -h have none, and neither have their long forms,
+ * nor options with a value of their own. */
+static bool wants_value(const char *word) {
+    if (word[0] != '-' || !word[1] || strchr(word, '='))
+        return false;
+    if (word[1] != '-')
+        return !word[2] && !strchr("qvh", word[1]);
+    const size_t length = strlen(word + 2);
+    return length > 0 && strncmp(word + 2, "quiet", length) != 0 && strncmp(word + 2, "verbose", length) != 0 &&
+           strncmp(word + 2, "help", length) != 0;
+}
+
+/* Where the kind stands in argv: the first operand. 0: nowhere. */
+static int find_place(int argc, char **argv) {
+    for (int i = 1; i < argc; i++)
+        if (argv[i][0] != '-' && !(i > 1 && wants_value(argv[i - 1])))
+            return i;
+    return 0;
+}
+
+static crs_status refuse(const char *name, crs_error *error) {
+    const char *names[KINDS];
+    for (int i = 0; i < KINDS; i++)
+        names[i] = kinds[i].name;
+    const char *close = crs_name_suggest(name, names, KINDS);
+    if (close)
+        return crs_fail(error, CRS_USAGE, "pack knows no '%.60s': did you mean '%s'? 'carousel pack --help' lists them",
+                        name, close);
+    return crs_fail(error, CRS_USAGE, "pack knows no '%.60s'; 'carousel pack --help' lists what it knows", name);
+}
+
+static crs_status print_help(crs_error *error) {
+    puts("Usage: carousel pack KIND [OPTION]... -o DATA.h5 FILE...\n"
+         "Turn what there is to learn from into a data set.\n\n"
+         "Kinds:");
+    for (int i = 0; i < KINDS; i++)
+        printf("  %-8s %s\n", kinds[i].name, kinds[i].about);
+    puts("\n'carousel pack KIND --help' tells a kind's options.\n\n"
+         "Examples:\n"
+         "  carousel pack text -o shakespeare.h5 input.txt");
+    return crs_output_flush(error);
+}
+
+/* The kind comes to the front, where its name is argv[0] of what it runs. */
+static crs_status run(const kind *k, int place, int argc, char **argv, crs_error *error) {
+    char *name = argv[place];
+    for (int i = place; i > 1; i--)
+        argv[i] = argv[i - 1];
+    argv[1] = name;
+    return k->run(argc - 1, argv + 1, error);
+}
+
+crs_status crs_command_pack(int argc, char **argv, crs_error *error) {
+    const char *operands[] = {kind_names()};
+    const crs_cli cli = {.name = "pack",
+                         .usage = "KIND [OPTION]... -o DATA.h5 FILE...",
+                         .operands = operands,
+                         .operands_least = 1,
+                         .operands_most = INT_MAX,
+                         .options = options,
+                         .options_count = OPTIONS,
+                         .take = take};
+    crs_cli_arguments arguments;
+    const int place = find_place(argc, argv);
+    const kind *k = place ? find(argv[place]) : NULL;
+    if (k)
+        return run(k, place, argc, argv, error);
+    if (crs_cli_asks_help(&cli, argc, argv))
+        return print_help(error);
+    if (place && *argv[place])
+        return refuse(argv[place], error);
+    return crs_cli_parse(&cli, argc, argv, NULL, &arguments, error);
+}
+
+/* ---- what the kinds share ---- */
+
+crs_status crs_pack_take_shares(const crs_typed *typed, const char *example, double split[CRS_SPLITS],
+                                crs_error *error) {
     double shares[CRS_SPLITS], sum = 0;
     const char *at = typed->value;
     for (int i = 0; i < CRS_SPLITS; i++) {
@@ -36,93 +133,27 @@ static crs_status take_split(const crs_typed *typed, double split[CRS_SPLITS], c
         const crs_range range = {.low = 0, .high = 1};
         crs_error ours = {0};
         if (crs_typed_real(&part, &range, &shares[i], &ours) || (at[length] == ',') != (i < CRS_SPLITS - 1))
-            return crs_typed_refuse(typed, error, "three shares from 0 to 1, as 0.9,0.05,0.05");
+            return crs_typed_refuse(typed, error, "three shares from 0 to 1, as %s", example);
         sum += shares[i];
         at += length + 1;
     }
     if (sum < 1 - 1e-9 || sum > 1 + 1e-9)
-        return crs_fail(error, typed->status, "%s: the shares of %.60s make %g; they must make 1, as 0.9,0.05,0.05",
-                        typed->where, typed->value, sum);
+        return crs_fail(error, typed->status, "%s: the shares of %.60s make %g; they must make 1, as %s", typed->where,
+                        typed->value, sum, example);
     memcpy(split, shares, sizeof shares);
     return CRS_OK;
 }
 
-static crs_status take(void *context, int option, const crs_typed *typed, crs_error *error) {
-    static const char *const levels[] = {"char", "byte", NULL}, *const unknowns[] = {"error", "drop", NULL};
-    crs_pack *pack = context;
-    int choice = 0;
-    switch (option) {
-    case OPTION_OUTPUT:
-        pack->output = typed->value;
-        break;
-    case OPTION_LEVEL:
-        if (crs_typed_choice(typed, levels, &choice, error) == CRS_OK)
-            pack->level = (crs_level)choice;
-        break;
-    case OPTION_SPLIT:
-        pack->whole_if_short = false;
-        return take_split(typed, pack->split, error);
-    case OPTION_VOCABULARY:
-        if (!*typed->value)
-            return crs_fail(error, typed->status, "%s: an empty name; give a data set or a checkpoint", typed->where);
-        pack->vocabulary = typed->value;
-        break;
-    default:
-        if (crs_typed_choice(typed, unknowns, &choice, error) == CRS_OK)
-            pack->drop_unknown = choice == 1;
-    }
-    return error->status;
+crs_status crs_pack_check_output(const char *output, const crs_cli *cli, crs_error *error) {
+    if (output)
+        return CRS_OK;
+    return crs_fail(error, CRS_USAGE, "-o is missing: the data set to write; usage: carousel %s %s", cli->name,
+                    cli->usage);
 }
 
-static const crs_cli pack_cli = {
-    .name = "pack",
-    .usage = "text [OPTION]... -o DATA.h5 FILE...",
-    .about = "Turn text into a data set; - is standard input. Several files are taken as one.",
-    .more = "Examples:\n"
-            "  carousel pack text -o shakespeare.h5 input.txt\n"
-            "  cat src/*.c | carousel pack text -o code.h5 --level=byte -\n",
-    .operands = operands,
-    .operands_least = 2,
-    .operands_most = INT_MAX,
-    .options = options,
-    .options_count = OPTIONS,
-    .take = take,
-};
-
-static void tell(const crs_pack *pack, const crs_packed *packed) {
-    const double megabytes = (double)packed->bytes / 1e6;
-    crs_note("%s: %" PRId64 " tokens of %" PRIu32 " kinds, from %" PRId64 " bytes at %.0f MB/s", pack->output,
-             packed->tokens, packed->vocabulary, packed->bytes,
-             packed->seconds > 0 ? megabytes / packed->seconds : 0.0);
-    if (packed->dropped > 0)
-        crs_note("dropped: %" PRId64 " characters that the vocabulary lacks", packed->dropped);
-    crs_note("splits: train %" PRId64 ", validation %" PRId64 ", test %" PRId64, packed->length[CRS_TRAIN],
-             packed->length[CRS_VALIDATION], packed->length[CRS_TEST]);
-    if (pack->whole_if_short && packed->length[CRS_TRAIN] == packed->tokens)
-        crs_note("the text is too short for three splits: all of it is for training; --split says otherwise");
-    char *file = crs_shell_word(pack->output);
+void crs_pack_tell_next(const char *output) {
+    char *file = crs_shell_word(output);
     if (file)
         crs_note("next: carousel train %s -o run", file);
     crs_free(&file);
-}
-
-crs_status crs_command_pack(int argc, char **argv, crs_error *error) {
-    crs_pack pack = {.level = CRS_LEVEL_CHAR, .split = {0.9, 0.05, 0.05}, .whole_if_short = true};
-    crs_cli_arguments arguments;
-    crs_packed packed;
-    if (crs_cli_parse(&pack_cli, argc, argv, &pack, &arguments, error) || arguments.help)
-        return error->status;
-    if (strcmp(arguments.operand[0], "text") != 0)
-        return crs_fail(error, CRS_USAGE, "pack knows no '%.60s'; usage: carousel pack %s", arguments.operand[0],
-                        pack_cli.usage);
-    if (!pack.output)
-        return crs_fail(error, CRS_USAGE, "-o is missing: the data set to write; usage: carousel pack %s",
-                        pack_cli.usage);
-    if (pack.drop_unknown && !pack.vocabulary)
-        return crs_fail(error, CRS_USAGE, "--unknown=drop goes with --vocabulary: without it nothing is unknown");
-    pack.inputs = arguments.count - 1;
-    pack.input = (const char *const *)arguments.operand + 1;
-    if (crs_pack_text(&pack, &packed, error) == CRS_OK)
-        tell(&pack, &packed);
-    return error->status;
 }

@@ -1,0 +1,96 @@
+/* carousel pack text: text into a data set. */
+#include "config.h"
+
+#include <inttypes.h>
+#include <limits.h>
+
+#include "cli/pack.h"
+
+enum { OPTION_OUTPUT, OPTION_LEVEL, OPTION_SPLIT, OPTION_VOCABULARY, OPTION_UNKNOWN, OPTIONS };
+
+static const crs_cli_option options[OPTIONS] = {
+    [OPTION_OUTPUT] = {'o', "output", "DATA.h5", "the data set to write"},
+    [OPTION_LEVEL] = {0, "level", "LEVEL",
+                      "char: a token a Unicode code point of valid UTF-8; byte: a token a byte (char)"},
+    [OPTION_SPLIT] = {0, "split", "A,B,C",
+                      "shares for training, validation and test, consecutive pieces (0.9,0.05,0.05; a text too short "
+                      "for that: 1,0,0)"},
+    [OPTION_VOCABULARY] = {0, "vocabulary", "OTHER.h5", "use the vocabulary of this data set or checkpoint"},
+    [OPTION_UNKNOWN] = {0, "unknown", "WHAT",
+                        "with --vocabulary: error, or drop characters it lacks and count them (error)"},
+};
+
+static const char *const operands[] = {"FILE"};
+
+static crs_status take(void *context, int option, const crs_typed *typed, crs_error *error) {
+    static const char *const levels[] = {"char", "byte", NULL}, *const unknowns[] = {"error", "drop", NULL};
+    crs_pack *pack = context;
+    int choice = 0;
+    switch (option) {
+    case OPTION_OUTPUT:
+        pack->output = typed->value;
+        break;
+    case OPTION_LEVEL:
+        if (crs_typed_choice(typed, levels, &choice, error) == CRS_OK)
+            pack->level = (crs_level)choice;
+        break;
+    case OPTION_SPLIT:
+        pack->whole_if_short = false;
+        return crs_pack_take_shares(typed, "0.9,0.05,0.05", pack->split, error);
+    case OPTION_VOCABULARY:
+        if (!*typed->value)
+            return crs_fail(error, typed->status, "%s: an empty name; give a data set or a checkpoint", typed->where);
+        pack->vocabulary = typed->value;
+        break;
+    default:
+        if (crs_typed_choice(typed, unknowns, &choice, error) == CRS_OK)
+            pack->drop_unknown = choice == 1;
+    }
+    return error->status;
+}
+
+static const crs_cli pack_cli = {
+    .name = "pack text",
+    .usage = "[OPTION]... -o DATA.h5 FILE...",
+    .about = "Turn text into a data set; - is standard input. Several files are taken as one.",
+    .more = "Examples:\n"
+            "  carousel pack text -o shakespeare.h5 input.txt\n"
+            "  cat src/*.c | carousel pack text -o code.h5 --level=byte -\n",
+    .operands = operands,
+    .operands_least = 1,
+    .operands_most = INT_MAX,
+    .options = options,
+    .options_count = OPTIONS,
+    .take = take,
+};
+
+static void tell(const crs_pack *pack, const crs_packed *packed) {
+    const double megabytes = (double)packed->bytes / 1e6;
+    crs_note("%s: %" PRId64 " tokens of %" PRIu32 " kinds, from %" PRId64 " bytes at %.0f MB/s", pack->output,
+             packed->tokens, packed->vocabulary, packed->bytes,
+             packed->seconds > 0 ? megabytes / packed->seconds : 0.0);
+    if (packed->dropped > 0)
+        crs_note("dropped: %" PRId64 " characters that the vocabulary lacks", packed->dropped);
+    crs_note("splits: train %" PRId64 ", validation %" PRId64 ", test %" PRId64, packed->length[CRS_TRAIN],
+             packed->length[CRS_VALIDATION], packed->length[CRS_TEST]);
+    if (pack->whole_if_short && packed->length[CRS_TRAIN] == packed->tokens)
+        crs_note("the text is too short for three splits: all of it is for training; --split says otherwise");
+    crs_pack_tell_next(pack->output);
+}
+
+crs_status crs_pack_text_command(int argc, char **argv, crs_error *error) {
+    crs_pack pack = {.level = CRS_LEVEL_CHAR, .split = {0.9, 0.05, 0.05}, .whole_if_short = true};
+    crs_cli_arguments arguments;
+    crs_packed packed;
+    if (crs_cli_parse(&pack_cli, argc, argv, &pack, &arguments, error) || arguments.help)
+        return error->status;
+    if (crs_pack_check_output(pack.output, &pack_cli, error))
+        return error->status;
+    if (pack.drop_unknown && !pack.vocabulary)
+        return crs_fail(error, CRS_USAGE, "--unknown=drop goes with --vocabulary: without it nothing is unknown");
+    pack.inputs = arguments.count;
+    pack.input = (const char *const *)arguments.operand;
+    if (crs_pack_text(&pack, &packed, error) == CRS_OK)
+        tell(&pack, &packed);
+    return error->status;
+}
