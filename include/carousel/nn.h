@@ -1,6 +1,7 @@
 /* Models of recurrent layers: parameters, forward and backward through time. No MPI, no HDF5.
  *
- * A model is an input (an embedding, or one-hot), layers of one cell, and a linear output with a head (softmax):
+ * A model is an input (an embedding, or one-hot), layers of one cell, and a linear output with a head; where a sequence has one
+ * target, it reads a row's last output, or their mean. Cells:
  *   lstm      i, f, o = s(W x + U h + b), g = tanh(...); c' = f c + i g; h' = o tanh(c')
  *   peephole  the same; i and f also see p_i c and p_f c, o sees p_o c' (Gers, Schraudolph & Schmidhuber 2002)
  *   gru       r, z = s(...); n = tanh(W x + b + r (U h + b')); h' = (1 - z) n + z h (PyTorch's: reset after)
@@ -37,6 +38,8 @@ const crs_tensor *crs_model_tensor(const crs_model *model, int tensor);
 /* Arena order to file order and back; values[crs_tensor_size]. */
 void crs_model_export(const crs_model *model, const float *arena, int tensor, float *values);
 void crs_model_import(const crs_model *model, float *arena, int tensor, const float *values);
+/* bias[outputs]; crs_model_refresh is the caller's. */
+void crs_model_set_output_bias(crs_model *model, const float *bias);
 /* To be called after the parameters changed and before the next pass: rebuilds what is derived from them. */
 void crs_model_refresh(crs_model *model);
 

@@ -189,6 +189,7 @@ void CRS_ISA(crs_gru_backward)(const crs_cell_step *s);
 void CRS_ISA(crs_rnn_forward)(const crs_cell_step *s);
 void CRS_ISA(crs_rnn_backward)(const crs_cell_step *s);
 double CRS_ISA(crs_softmax)(float *values, int columns, uint32_t target);
+double CRS_ISA(crs_bits)(float *values, int columns, const float *targets);
 void CRS_ISA(crs_exp)(float *values, size_t n);
 void CRS_ISA(crs_tanh)(float *values, size_t n);
 void CRS_ISA(crs_logistic)(float *values, size_t n);

@@ -22,6 +22,7 @@ const crs_kernels CRS_ISA(crs_kernels) = {
                  [CRS_GRU] = CRS_ISA(crs_gru_backward),
                  [CRS_RNN] = CRS_ISA(crs_rnn_backward)},
     .softmax = CRS_ISA(crs_softmax),
+    .bits = CRS_ISA(crs_bits),
     .pack_columns = CRS_ISA(crs_pack_columns),
     .gather = CRS_ISA(crs_gather),
     .transpose = CRS_ISA(crs_transpose),

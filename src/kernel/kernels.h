@@ -93,6 +93,10 @@ typedef struct crs_cell_step {
  * at the target), padding becomes 0. Returns the loss in nats. */
 typedef double crs_softmax(float *values, int columns, uint32_t target);
 
+/* The loss of bits over one row: values[columns padded to 16] of logits become the gradient (probability minus target),
+ * padding becomes 0; targets[columns] need not be aligned. Returns the sum of -ln of the right ones' probabilities. */
+typedef double crs_bits(float *values, int columns, const float *targets);
+
 enum { CRS_ACTIVATION_EXP, CRS_ACTIVATION_TANH, CRS_ACTIVATION_LOGISTIC, CRS_ACTIVATIONS };
 
 struct crs_kernels {
@@ -102,6 +106,7 @@ struct crs_kernels {
     void (*forward[CRS_CELLS])(const crs_cell_step *step);
     void (*backward[CRS_CELLS])(const crs_cell_step *step);
     crs_softmax *softmax;
+    crs_bits *bits;
     void (*pack_columns)(const crs_pack_columns *pack);
     /* to[block][times * rows][16] = the first columns of rows; columns a multiple of 16 */
     void (*gather)(const crs_rows *from, int columns, float *to);
@@ -121,7 +126,7 @@ struct crs_kernels {
     /* out[i] = sums[i] * factor, rounded to float */
     void (*from_fixed)(const int64_t *sums, size_t n, double factor, float *out);
     void (*update)(const crs_update *update);
-    void (*activation[CRS_ACTIVATIONS])(float *values, size_t n); /* n a multiple of 16; for tests and bench */
+    void (*activation[CRS_ACTIVATIONS])(float *values, size_t n); /* n a multiple of 16 */
     /* For bench: as many fused multiply-adds as the units can do; sink[32] in and out. Returns the operations done. */
     double (*peak)(int64_t rounds, float *sink);
     /* For bench: reads and writes n floats, n a multiple of 16, and hardly computes. */

@@ -6,7 +6,9 @@
 static void loss(const crs_kernels *kernels, const crs_head_block *block, int64_t *losses) {
     const uint32_t *target = block->batch->target.tokens + block->first;
     for (int i = 0; i < block->pairs; i++)
-        crs_sum_loss(kernels->softmax(block->values + i * block->row, block->outputs, target[i]), losses);
+        if (crs_head_has_target(block, i))
+            crs_head_add(block, i, kernels->softmax(block->values + i * block->row, block->outputs, target[i]), 1,
+                         losses);
 }
 
 const crs_head crs_head_softmax = {.loss = loss};

@@ -32,6 +32,8 @@ static void stack(crs_model *m) {
         layer->gates = crs_gates_of(s->cell, s->hidden);
         stack_part(m, &layer->part, &crs_layer_kind, s->hidden);
     }
+    if (s->alignment == CRS_ALIGN_SEQUENCE)
+        stack_part(m, &m->pool, &crs_pool_kind, crs_spec_width(s));
     m->output.head = crs_head_of(s->head);
     stack_part(m, &m->output.part, &crs_output_kind, s->outputs);
 }
@@ -39,7 +41,7 @@ static void stack(crs_model *m) {
 static bool fill_model(crs_model *m) {
     m->input = crs_alloc(1, input_kind(&m->spec)->bytes, CRS_MEMORY_OTHER);
     m->layers = crs_alloc((size_t)m->spec.layers, sizeof *m->layers, CRS_MEMORY_OTHER);
-    m->part = crs_alloc((size_t)m->spec.layers + 2, sizeof *m->part, CRS_MEMORY_OTHER);
+    m->part = crs_alloc((size_t)m->spec.layers + 3, sizeof *m->part, CRS_MEMORY_OTHER);
     m->tensors = crs_spec_tensors(&m->spec, NULL, 0);
     m->tensor = crs_alloc((size_t)m->tensors, sizeof *m->tensor, CRS_MEMORY_OTHER);
     m->place = crs_alloc((size_t)m->tensors, sizeof *m->place, CRS_MEMORY_OTHER);
@@ -111,6 +113,9 @@ int crs_model_tensors(const crs_model *m) {
 }
 const crs_tensor *crs_model_tensor(const crs_model *m, int tensor) {
     return &m->tensor[tensor];
+}
+void crs_model_set_output_bias(crs_model *m, const float *bias) {
+    crs_model_import(m, m->parameters, m->tensors - 1, bias);
 }
 size_t crs_model_state(const crs_model *m) {
     return crs_spec_state(&m->spec);

@@ -92,7 +92,7 @@ typedef struct crs_output {
     float *transposed;   /* [group below][outputs padded][group columns] */
 } crs_output;
 
-extern const crs_part_kind crs_tokens_kind, crs_numbers_kind, crs_layer_kind, crs_output_kind;
+extern const crs_part_kind crs_tokens_kind, crs_numbers_kind, crs_layer_kind, crs_pool_kind, crs_output_kind;
 
 /* ---- the model ---- */
 
@@ -108,6 +108,7 @@ struct crs_model {
     int threads;
     crs_part *input;
     crs_layer *layers; /* [spec.layers] */
+    crs_part pool;     /* alignment sequence */
     crs_output output;
     int parts;
     crs_part **part; /* [parts], from the input up */
@@ -188,11 +189,14 @@ struct crs_pass {
     crs_workspace *workspace;
     const crs_batch *batch;
     int64_t *sums;
-    float *outputs; /* [rows][outputs]: where those of one step are wanted; NULL: the head's loss is */
+    float *outputs; /* [rows][outputs]: where those of one step are wanted */
+    bool loss;      /* the head's is wanted */
     bool backward;
     bool dropout; /* what layers give is dropped out */
     int n;        /* pairs of the batch */
     crs_pieces *pieces;
+    const crs_pass *top;    /* that of the output: this one, or, by sequence, one of a single step */
+    const crs_batch *whole; /* the caller's */
     const crs_watch *watch;
     const crs_said *said;
 };
@@ -247,7 +251,7 @@ struct crs_workspace {
     int64_t *losses;         /* [threads][CRS_LOSS_STRIDE], a cache line each */
     /* the weight gradient */
     int widest; /* columns that a part below the output gives */
-    crs_pieces pieces;
+    crs_pieces pieces, top_pieces;
     int piece;       /* most pairs of one piece */
     int packed;      /* most packed rows of all */
     int panel_pairs; /* most of those that a thread gathers at a time, but for one long piece */

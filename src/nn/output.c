@@ -53,10 +53,10 @@ double crs_workspace_chunk(int outputs, double rows, double pairs) {
 
 static bool reserve(crs_workspace *w, const crs_part *part) {
     crs_part_memory *own = crs_memory_of(w, part);
-    const int all = w->pairs; /* a chunk of all: its pairs are neighbours */
-    w->chunk = (int)crs_workspace_chunk(part->width, w->rows, all);
+    const int all = w->model->spec.alignment == CRS_ALIGN_SEQUENCE ? w->rows : w->pairs;
+    w->chunk = (int)crs_workspace_chunk(part->width, w->rows, all); /* of all: its pairs are neighbours */
     if (w->uses & CRS_TRAINING && w->chunk < w->piece)
-        w->chunk = w->piece;
+        w->chunk = w->piece < all ? w->piece : all;
     return crs_reserve(w, &own->outputs, (size_t)w->chunk, (size_t)part->padded) &&
            (w->chunk == all || crs_reserve(w, &own->gathered, (size_t)w->chunk, (size_t)part->below->padded));
 }
@@ -149,6 +149,14 @@ static void head_loss(const crs_pass *pass, const crs_worker *worker, const crs_
     }
 }
 
+/* To whoever wants to know; the head writes over them. Never in training, so that the pairs are neighbours. */
+static void say(const crs_pass *pass, const crs_part *part, ptrdiff_t first, int count, const float *outputs) {
+    if (!pass->said || count == 0)
+        return;
+#pragma omp critical
+    pass->said->take(pass->said->context, pass->whole, first, count, outputs, part->padded);
+}
+
 /* A thread's share of a chunk's pairs: outputs, their loss, in training the gradient of what is below. */
 static void work_on(const crs_pass *pass, const crs_worker *worker, const crs_part *part, const chunk *c) {
     const int at = crs_share(c->pairs, worker->thread, worker->threads),
@@ -159,7 +167,8 @@ static void work_on(const crs_pass *pass, const crs_worker *worker, const crs_pa
     for (int i = at; pass->outputs && i < end; i++)
         memcpy(pass->outputs + (ptrdiff_t)i * part->width, outputs + (ptrdiff_t)(i - at) * part->padded,
                (size_t)part->width * sizeof *outputs);
-    if (pass->outputs)
+    say(pass, part, c->first + at, end - at, outputs);
+    if (!pass->loss)
         return;
     crs_worker_phase(worker, CRS_PHASE_LOSS);
     head_loss(pass, worker, part, c, at, end);

@@ -74,6 +74,10 @@ static void tell(const crs_pass *pass, const crs_worker *worker, const crs_part 
         pass->watch->ready(pass->watch->context, part->sums_end);
 }
 
+static const crs_pass *pass_of(const crs_pass *pass, int part) {
+    return part == pass->model->parts - 1 ? pass->top : pass;
+}
+
 static void work(void *context, int thread, int threads) {
     const crs_pass *pass = context;
     const crs_model *m = pass->model;
@@ -82,11 +86,23 @@ static void work(void *context, int thread, int threads) {
         read_state(pass, &worker, &m->layers[l]);
     crs_team_wait(&worker);
     for (int p = 0; p < m->parts; p++)
-        m->part[p]->kind->forward(pass, &worker, m->part[p]);
+        m->part[p]->kind->forward(pass_of(pass, p), &worker, m->part[p]);
     for (int p = m->parts - 1; p >= 0 && pass->backward; p--) {
-        m->part[p]->kind->backward(pass, &worker, m->part[p]);
+        m->part[p]->kind->backward(pass_of(pass, p), &worker, m->part[p]);
         tell(pass, &worker, m->part[p]);
     }
+}
+
+/* The pass of the output by sequence: a batch of one step, with a target a row. */
+static void make_top(const crs_pass *pass, crs_pass *top, crs_batch *rows) {
+    *rows = *pass->batch;
+    rows->steps = 1;
+    rows->start = NULL;
+    top->batch = rows;
+    top->n = rows->rows;
+    top->pieces = &pass->workspace->top_pieces;
+    if (top->backward)
+        crs_list_pieces(top);
 }
 
 static void run(crs_pass *pass) {
@@ -102,8 +118,14 @@ static void run(crs_pass *pass) {
     pass->dropout = pass->backward && b->dropout > 0;
     CRS_ASSERT(!pass->dropout || w->uses & CRS_DROPOUT);
     pass->pieces = &w->pieces;
+    pass->whole = b;
     if (pass->backward)
         crs_list_pieces(pass);
+    crs_batch rows;
+    crs_pass top = *pass;
+    pass->top = &top;
+    if (m->spec.alignment == CRS_ALIGN_SEQUENCE)
+        make_top(pass, &top, &rows);
     crs_parallel(m->threads, work, pass);
     crs_phase_begin(CRS_PHASE_READ);
     for (int l = 0; l < m->spec.layers; l++)
@@ -121,17 +143,23 @@ static void gather_losses(const crs_pass *pass, int64_t *trailer) {
 
 void crs_model_train(crs_model *model, crs_workspace *workspace, const crs_batch *batch, int64_t *sums,
                      const crs_watch *watch) {
-    crs_pass pass = {
-        .model = model, .workspace = workspace, .batch = batch, .sums = sums, .backward = true, .watch = watch};
+    crs_pass pass = {.model = model,
+                     .workspace = workspace,
+                     .batch = batch,
+                     .sums = sums,
+                     .loss = true,
+                     .backward = true,
+                     .watch = watch};
     run(&pass);
     gather_losses(&pass, sums + model->sums - CRS_SUM_TRAILER);
 }
 
 void crs_model_evaluate(crs_model *model, crs_workspace *workspace, const crs_batch *batch, int64_t *trailer,
                         const crs_said *said) {
-    crs_pass pass = {.model = model, .workspace = workspace, .batch = batch, .said = said};
+    crs_pass pass = {.model = model, .workspace = workspace, .batch = batch, .loss = trailer != NULL, .said = said};
     run(&pass);
-    gather_losses(&pass, trailer);
+    if (trailer)
+        gather_losses(&pass, trailer);
 }
 
 void crs_model_step(crs_model *model, crs_workspace *workspace, const crs_batch *batch, float *outputs) {

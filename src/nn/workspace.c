@@ -27,9 +27,10 @@ bool crs_reserve(crs_workspace *w, float **to, size_t rows, size_t columns) {
 /* A part's columns are read by the one above and, of a layer's state, by itself: then they are done with. */
 bool crs_reserve_backward(crs_workspace *w, const crs_part *part) {
     crs_part_memory *own = crs_memory_of(w, part);
+    const int given = part->kind == &crs_pool_kind ? w->rows : w->pairs;
     if (part->number >= 2)
         own->packed = w->memory[part->number - 2].packed;
-    return (!crs_learns(w->model, part) || crs_reserve(w, &own->dy, (size_t)w->pairs, (size_t)part->padded)) &&
+    return (!crs_learns(w->model, part) || crs_reserve(w, &own->dy, (size_t)given, (size_t)part->padded)) &&
            (own->packed || crs_reserve(w, &own->packed, (size_t)w->packed, (size_t)w->widest));
 }
 
@@ -55,8 +56,9 @@ static bool reserve_pieces(crs_workspace *w) {
     const size_t panel = (size_t)(w->piece > w->panel_pairs ? w->piece : w->panel_pairs);
     for (int p = 0; p < m->parts - 1; p++)
         w->widest = m->part[p]->padded > w->widest ? m->part[p]->padded : w->widest;
-    bool good =
-        w->panel && reserve_list(w, &w->pieces, w->pairs) && crs_reserve(w, &w->dc, (size_t)w->rows, (size_t)w->widest);
+    bool good = w->panel && reserve_list(w, &w->pieces, w->pairs) &&
+                (m->spec.alignment != CRS_ALIGN_SEQUENCE || reserve_list(w, &w->top_pieces, w->rows)) &&
+                crs_reserve(w, &w->dc, (size_t)w->rows, (size_t)w->widest);
     for (int i = 0; good && i < m->threads; i++)
         good = crs_reserve(w, &w->panel[i], panel, CRS_GROUP);
     return good;
