@@ -26,6 +26,8 @@ double case_draw(uint64_t seed, uint64_t stream, uint64_t index) {
 static double bound_of(const ref_tensor *tensor) {
     if (strstr(tensor->name, "bias") != NULL || strstr(tensor->name, "peephole") != NULL)
         return 0.6;
+    if (strstr(tensor->name, "norm") != NULL)
+        return 0.9;
     if (strstr(tensor->name, "embedding") != NULL)
         return 1.2;
     double bound = 1.7 / sqrt((double)tensor->dims[1]);
@@ -186,9 +188,11 @@ float *case_state(const nn_case *c) {
 }
 
 const char *case_name(const nn_case *c) {
-    static char name[160];
-    snprintf(name, sizeof name, "%s V%d E%d H%d L%d, %d rows (lanes of %d), %d steps, dropout %g",
-             crs_cell_name(c->shape.cell), c->shape.input_size, c->shape.embed, c->shape.hidden, c->shape.layers,
-             c->rows, c->lane_rows, c->steps, (double)c->dropout);
+    static char name[200];
+    const crs_spec *s = &c->shape;
+    snprintf(name, sizeof name, "%s V%d E%d H%d L%d%s%s%s%s, %d rows (lanes of %d), %d steps, dropout %g",
+             crs_cell_name(s->cell), s->input_size, s->embed, s->hidden, s->layers,
+             s->bidirectional ? " bidirectional" : "", s->layer_norm ? " norm" : "", s->residual ? " residual" : "",
+             s->tie ? " tied" : "", c->rows, c->lane_rows, c->steps, (double)c->dropout);
     return name;
 }

@@ -7,24 +7,33 @@
 
 #include "reference.h"
 
-/* What the backward pass needs of one layer in one row's window. */
+/* What the backward pass needs of one direction of a layer, in its own order of time. */
 typedef struct layer_trace {
     int width;                               /* of the input */
     double *input;                           /* [steps][width] */
     double *gate;                            /* [steps][gates][H], after the activation */
     double *recurrent;                       /* [steps][H]; gru: U h + b' of the candidate */
     double *h, *c;                           /* [steps + 1][H]; index 0: at the start */
-    double *mask;                            /* [steps][H], of the output */
     double *carried_h, *carried_c;           /* [H]: d loss / d h, c, from the later steps */
     const ref_tensor *w, *u, *b, *b2, *peep; /* b2, peep: NULL where the cell has none */
 } layer_trace;
 
+/* A layer: its directions, and what comes after them. */
+typedef struct joint_trace {
+    int ways, width;                  /* width: of what it gives, W */
+    layer_trace way[2];               /* forward, backward */
+    double *input;                    /* [steps][width of the input] */
+    double *standard, *inverse;       /* [steps][W], [steps]: of the norm */
+    double *mask, *out;               /* [steps][W] */
+    const ref_tensor *weight, *shift; /* of the norm; NULL without */
+} joint_trace;
+
 typedef struct trace {
     const ref_model *model;
     const ref_batch *batch;
-    int row;
-    layer_trace *layer; /* [layers] */
-    double *top;        /* [steps][H]: the input of the output layer */
+    int row, steps;     /* steps: of this row */
+    joint_trace *layer; /* [layers] */
+    double *top;        /* [steps][W]: the input of the output layer */
     double *share;      /* [steps][V]: the softmax */
 } trace;
 
@@ -60,37 +69,63 @@ static void add_tensor(ref_model *model, const char *name, int rank, int64_t row
 }
 
 static void add_layer_tensor(ref_model *model, int layer, const char *name, int rank, int64_t rows, int64_t columns) {
-    char full[40];
+    char full[64];
     snprintf(full, sizeof full, "layers/%d/%s", layer, name);
     add_tensor(model, full, rank, rows, columns);
 }
 
+static int ways_of(const crs_spec *shape) {
+    return shape->bidirectional ? 2 : 1;
+}
+
 static int input_width(const crs_spec *shape, int layer) {
     if (layer > 0)
-        return shape->hidden;
+        return ways_of(shape) * shape->hidden;
     return shape->embed > 0 ? shape->embed : shape->input_size;
+}
+
+static void add_direction(ref_model *model, int layer, const char *way) {
+    const crs_spec *shape = &model->shape;
+    const int64_t wide = (int64_t)model->gates * shape->hidden;
+    const struct {
+        const char *name;
+        int rank;
+        int64_t rows, columns;
+        bool there;
+    } tensors[] = {{"weight_ih", 2, wide, input_width(shape, layer), true},
+                   {"weight_hh", 2, wide, shape->hidden, true},
+                   {"bias_ih", 1, wide, 1, true},
+                   {"bias_hh", 1, wide, 1, shape->cell == CRS_GRU},
+                   {"peephole", 2, 3, shape->hidden, shape->cell == CRS_PEEPHOLE}};
+    for (size_t i = 0; i < sizeof tensors / sizeof *tensors; i++) {
+        char name[40];
+        snprintf(name, sizeof name, "%s%s", way, tensors[i].name);
+        if (tensors[i].there)
+            add_layer_tensor(model, layer, name, tensors[i].rank, tensors[i].rows, tensors[i].columns);
+    }
 }
 
 ref_model *ref_create(const crs_spec *shape) {
     ref_model *model = need(1, sizeof *model);
+    const int width = ways_of(shape) * shape->hidden;
     model->shape = *shape;
     model->gates = shape->cell == CRS_RNN ? 1 : shape->cell == CRS_GRU ? 3 : 4;
     model->parts = shape->cell == CRS_LSTM || shape->cell == CRS_PEEPHOLE ? 2 : 1;
-    model->tensor = need(3 + 5 * (size_t)shape->layers, sizeof *model->tensor);
+    model->tensor = need(3 + 12 * (size_t)shape->layers, sizeof *model->tensor);
     if (shape->embed > 0)
         add_tensor(model, "embedding/weight", 2, shape->input_size, shape->embed);
-    int64_t wide = (int64_t)model->gates * shape->hidden;
     for (int l = 0; l < shape->layers; l++) {
-        add_layer_tensor(model, l, "weight_ih", 2, wide, input_width(shape, l));
-        add_layer_tensor(model, l, "weight_hh", 2, wide, shape->hidden);
-        add_layer_tensor(model, l, "bias_ih", 1, wide, 1);
-        if (shape->cell == CRS_GRU)
-            add_layer_tensor(model, l, "bias_hh", 1, wide, 1);
-        if (shape->cell == CRS_PEEPHOLE)
-            add_layer_tensor(model, l, "peephole", 2, 3, shape->hidden);
+        add_direction(model, l, "");
+        if (shape->bidirectional)
+            add_direction(model, l, "reverse/");
+        if (shape->layer_norm) {
+            add_layer_tensor(model, l, "norm/weight", 1, width, 1);
+            add_layer_tensor(model, l, "norm/bias", 1, width, 1);
+        }
     }
-    add_tensor(model, "output/weight", 2, shape->input_size, shape->hidden);
-    add_tensor(model, "output/bias", 1, shape->input_size, 1);
+    if (!shape->tie)
+        add_tensor(model, "output/weight", 2, shape->outputs, width);
+    add_tensor(model, "output/bias", 1, shape->outputs, 1);
     return model;
 }
 
@@ -114,13 +149,19 @@ ref_tensor *ref_find(const ref_model *model, const char *name) {
     return NULL;
 }
 
-static ref_tensor *find_in_layer(const ref_model *model, int layer, const char *name) {
-    char full[40];
-    snprintf(full, sizeof full, "layers/%d/%s", layer, name);
+static ref_tensor *find_in_layer(const ref_model *model, int layer, const char *way, const char *name) {
+    char full[64];
+    snprintf(full, sizeof full, "layers/%d/%s%s", layer, way, name);
     return ref_find(model, full);
 }
 
+static const ref_tensor *output_weight(const ref_model *model) {
+    return ref_find(model, model->shape.tie ? "embedding/weight" : "output/weight");
+}
+
 size_t ref_state_size(const ref_model *model) {
+    if (model->shape.bidirectional)
+        return 0;
     return (size_t)model->shape.layers * (size_t)model->parts * (size_t)model->shape.hidden;
 }
 
@@ -137,78 +178,104 @@ double ref_mask(const ref_batch *batch, int row, int layer, int time, int unit) 
 
 /* ---- one row's window ---------------------------------------------------------------------------------*/
 
+static void layer_create(layer_trace *layer, const ref_model *model, int steps, int l, const char *way) {
+    const size_t hidden = (size_t)model->shape.hidden, times = (size_t)steps;
+    layer->width = input_width(&model->shape, l);
+    layer->input = doubles(times, (size_t)layer->width);
+    layer->gate = doubles(times, (size_t)model->gates * hidden);
+    layer->recurrent = doubles(times, hidden);
+    layer->h = doubles(times + 1, hidden);
+    layer->c = doubles(times + 1, hidden);
+    layer->carried_h = doubles(1, hidden);
+    layer->carried_c = doubles(1, hidden);
+    layer->w = find_in_layer(model, l, way, "weight_ih");
+    layer->u = find_in_layer(model, l, way, "weight_hh");
+    layer->b = find_in_layer(model, l, way, "bias_ih");
+    layer->b2 = find_in_layer(model, l, way, "bias_hh");
+    layer->peep = find_in_layer(model, l, way, "peephole");
+}
+
+static void layer_free(layer_trace *layer) {
+    free(layer->input);
+    free(layer->gate);
+    free(layer->recurrent);
+    free(layer->h);
+    free(layer->c);
+    free(layer->carried_h);
+    free(layer->carried_c);
+}
+
 static trace *trace_create(const ref_model *model, const ref_batch *batch) {
-    size_t steps = (size_t)batch->steps, hidden = (size_t)model->shape.hidden;
+    const size_t steps = (size_t)batch->steps;
     trace *tr = need(1, sizeof *tr);
     tr->model = model;
     tr->batch = batch;
     tr->layer = need((size_t)model->shape.layers, sizeof *tr->layer);
     for (int l = 0; l < model->shape.layers; l++) {
-        layer_trace *layer = &tr->layer[l];
-        layer->width = input_width(&model->shape, l);
-        layer->input = doubles(steps, (size_t)layer->width);
-        layer->gate = doubles(steps, (size_t)model->gates * hidden);
-        layer->recurrent = doubles(steps, hidden);
-        layer->h = doubles(steps + 1, hidden);
-        layer->c = doubles(steps + 1, hidden);
-        layer->mask = doubles(steps, hidden);
-        layer->carried_h = doubles(1, hidden);
-        layer->carried_c = doubles(1, hidden);
-        layer->w = find_in_layer(model, l, "weight_ih");
-        layer->u = find_in_layer(model, l, "weight_hh");
-        layer->b = find_in_layer(model, l, "bias_ih");
-        layer->b2 = find_in_layer(model, l, "bias_hh");
-        layer->peep = find_in_layer(model, l, "peephole");
+        joint_trace *joint = &tr->layer[l];
+        joint->ways = ways_of(&model->shape);
+        joint->width = joint->ways * model->shape.hidden;
+        joint->input = doubles(steps, (size_t)input_width(&model->shape, l));
+        joint->standard = doubles(steps, (size_t)joint->width);
+        joint->inverse = doubles(steps, 1);
+        joint->mask = doubles(steps, (size_t)joint->width);
+        joint->out = doubles(steps, (size_t)joint->width);
+        for (int way = 0; way < joint->ways; way++)
+            layer_create(&joint->way[way], model, batch->steps, l, way ? "reverse/" : "");
+        joint->weight = find_in_layer(model, l, "norm/", "weight");
+        joint->shift = find_in_layer(model, l, "norm/", "bias");
     }
-    tr->top = doubles(steps, hidden);
-    tr->share = doubles(steps, (size_t)model->shape.input_size);
+    tr->top = tr->layer[model->shape.layers - 1].out;
+    tr->share = doubles(steps, (size_t)model->shape.outputs);
     return tr;
 }
 
 static void trace_free(trace *tr) {
     for (int l = 0; l < tr->model->shape.layers; l++) {
-        layer_trace *layer = &tr->layer[l];
-        free(layer->input);
-        free(layer->gate);
-        free(layer->recurrent);
-        free(layer->h);
-        free(layer->c);
-        free(layer->mask);
-        free(layer->carried_h);
-        free(layer->carried_c);
+        joint_trace *joint = &tr->layer[l];
+        for (int way = 0; way < joint->ways; way++)
+            layer_free(&joint->way[way]);
+        free(joint->input);
+        free(joint->standard);
+        free(joint->inverse);
+        free(joint->mask);
+        free(joint->out);
     }
     free(tr->layer);
-    free(tr->top);
     free(tr->share);
     free(tr);
 }
 
-/* Begins a row: its state at the start, and nothing from later steps. */
+/* Begins a row: its state at the start, and nothing from later steps. Two directions begin from zero. */
 static void trace_begin(trace *tr, int row) {
     const ref_model *model = tr->model;
     int hidden = model->shape.hidden;
     const double *state = tr->batch->state + (size_t)row * ref_state_size(model);
     tr->row = row;
-    for (int l = 0; l < model->shape.layers; l++) {
-        layer_trace *layer = &tr->layer[l];
-        for (int u = 0; u < hidden; u++) {
-            layer->h[u] = state[(l * model->parts) * hidden + u];
-            layer->c[u] = model->parts == 2 ? state[(l * model->parts + 1) * hidden + u] : 0;
-            layer->carried_h[u] = 0;
-            layer->carried_c[u] = 0;
+    tr->steps = tr->batch->length != NULL ? tr->batch->length[row] : tr->batch->steps;
+    for (int l = 0; l < model->shape.layers; l++)
+        for (int way = 0; way < tr->layer[l].ways; way++) {
+            layer_trace *layer = &tr->layer[l].way[way];
+            const bool zero = model->shape.bidirectional;
+            for (int u = 0; u < hidden; u++) {
+                layer->h[u] = zero ? 0 : state[(l * model->parts) * hidden + u];
+                layer->c[u] = zero || model->parts < 2 ? 0 : state[(l * model->parts + 1) * hidden + u];
+                layer->carried_h[u] = 0;
+                layer->carried_c[u] = 0;
+            }
         }
-    }
 }
 
 static void trace_final(const trace *tr, double *final) {
     const ref_model *model = tr->model;
-    int hidden = model->shape.hidden, steps = tr->batch->steps;
+    int hidden = model->shape.hidden, steps = tr->steps;
     double *state = final + (size_t)tr->row * ref_state_size(model);
-    for (int l = 0; l < model->shape.layers; l++)
+    for (int l = 0; l < model->shape.layers && !model->shape.bidirectional; l++)
         for (int u = 0; u < hidden; u++) {
-            state[(l * model->parts) * hidden + u] = tr->layer[l].h[steps * hidden + u];
+            const layer_trace *layer = &tr->layer[l].way[0];
+            state[(l * model->parts) * hidden + u] = layer->h[steps * hidden + u];
             if (model->parts == 2)
-                state[(l * model->parts + 1) * hidden + u] = tr->layer[l].c[steps * hidden + u];
+                state[(l * model->parts + 1) * hidden + u] = layer->c[steps * hidden + u];
         }
 }
 
@@ -277,7 +344,7 @@ static void forward_rnn(layer_trace *layer, int hidden, int t) {
 
 static void forward_input(trace *tr, int t) {
     const ref_model *model = tr->model;
-    int width = tr->layer[0].width;
+    int width = input_width(&model->shape, 0);
     uint32_t token = tr->batch->inputs[t * tr->batch->rows + tr->row];
     double *x = tr->layer[0].input + (size_t)t * (size_t)width;
     for (int k = 0; k < width; k++)
@@ -287,13 +354,13 @@ static void forward_input(trace *tr, int t) {
 /* The loss of step t. */
 static double forward_output(trace *tr, int t) {
     const ref_model *model = tr->model;
-    const ref_tensor *weight = ref_find(model, "output/weight"), *bias = ref_find(model, "output/bias");
-    int vocabulary = model->shape.input_size;
+    const ref_tensor *weight = output_weight(model), *bias = ref_find(model, "output/bias");
+    int vocabulary = model->shape.outputs;
     uint32_t target = tr->batch->targets[t * tr->batch->rows + tr->row];
     double *share = tr->share + (size_t)t * (size_t)vocabulary;
     double highest = -INFINITY, sum = 0;
     for (int v = 0; v < vocabulary; v++) {
-        share[v] = affine(weight, bias, v, tr->top + (size_t)t * (size_t)model->shape.hidden);
+        share[v] = affine(weight, bias, v, tr->top + (size_t)t * (size_t)weight->dims[1]);
         highest = fmax(highest, share[v]);
     }
     for (int v = 0; v < vocabulary; v++)
@@ -305,25 +372,76 @@ static double forward_output(trace *tr, int t) {
     return loss;
 }
 
-static double forward_step(trace *tr, int t) {
+/* A direction over the whole row, in its own order of time. */
+static void forward_direction(trace *tr, int l, int way) {
     const ref_model *model = tr->model;
-    int hidden = model->shape.hidden;
-    forward_input(tr, t);
-    for (int l = 0; l < model->shape.layers; l++) {
-        layer_trace *layer = &tr->layer[l];
+    layer_trace *layer = &tr->layer[l].way[way];
+    const size_t width = (size_t)layer->width;
+    for (int t = 0; t < tr->steps; t++) {
+        memcpy(layer->input + (size_t)t * width, tr->layer[l].input + (size_t)(way ? tr->steps - 1 - t : t) * width,
+               width * sizeof(double));
         if (model->shape.cell == CRS_GRU)
-            forward_gru(layer, hidden, t);
+            forward_gru(layer, model->shape.hidden, t);
         else if (model->shape.cell == CRS_RNN)
-            forward_rnn(layer, hidden, t);
+            forward_rnn(layer, model->shape.hidden, t);
         else
-            forward_lstm(layer, hidden, t);
-        double *up = l + 1 < model->shape.layers ? tr->layer[l + 1].input : tr->top;
-        for (int u = 0; u < hidden; u++) {
-            layer->mask[t * hidden + u] = ref_mask(tr->batch, tr->row, l, t, u);
-            up[t * hidden + u] = layer->h[(t + 1) * hidden + u] * layer->mask[t * hidden + u];
-        }
+            forward_lstm(layer, model->shape.hidden, t);
     }
-    return forward_output(tr, t);
+}
+
+/* x[W] becomes (x - mean) / sqrt(variance + 1e-5); returns what it was multiplied by. */
+static double standardize(double *x, int width) {
+    double mean = 0, variance = 0;
+    for (int u = 0; u < width; u++)
+        mean += x[u] / width;
+    for (int u = 0; u < width; u++)
+        variance += (x[u] - mean) * (x[u] - mean) / width;
+    const double inverse = 1 / sqrt(variance + 1e-5);
+    for (int u = 0; u < width; u++)
+        x[u] = (x[u] - mean) * inverse;
+    return inverse;
+}
+
+/* What layer l gives at t. */
+static void forward_joint(trace *tr, int l, int t) {
+    const ref_model *model = tr->model;
+    joint_trace *joint = &tr->layer[l];
+    const int hidden = model->shape.hidden, width = joint->width;
+    double *z = joint->standard + (size_t)t * (size_t)width;
+    for (int way = 0; way < joint->ways; way++) {
+        const int time = way ? tr->steps - 1 - t : t;
+        memcpy(z + way * hidden, joint->way[way].h + (size_t)(time + 1) * (size_t)hidden,
+               (size_t)hidden * sizeof(double));
+    }
+    if (model->shape.layer_norm)
+        joint->inverse[t] = standardize(z, width);
+    for (int u = 0; u < width; u++) {
+        double y = model->shape.layer_norm ? z[u] * joint->weight->values[u] + joint->shift->values[u] : z[u];
+        if (model->shape.residual && l > 0)
+            y += joint->input[t * width + u];
+        joint->mask[t * width + u] = ref_mask(tr->batch, tr->row, l, t, u);
+        joint->out[t * width + u] = y * joint->mask[t * width + u];
+    }
+}
+
+/* The loss of a row. */
+static double forward_row(trace *tr) {
+    double loss = 0;
+    for (int t = 0; t < tr->steps; t++)
+        forward_input(tr, t);
+    for (int l = 0; l < tr->model->shape.layers; l++) {
+        joint_trace *joint = &tr->layer[l];
+        const size_t size = (size_t)tr->steps * (size_t)joint->width;
+        if (l > 0)
+            memcpy(joint->input, tr->layer[l - 1].out, size * sizeof(double));
+        for (int way = 0; way < joint->ways; way++)
+            forward_direction(tr, l, way);
+        for (int t = 0; t < tr->steps; t++)
+            forward_joint(tr, l, t);
+    }
+    for (int t = 0; t < tr->steps; t++)
+        loss += forward_output(tr, t);
+    return loss;
 }
 
 /* ---- backward -----------------------------------------------------------------------------------------*/
@@ -400,14 +518,12 @@ static void backward_rnn(layer_trace *layer, int hidden, int t, double *da, doub
     }
 }
 
-/* Adds d loss / d (output of layer l at t) into carried_h, goes through the cell, and adds to dx. */
-static void backward_layer(trace *tr, int l, int t, const double *dy, double *dx) {
-    const ref_model *model = tr->model;
-    layer_trace *layer = &tr->layer[l];
+/* Adds d loss / d h (of a direction, at its time t) into carried_h, goes through the cell, and adds to dx. */
+static void backward_layer(const ref_model *model, layer_trace *layer, int t, const double *dh, double *dx) {
     int hidden = model->shape.hidden;
     double *da = doubles((size_t)model->gates, (size_t)hidden), *db = doubles((size_t)model->gates, (size_t)hidden);
     for (int u = 0; u < hidden; u++)
-        layer->carried_h[u] += dy[u] * layer->mask[t * hidden + u];
+        layer->carried_h[u] += dh[u];
     if (model->shape.cell == CRS_GRU)
         backward_gru(layer, hidden, t, da, db);
     else if (model->shape.cell == CRS_RNN)
@@ -420,24 +536,73 @@ static void backward_layer(trace *tr, int l, int t, const double *dy, double *dx
     free(db);
 }
 
-static void backward_step(trace *tr, int t) {
+/* From d loss / d z w + b to d loss / d x, in place. */
+static void backward_norm(const joint_trace *joint, int t, double *d) {
+    const int width = joint->width;
+    const double *z = joint->standard + (size_t)t * (size_t)width;
+    double mean = 0, along = 0;
+    for (int u = 0; u < width; u++) {
+        add_gradient(joint->weight, u, d[u] * z[u]);
+        add_gradient(joint->shift, u, d[u]);
+        d[u] *= joint->weight->values[u];
+        mean += d[u] / width;
+        along += d[u] * z[u] / width;
+    }
+    for (int u = 0; u < width; u++)
+        d[u] = joint->inverse[t] * (d[u] - mean - z[u] * along);
+}
+
+/* dy[steps][W]: of what layer l gives, used up; adds to dx[steps][width of the input]. */
+static void backward_joint(trace *tr, int l, double *dy, double *dx) {
     const ref_model *model = tr->model;
-    int vocabulary = model->shape.input_size, hidden = model->shape.hidden;
-    size_t at = (size_t)t * (size_t)tr->batch->rows + (size_t)tr->row;
-    double *d = tr->share + (size_t)t * (size_t)vocabulary;
-    d[tr->batch->targets[at]] -= 1;
-    double *dy = doubles(1, (size_t)hidden);
-    backward_affine(ref_find(model, "output/weight"), ref_find(model, "output/bias"), d,
-                    tr->top + (size_t)t * (size_t)hidden, dy);
-    for (int l = model->shape.layers - 1; l >= 0; l--) {
-        double *dx = doubles(1, (size_t)tr->layer[l].width);
-        backward_layer(tr, l, t, dy, dx);
+    joint_trace *joint = &tr->layer[l];
+    const int width = joint->width, hidden = model->shape.hidden, inputs = joint->way[0].width;
+    for (int t = 0; t < tr->steps; t++) {
+        double *d = dy + (size_t)t * (size_t)width;
+        for (int u = 0; u < width; u++) {
+            d[u] *= joint->mask[t * width + u];
+            if (model->shape.residual && l > 0)
+                dx[t * width + u] += d[u];
+        }
+        if (model->shape.layer_norm)
+            backward_norm(joint, t, d);
+    }
+    for (int way = 0; way < joint->ways; way++)
+        for (int t = tr->steps - 1; t >= 0; t--) {
+            const int time = way ? tr->steps - 1 - t : t;
+            backward_layer(model, &joint->way[way], t, dy + time * width + way * hidden, dx + time * inputs);
+        }
+}
+
+static void backward_output(trace *tr, int t, double *dy) {
+    const ref_model *model = tr->model;
+    const ref_tensor *weight = output_weight(model);
+    double *d = tr->share + (size_t)t * (size_t)model->shape.outputs;
+    d[tr->batch->targets[t * tr->batch->rows + tr->row]] -= 1;
+    backward_affine(weight, ref_find(model, "output/bias"), d, tr->top + (size_t)t * (size_t)weight->dims[1], dy);
+}
+
+static void backward_input(trace *tr, int t, const double *dx) {
+    const ref_model *model = tr->model;
+    const int64_t token = tr->batch->inputs[t * tr->batch->rows + tr->row];
+    for (int k = 0; k < model->shape.embed; k++)
+        add_gradient(&model->tensor[0], token * model->shape.embed + k, dx[k]);
+}
+
+static void backward_row(trace *tr) {
+    const ref_model *model = tr->model;
+    const int layers = model->shape.layers, width = tr->layer[layers - 1].width;
+    double *dy = doubles((size_t)tr->steps, (size_t)width);
+    for (int t = 0; t < tr->steps; t++)
+        backward_output(tr, t, dy + (size_t)t * (size_t)width);
+    for (int l = layers - 1; l >= 0; l--) {
+        double *dx = doubles((size_t)tr->steps, (size_t)tr->layer[l].way[0].width);
+        backward_joint(tr, l, dy, dx);
         free(dy);
         dy = dx;
     }
-    if (model->shape.embed > 0)
-        for (int k = 0; k < model->shape.embed; k++)
-            add_gradient(&model->tensor[0], (int64_t)tr->batch->inputs[at] * model->shape.embed + k, dy[k]);
+    for (int t = 0; t < tr->steps; t++)
+        backward_input(tr, t, dy + (size_t)t * (size_t)tr->layer[0].way[0].width);
     free(dy);
 }
 
@@ -446,12 +611,11 @@ static double run(const ref_model *model, const ref_batch *batch, double *final,
     trace *tr = trace_create(model, batch);
     for (int row = 0; row < batch->rows; row++) {
         trace_begin(tr, row);
-        for (int t = 0; t < batch->steps; t++)
-            loss += forward_step(tr, t);
+        loss += forward_row(tr);
         if (final != NULL)
             trace_final(tr, final);
-        for (int t = batch->steps - 1; backward && t >= 0; t--)
-            backward_step(tr, t);
+        if (backward)
+            backward_row(tr);
     }
     trace_free(tr);
     return loss;

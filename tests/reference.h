@@ -7,7 +7,7 @@
 #include "carousel/nn.h"
 
 typedef struct ref_tensor {
-    char name[40]; /* as in files, below /model */
+    char name[64]; /* as in files, below /model */
     int rank;
     int64_t dims[2];
     int64_t size;
@@ -33,6 +33,7 @@ size_t ref_state_size(const ref_model *model); /* [layers][parts][H] */
 typedef struct ref_batch {
     int steps, rows;
     const uint32_t *inputs, *targets; /* [steps][rows] */
+    const int *length;                /* [rows]: steps of each; NULL: all */
     const double *state;              /* [rows][ref_state_size]: at the start */
     double dropout;                   /* keys of the masks as in crs_batch */
     uint64_t seed, step;

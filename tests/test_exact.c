@@ -15,12 +15,19 @@ static const struct setting {
     int vocabulary, embed, hidden, layers, rows, steps, lane_rows;
     float dropout;
     bool baseline; /* small enough for it */
+    enum { PLAIN = 0, BIDIRECTIONAL = 1, NORM = 2, RESIDUAL = 4 } options;
 } settings[] = {
-    {65, 20, 33, 2, 13, 17, 2, 0.3f, true}, {20, 33, 50, 2, 50, 9, 3, 0.3f, true},
-    {30, 0, 100, 3, 5, 20, 1, 0.1f, false}, {90, 80, 240, 1, 26, 3, 4, 0.2f, false},
-    {7, 7, 16, 1, 8, 200, 4, 0.5f, true},   {9, 5, 40, 2, 11, 50, 6, 0, true}, /* a lane alone has fewer rows than 6 */
+    {65, 20, 33, 2, 13, 17, 2, 0.3f, true, PLAIN},
+    {20, 33, 50, 2, 50, 9, 3, 0.3f, true, PLAIN},
+    {30, 0, 100, 3, 5, 20, 1, 0.1f, false, PLAIN},
+    {90, 80, 240, 1, 26, 3, 4, 0.2f, false, PLAIN},
+    {7, 7, 16, 1, 8, 200, 4, 0.5f, true, PLAIN},
+    {9, 5, 40, 2, 11, 50, 6, 0, true, PLAIN}, /* a lane alone has fewer rows than 6 */
+    {19, 12, 21, 2, 13, 17, 2, 0.3f, true, BIDIRECTIONAL | NORM | RESIDUAL},
+    {9, 0, 34, 2, 26, 40, 3, 0, true, BIDIRECTIONAL},
+    {7, 30, 33, 3, 11, 50, 2, 0.2f, true, NORM | RESIDUAL},
 };
-enum { SETTINGS = 6, LARGE = 3 };
+enum { SETTINGS = sizeof settings / sizeof *settings, LARGE = 3 };
 
 /* The programs run at several numbers of ranks: each rank takes its share of the cases. */
 static bool my_turn(void) {
@@ -33,6 +40,9 @@ static void create(nn_case *c, crs_cell cell, int setting) {
     /* The plain cell has fewer weights: it takes more units to outgrow the cache. */
     int hidden = setting == LARGE && cell == CRS_RNN ? 420 : s->hidden;
     crs_spec shape = crs_spec_text(cell, s->vocabulary, s->embed, hidden, s->layers);
+    shape.bidirectional = s->options & BIDIRECTIONAL;
+    shape.layer_norm = s->options & NORM;
+    shape.residual = s->options & RESIDUAL;
     case_create(c, &shape, s->rows, s->steps, s->lane_rows, s->dropout, 40 + (uint64_t)setting);
 }
 
@@ -332,8 +342,10 @@ static void check_lengths(const nn_case *c, bool isas) {
 static void test_lengths(void) {
     static const struct {
         int vocabulary, embed, hidden, layers, rows, steps;
-    } sizes[] = {{12, 17, 21, 2, 13, 19}, {40, 7, 18, 2, 9, 24}, {9, 0, 33, 1, 7, 300}, {2300, 6, 17, 1, 14, 60}};
-    enum { SMALL = 2 };
+        bool joint;
+    } sizes[] = {{12, 17, 21, 2, 13, 19, false}, {40, 7, 18, 2, 9, 24, false}, {40, 7, 18, 2, 9, 24, true},
+                 {9, 0, 33, 1, 7, 300, false},   {9, 0, 33, 1, 7, 300, true},  {2300, 6, 17, 1, 14, 60, false}};
+    enum { SMALL = 3 };
     for (int cell = 0; cell < CRS_CELLS; cell++)
         for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
             if (!my_turn())
@@ -341,6 +353,7 @@ static void test_lengths(void) {
             nn_case c;
             crs_spec shape =
                 crs_spec_text((crs_cell)cell, sizes[i].vocabulary, sizes[i].embed, sizes[i].hidden, sizes[i].layers);
+            shape.bidirectional = shape.layer_norm = shape.residual = sizes[i].joint;
             case_create(&c, &shape, sizes[i].rows, sizes[i].steps, 1, (cell + i) % 2 ? 0.3f : 0, 61);
             check_lengths(&c, i < SMALL);
             case_free(&c);

@@ -74,12 +74,21 @@ static double difference_error(const ref_model *ref, const ref_batch *batch, ref
     return norm > 0 ? sqrt(off / norm) : sqrt(off);
 }
 
-static void check_differences(const crs_spec *shape, int rows, int steps, float dropout, uint64_t seed) {
+/* Of all rows and steps, or (ragged) of rows that end early. */
+static crs_batch batch_of(const nn_case *c, case_ragged *ragged, float *state) {
+    return ragged ? case_ragged_batch(ragged, c, -1, c->lanes, state) : case_batch(c, state);
+}
+
+static void check_differences(const crs_spec *shape, int rows, int steps, bool ragged, float dropout, uint64_t seed) {
+    static case_ragged lengths;
     nn_case c;
     case_create(&c, shape, rows, steps, 2, dropout, seed);
     double *state = widen(c.state, case_state_size(&c));
-    crs_batch batch = case_batch(&c, NULL);
+    float *carried = case_state(&c);
+    crs_batch batch = batch_of(&c, ragged ? &lengths : NULL, carried);
     ref_batch plain = reference_batch(&c, &batch, state);
+    plain.length = ragged ? lengths.length : NULL;
+    crs_free(&carried);
     ref_gradient(c.ref, &plain, NULL);
     for (int k = 0; k < c.ref->tensors; k++) {
         double error = difference_error(c.ref, &plain, &c.ref->tensor[k]);
@@ -103,7 +112,7 @@ static void differences_of_cell(crs_cell cell) {
                 crs_spec shape = crs_spec_text(cell, vocabularies[(turn + turn / 3) % 3], embeds[(turn + turn / 9) % 3],
                                                hidden, layers);
                 if (my_turn())
-                    check_differences(&shape, row_counts[r], step_counts[t], turn % 2 == 0 ? 0 : 0.4f,
+                    check_differences(&shape, row_counts[r], step_counts[t], false, turn % 2 == 0 ? 0 : 0.4f,
                                       71 + (uint64_t)turn);
             }
 }
@@ -163,13 +172,14 @@ static double relative_error(const double *ref, const float *values, double fact
 }
 
 static void check_tensors(const nn_case *c, crs_model *model, const int64_t *sums, crs_isa isa) {
+    const double targets = (double)sums[crs_model_sums(model) - CRS_SUM_TRAILER + CRS_SUM_TARGETS];
     float *gradient = crs_alloc(crs_model_arena(model), sizeof *gradient, CRS_MEMORY_GRADIENTS);
     crs_model_gradient(model, sums, gradient);
     for (int k = 0; k < c->ref->tensors; k++) {
         const ref_tensor *tensor = &c->ref->tensor[k];
         float *values = crs_alloc((size_t)tensor->size, sizeof *values, CRS_MEMORY_OTHER);
         crs_model_export(model, gradient, k, values);
-        double error = relative_error(tensor->gradient, values, (double)c->rows * c->steps, (size_t)tensor->size);
+        double error = relative_error(tensor->gradient, values, targets, (size_t)tensor->size);
         check(error <= 1e-5, c, isa, tensor->name, error);
         crs_free(&values);
     }
@@ -190,19 +200,20 @@ static void check_names(const nn_case *c, const crs_model *model) {
 }
 
 /* loss and final: the reference's. */
-static void check_isa(const nn_case *c, crs_isa isa, int threads, double loss, const double *final) {
+static void check_isa(const nn_case *c, case_ragged *ragged, crs_isa isa, int threads, double loss,
+                      const double *final) {
     crs_model *model = case_model(c, crs_kernels_of(isa), threads);
     crs_workspace *workspace = case_workspace(c, model);
     size_t n = crs_model_sums(model);
     int64_t *sums = crs_alloc(n, sizeof *sums, CRS_MEMORY_GRADIENTS);
     float *state = case_state(c);
-    crs_batch batch = case_batch(c, state);
+    crs_batch batch = batch_of(c, ragged, state);
     crs_model_train(model, workspace, &batch, sums, NULL);
 
     const int64_t *trailer = sums + n - CRS_SUM_TRAILER;
     double error = fabs((double)trailer[CRS_SUM_LOSS] * CRS_SUM_STEP - loss) / loss;
     check(error <= 1e-6, c, isa, "the loss", error);
-    CU_ASSERT_EQUAL(trailer[CRS_SUM_TARGETS], (int64_t)c->rows * c->steps);
+    CU_ASSERT_EQUAL(trailer[CRS_SUM_TARGETS], (int64_t)crs_pair(&batch, batch.steps, 0));
     CU_ASSERT_EQUAL(trailer[CRS_SUM_REFUSED], 0);
     error = relative_error(final, state, 1, case_state_size(c));
     check(error <= 1e-5, c, isa, "the carried state", error);
@@ -215,12 +226,12 @@ static void check_isa(const nn_case *c, crs_isa isa, int threads, double loss, c
     crs_model_free(&model);
 }
 
-static void check_each_isa(const nn_case *c, double loss, const double *final) {
+static void check_each_isa(const nn_case *c, case_ragged *ragged, double loss, const double *final) {
     for (int isa = 0; isa < CRS_ISA_COUNT; isa++) {
         /* The baseline takes a hundred times as long. */
         bool small = c->shape.hidden * c->rows * c->steps <= 400 && c->shape.input_size <= 90;
         if (crs_isa_here((crs_isa)isa) && (isa != CRS_ISA_BASELINE || small))
-            check_isa(c, (crs_isa)isa, 1 + (int)(c->seed % 2), loss, final);
+            check_isa(c, ragged, (crs_isa)isa, 1 + (int)(c->seed % 2), loss, final);
     }
 }
 
@@ -233,24 +244,35 @@ static bool well_conditioned(const ref_model *ref) {
     return true;
 }
 
-static void check_case(const crs_spec *shape, int rows, int steps, int lane_rows, float dropout, uint64_t seed) {
+/* ragged: rows end early. */
+static void check_lengths(const crs_spec *shape, int rows, int steps, bool ragged, int lane_rows, float dropout,
+                          uint64_t seed) {
+    static case_ragged lengths;
+    case_ragged *g = ragged ? &lengths : NULL;
     bool done = false;
     for (uint64_t draw = 0; draw < 20 && !done; draw++) {
         nn_case c;
         case_create(&c, shape, rows, steps, lane_rows, dropout, seed + 100000 * draw);
         size_t states = case_state_size(&c);
         double *state = widen(c.state, states), *final = widen(c.state, states);
-        crs_batch batch = case_batch(&c, NULL);
+        float *carried = case_state(&c);
+        crs_batch batch = batch_of(&c, g, carried);
         ref_batch plain = reference_batch(&c, &batch, state);
+        plain.length = ragged ? lengths.length : NULL;
         double loss = ref_gradient(c.ref, &plain, final);
         done = well_conditioned(c.ref);
         if (done)
-            check_each_isa(&c, loss, final);
+            check_each_isa(&c, g, loss, final);
+        crs_free(&carried);
         free(state);
         free(final);
         case_free(&c);
     }
     CU_ASSERT(done);
+}
+
+static void check_case(const crs_spec *shape, int rows, int steps, int lane_rows, float dropout, uint64_t seed) {
+    check_lengths(shape, rows, steps, false, lane_rows, dropout, seed);
 }
 
 /* One size of layers, rows and windows with each kind of input; the vocabulary, the layers, the lanes and the
@@ -314,6 +336,57 @@ static void test_gradient_long(void) {
     }
 }
 
+/* ---- layers that give more than their state -----------------------------------------------------------*/
+
+static crs_spec joint_spec(crs_cell cell, int vocabulary, int embed, int hidden, int layers, int options) {
+    crs_spec shape = crs_spec_text(cell, vocabulary, embed, hidden, layers);
+    shape.bidirectional = options & 1;
+    shape.layer_norm = options & 2;
+    shape.residual = options & 4;
+    return shape;
+}
+
+enum { JOINT_OPTIONS = 8 };
+
+static void test_reference_joint(void) {
+    for (int cell = 0; cell < CRS_CELLS; cell++)
+        for (int options = 1; options < JOINT_OPTIONS; options++) {
+            crs_spec shape = joint_spec((crs_cell)cell, 7, 5, 9, 2, options);
+            if (my_turn())
+                check_differences(&shape, 5, 6, options % 2, cell % 2 ? 0.3f : 0, 90 + (uint64_t)options);
+        }
+}
+
+/* Every set of options, with each cell; sizes, kinds of input, lengths, lanes and dropout in turn. One unit has no
+ * norm: it is its own mean. */
+static void test_gradient_joint(void) {
+    int turn = 0;
+    for (int options = 1; options < JOINT_OPTIONS; options++)
+        for (int cell = 0; cell < CRS_CELLS; cell++)
+            for (int h = 0; h < HIDDENS; h++, turn++) {
+                const int hidden = options & 2 && h == 0 ? 3 : hidden_sizes[h], embeds[] = {0, 5, hidden};
+                const int rows = row_counts[(turn / 2 + h) % COUNTS], steps = step_counts[(turn + cell) % COUNTS];
+                crs_spec shape = joint_spec((crs_cell)cell, vocabularies[(turn + h) % 3], embeds[(turn + options) % 3],
+                                            hidden, 1 + (h + cell) % 3, options);
+                if (my_turn())
+                    check_lengths(&shape, rows, steps, turn % 3 > 0, 1 + turn % 4, turn % 2 ? 0.3f : 0,
+                                  9100 + (uint64_t)turn);
+            }
+}
+
+/* Some pieces a lane; panels that do not fit the cache. */
+static void test_gradient_joint_large(void) {
+    for (int cell = 0; cell < CRS_CELLS; cell++)
+        for (int options = 1; options < JOINT_OPTIONS; options += 3) {
+            crs_spec small = joint_spec((crs_cell)cell, 11, 20, 24, 2, options);
+            crs_spec wide = joint_spec((crs_cell)cell, 25, 20, 230, 2, options);
+            if (my_turn())
+                check_lengths(&small, 9, 90, cell % 2, 4, 0.2f, 530);
+            if (my_turn())
+                check_lengths(&wide, 4, 3, cell % 2 == 0, 2, 0, 531);
+        }
+}
+
 /* A probability at which the word of one unit (first layer and time) is the threshold itself, and fits a float. */
 static float threshold_of_unit(uint64_t seed, uint64_t step, int rows, int hidden) {
     for (int k = 0; k < rows * hidden; k++) {
@@ -358,13 +431,25 @@ static void test_gradient_wide(void) {
 }
 
 int main(int argc, char **argv) {
-    static const harness_test reference[] = {HARNESS_TEST(test_reference_masks), HARNESS_TEST(test_reference_lstm),
-                                             HARNESS_TEST(test_reference_gru),   HARNESS_TEST(test_reference_peephole),
-                                             HARNESS_TEST(test_reference_rnn),   HARNESS_END};
+    static const harness_test reference[] = {HARNESS_TEST(test_reference_masks),
+                                             HARNESS_TEST(test_reference_lstm),
+                                             HARNESS_TEST(test_reference_gru),
+                                             HARNESS_TEST(test_reference_peephole),
+                                             HARNESS_TEST(test_reference_rnn),
+                                             HARNESS_TEST(test_reference_joint),
+                                             HARNESS_END};
     static const harness_test gradient[] = {
-        HARNESS_TEST(test_gradient_lstm), HARNESS_TEST(test_gradient_peephole),  HARNESS_TEST(test_gradient_gru),
-        HARNESS_TEST(test_gradient_rnn),  HARNESS_TEST(test_gradient_inputs),    HARNESS_TEST(test_gradient_long),
-        HARNESS_TEST(test_gradient_wide), HARNESS_TEST(test_gradient_threshold), HARNESS_END,
+        HARNESS_TEST(test_gradient_lstm),
+        HARNESS_TEST(test_gradient_peephole),
+        HARNESS_TEST(test_gradient_gru),
+        HARNESS_TEST(test_gradient_rnn),
+        HARNESS_TEST(test_gradient_inputs),
+        HARNESS_TEST(test_gradient_long),
+        HARNESS_TEST(test_gradient_wide),
+        HARNESS_TEST(test_gradient_threshold),
+        HARNESS_TEST(test_gradient_joint),
+        HARNESS_TEST(test_gradient_joint_large),
+        HARNESS_END,
     };
     harness_add("reference", reference);
     harness_add("gradient", gradient);

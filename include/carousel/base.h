@@ -138,9 +138,11 @@ void crs_memory_fail_at(int64_t n);
  * Philox 4x64-10 (Salmon et al. 2011; the Random123 library): a function of its arguments, without state, so that a
  * draw depends on what it is for, and never on the rank that makes it. */
 typedef enum crs_draw {
-    CRS_DRAW_PARAMETER = 1, /* a: tensor, b: element / 4 in the order of the file */
-    CRS_DRAW_DROPOUT = 2,   /* a: step, b: global row, c: layer * 2^32 + time, d: unit / 8 */
-    CRS_DRAW_SAMPLE = 3,    /* a: text, b: position */
+    CRS_DRAW_PARAMETER = 1,     /* a: tensor, b: element / 4 in the order of the file */
+    CRS_DRAW_DROPOUT = 2,       /* a: step, b: global row, c: layer * 2^32 + time, d: unit / 8 */
+    CRS_DRAW_SAMPLE = 3,        /* a: text, b: position */
+    CRS_DRAW_INPUT_DROPOUT = 4, /* a: step, b: global row, c: time, d: column / 8 */
+    CRS_DRAW_INPUT_NOISE = 5,   /* a: step, b: global row, c: time, d: column / 2 */
 } crs_draw;
 
 /* out[4] = Philox(counter = a, b, c, d; key = seed, draw). */

@@ -41,14 +41,15 @@ static void step(const crs_pass *pass, const crs_layer *layer, int group, int t,
 /* The gradient of the layer's input at all times, where it was not made step by step. */
 static void backward_inputs(const crs_pass *pass, const crs_worker *worker, const crs_layer *layer, float *dx) {
     const crs_groups *g = &layer->part.below->groups;
+    const float *start = layer->adds ? NULL : zeros;
     for (int group = crs_share(g->groups, worker->member, worker->team_size);
          group < crs_share(g->groups, worker->member + 1, worker->team_size); group++) {
         if (worker->all_rows)
-            transposed_product(pass, layer, false, group, 0, pass->n, dx, zeros, 0);
+            transposed_product(pass, layer, false, group, 0, pass->n, dx, start, 0);
         for (int t = 0; t < pass->batch->steps && !worker->all_rows; t++) {
             const ptrdiff_t n = crs_pair(pass->batch, t, worker->first_row);
             transposed_product(pass, layer, false, group, n, crs_worker_rows(pass, worker, t), dx + n * g->padded,
-                               zeros, 0);
+                               start, 0);
         }
     }
     crs_team_wait(worker);
@@ -73,8 +74,8 @@ static void backward_time(const crs_pass *pass, const crs_worker *worker, const 
         transposed_product(pass, layer, true, group, n, rows, dy + before * g->padded, NULL,
                            group == last_hidden - 1 && last_input == 0 ? ahead : 0);
     for (int group = crs_share(inputs, member, size); group < last_input; group++)
-        transposed_product(pass, layer, false, group, n, rows, dx + n * layer->part.below->padded, zeros,
-                           group == last_input - 1 && t > 0 ? ahead : 0);
+        transposed_product(pass, layer, false, group, n, rows, dx + n * layer->part.below->padded,
+                           layer->adds ? NULL : zeros, group == last_input - 1 && t > 0 ? ahead : 0);
     crs_team_wait(worker);
 }
 
@@ -83,7 +84,7 @@ void crs_layer_backward(const crs_pass *pass, const crs_worker *worker, const cr
     const crs_workspace *w = pass->workspace;
     float *dx = layer->table ? NULL : crs_memory_of(w, part->below)->dy;
     const size_t rows = (size_t)(worker->end_row - worker->first_row), padded = (size_t)layer->gates.padded;
-    if (pass->dropout)
+    if (pass->dropout && !part->within)
         crs_dropout_backward(pass, worker, layer);
     if (crs_memory_of(w, part)->c && worker->member == 0)
         memset(w->dc + (size_t)worker->first_row * padded, 0, rows * padded * sizeof *w->dc);

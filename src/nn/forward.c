@@ -109,6 +109,6 @@ void crs_layer_forward(const crs_pass *pass, const crs_worker *worker, const crs
             step(pass, layer, group, t, worker->first_row, rows);
         crs_team_wait(worker);
     }
-    if (pass->dropout)
+    if (pass->dropout && !part->within)
         crs_dropout_forward(pass, worker, layer);
 }

@@ -19,12 +19,17 @@ static int panel_column(const crs_gates *g, int gate, int u, bool hidden) {
     return (g->cell == CRS_GRU ? gru[hidden][gate] : gate) * CRS_BLOCK + u % CRS_BLOCK;
 }
 
+static void name_tensor(const crs_layer *layer, const char *what, char name[sizeof((crs_tensor *)0)->name]) {
+    snprintf(name, sizeof((crs_tensor *)0)->name, "layers/%d/%s%s", layer->layer, layer->reverse ? "reverse/" : "",
+             what);
+}
+
 /* A tensor whose rows are gates: a weight (K inputs) or a bias (K = 1). */
 static bool place_gates(crs_model *m, const crs_layer *layer, const char *what, size_t at, int k, bool hidden) {
     char name[sizeof m->tensor->name];
     const crs_gates *g = &layer->gates;
-    snprintf(name, sizeof name, "layers/%d/%s", layer->layer, what);
-    crs_place *place = crs_place_next(m, name);
+    name_tensor(layer, what, name);
+    crs_place *place = crs_place_tensor(m, name);
     for (int group = 0; place && group < g->groups; group++) {
         const size_t panel = at + (size_t)crs_panel_first(g, group) * (size_t)k;
         const int stride = crs_panel_columns(g, group);
@@ -56,7 +61,7 @@ static void take_slices(crs_model *m, crs_layer *layer) {
 static bool place_tensors(crs_model *m, const crs_layer *layer) {
     char name[sizeof m->tensor->name];
     const crs_gates *g = &layer->gates;
-    snprintf(name, sizeof name, "layers/%d/peephole", layer->layer);
+    name_tensor(layer, "peephole", name);
     return place_gates(m, layer, "weight_ih", layer->weight_ih, layer->inputs, false) &&
            place_gates(m, layer, "weight_hh", layer->weight_hh, g->hidden, true) &&
            place_gates(m, layer, "bias_ih", layer->bias_ih, 1, false) &&
@@ -141,7 +146,7 @@ static bool reserve(crs_workspace *w, const crs_part *part) {
     bool good = crs_reserve(w, &own->gates, 1, crs_gates_size(g, w->pairs)) &&
                 crs_reserve(w, &own->h, n + rows, hidden) &&
                 (!crs_has_c(g->cell) || crs_reserve(w, &own->c, n + rows, hidden));
-    if (good && (w->uses & CRS_DROPOUT)) {
+    if (good && (w->uses & CRS_DROPOUT) && !part->within) {
         own->kept = crs_reserve_block(w, n, hidden / CRS_BLOCK * sizeof *own->kept);
         good = own->kept && crs_reserve(w, &own->dropped, n, hidden);
     }

@@ -38,22 +38,32 @@ void crs_lay_out_sums(crs_model *m) {
     m->sums += CRS_SUM_TRAILER;
 }
 
-crs_place *crs_place_next(crs_model *m, const char *name) {
-    CRS_ASSERT(m->placed < m->tensors && strcmp(m->tensor[m->placed].name, name) == 0);
-    const size_t rows = (size_t)m->tensor[m->placed].dims[0];
-    return m->place[m->placed++] = crs_alloc(rows, sizeof(crs_place), CRS_MEMORY_OTHER);
+static int tensor_of(const crs_model *m, const char *name) {
+    int tensor = 0;
+    while (tensor < m->tensors && strcmp(m->tensor[tensor].name, name) != 0)
+        tensor++;
+    CRS_ASSERT(tensor < m->tensors);
+    return tensor;
+}
+
+crs_place *crs_place_tensor(crs_model *m, const char *name) {
+    const int tensor = tensor_of(m, name);
+    CRS_ASSERT(!m->place[tensor]);
+    m->placed++;
+    return m->place[tensor] = crs_alloc((size_t)m->tensor[tensor].dims[0], sizeof(crs_place), CRS_MEMORY_OTHER);
 }
 
 bool crs_place_rows(crs_model *m, const char *name, size_t at, int row) {
-    crs_place *place = crs_place_next(m, name);
-    for (int64_t j = 0; place && j < m->tensor[m->placed - 1].dims[0]; j++)
+    crs_place *place = crs_place_tensor(m, name);
+    const int64_t rows = m->tensor[tensor_of(m, name)].dims[0];
+    for (int64_t j = 0; place && j < rows; j++)
         place[j] = (crs_place){at + (size_t)j * (size_t)row, 1};
     return place != NULL;
 }
 
 bool crs_place_columns(crs_model *m, const char *name, size_t at, const crs_groups *groups) {
-    crs_place *place = crs_place_next(m, name);
-    const size_t k = (size_t)m->tensor[m->placed - 1].dims[1];
+    crs_place *place = crs_place_tensor(m, name);
+    const size_t k = (size_t)m->tensor[tensor_of(m, name)].dims[1];
     for (int group = 0; place && group < groups->groups; group++) {
         const int first = crs_group_first(groups, group), columns = crs_group_columns(groups, group);
         for (int j = first; j < first + columns && j < groups->columns; j++)

@@ -6,11 +6,10 @@
 #include "nn/head.h"
 #include "nn/model.h"
 
-/* From the input up, each on top of the one before. */
-static void stack_part(crs_model *m, crs_part *part, const crs_part_kind *kind, int width) {
+static void stack_part(crs_model *m, crs_part *part, const crs_part_kind *kind, const crs_part *below, int width) {
     part->kind = kind;
     part->number = m->parts;
-    part->below = m->parts > 0 ? m->part[m->parts - 1] : NULL;
+    part->below = below;
     part->width = width;
     part->groups = crs_groups_of(width);
     part->padded = part->groups.padded;
@@ -23,29 +22,70 @@ static const crs_part_kind *input_kind(const crs_spec *s) {
     return embedded ? &crs_tokens_kind : &crs_numbers_kind;
 }
 
+/* Whether a layer gives more than its state. */
+static bool joins(const crs_spec *s) {
+    return s->bidirectional || s->layer_norm || s->residual;
+}
+
+static crs_layer *stack_layer(crs_model *m, int l, bool reverse, const crs_part *below) {
+    crs_layer *layer = &m->layers[(reverse ? m->spec.layers : 0) + l];
+    layer->layer = l;
+    layer->reverse = reverse;
+    layer->gates = crs_gates_of(m->spec.cell, m->spec.hidden);
+    layer->part.within = joins(&m->spec);
+    stack_part(m, &layer->part, &crs_layer_kind, below, m->spec.hidden);
+    return layer;
+}
+
+/* Layer l with all that belongs to it. On the way down the forward direction begins the gradient of what is below, to
+ * which the other adds its own: so it stands above. */
+static void stack_joint(crs_model *m, int l, const crs_part *below) {
+    crs_joint *joint = &m->joints[l];
+    joint->layer = l;
+    if (m->spec.bidirectional) {
+        stack_part(m, &m->reversals[l], &crs_reverse_kind, below, below->width);
+        joint->way[1] = stack_layer(m, l, true, &m->reversals[l]);
+    }
+    crs_layer *layer = stack_layer(m, l, false, below);
+    joint->way[0] = layer;
+    layer->adds = m->spec.residual && l > 0;
+    joint->residual = layer->adds ? below : NULL;
+    stack_part(m, &joint->part, &crs_joint_kind, &layer->part, crs_spec_width(&m->spec));
+}
+
 static void stack(crs_model *m) {
     const crs_spec *s = &m->spec;
-    stack_part(m, m->input, input_kind(s), crs_spec_layer_inputs(s, 0));
+    stack_part(m, m->input, input_kind(s), NULL, crs_spec_layer_inputs(s, 0));
     for (int l = 0; l < s->layers; l++) {
-        crs_layer *layer = &m->layers[l];
-        layer->layer = l;
-        layer->gates = crs_gates_of(s->cell, s->hidden);
-        stack_part(m, &layer->part, &crs_layer_kind, s->hidden);
+        const crs_part *below = m->part[m->parts - 1];
+        if (joins(s))
+            stack_joint(m, l, below);
+        else
+            stack_layer(m, l, false, below);
     }
     if (s->alignment == CRS_ALIGN_SEQUENCE)
-        stack_part(m, &m->pool, &crs_pool_kind, crs_spec_width(s));
+        stack_part(m, &m->pool, &crs_pool_kind, m->part[m->parts - 1], crs_spec_width(s));
     m->output.head = crs_head_of(s->head);
-    stack_part(m, &m->output.part, &crs_output_kind, s->outputs);
+    stack_part(m, &m->output.part, &crs_output_kind, m->part[m->parts - 1], s->outputs);
+}
+
+static bool reserve_parts(crs_model *m) {
+    const crs_spec *s = &m->spec;
+    const size_t layers = (size_t)s->layers, of_layer = joins(s) ? s->bidirectional ? 4 : 2 : 1;
+    m->directions = s->bidirectional ? 2 : 1;
+    m->input = crs_alloc(1, input_kind(s)->bytes, CRS_MEMORY_OTHER);
+    m->layers = crs_alloc((size_t)m->directions * layers, sizeof *m->layers, CRS_MEMORY_OTHER);
+    m->reversals = crs_alloc(s->bidirectional ? layers : 0, sizeof *m->reversals, CRS_MEMORY_OTHER);
+    m->joints = crs_alloc(joins(s) ? layers : 0, sizeof *m->joints, CRS_MEMORY_OTHER);
+    m->part = crs_alloc(layers * of_layer + 3, sizeof *m->part, CRS_MEMORY_OTHER);
+    return m->input && m->layers && m->reversals && m->joints && m->part;
 }
 
 static bool fill_model(crs_model *m) {
-    m->input = crs_alloc(1, input_kind(&m->spec)->bytes, CRS_MEMORY_OTHER);
-    m->layers = crs_alloc((size_t)m->spec.layers, sizeof *m->layers, CRS_MEMORY_OTHER);
-    m->part = crs_alloc((size_t)m->spec.layers + 3, sizeof *m->part, CRS_MEMORY_OTHER);
     m->tensors = crs_spec_tensors(&m->spec, NULL, 0);
     m->tensor = crs_alloc((size_t)m->tensors, sizeof *m->tensor, CRS_MEMORY_OTHER);
     m->place = crs_alloc((size_t)m->tensors, sizeof *m->place, CRS_MEMORY_OTHER);
-    if (!m->input || !m->layers || !m->part || !m->tensor || !m->place)
+    if (!reserve_parts(m) || !m->tensor || !m->place)
         return false;
     crs_spec_tensors(&m->spec, m->tensor, m->tensors);
     stack(m);
@@ -84,11 +124,14 @@ void crs_model_free(crs_model **model) {
     if (!m)
         return;
     for (int p = 0; p < m->parts; p++)
-        m->part[p]->kind->release(m->part[p]);
-    for (int i = 0; i < m->placed; i++)
+        if (m->part[p]->kind->release)
+            m->part[p]->kind->release(m->part[p]);
+    for (int i = 0; m->place && i < m->tensors; i++)
         crs_free(&m->place[i]);
     crs_free(&m->input);
     crs_free(&m->layers);
+    crs_free(&m->reversals);
+    crs_free(&m->joints);
     crs_free(&m->part);
     crs_free(&m->tensor);
     crs_free(&m->place);
@@ -126,7 +169,8 @@ static void refresh(void *context, int thread, int threads) {
     crs_model *m = context;
     (void)thread, (void)threads;
     for (int p = m->parts - 1; p >= 0; p--)
-        m->part[p]->kind->refresh(m, m->part[p]);
+        if (m->part[p]->kind->refresh)
+            m->part[p]->kind->refresh(m, m->part[p]);
 }
 
 void crs_model_refresh(crs_model *m) {

@@ -1,7 +1,8 @@
 /* What a model and a workspace are made of. Private to the room nn.
  *
  * A model is a stack of parts, each of which reads what the one below gives: the input, the recurrent layers, the
- * output. Units, inputs and columns are padded to blocks of 16 (suffix `_padded`); padding of parameters, states and
+ * output. A layer of two directions is four parts: what is below reversed, the layer on top of that, the layer on top of
+ * what is below, and the joint of both. Units, inputs and columns are padded to blocks of 16 (suffix `_padded`); padding of parameters, states and
  * gradients is zero. Gates stand as gates.h says; panels, sums and biases follow the same groups; a bias is a panel
  * with K = 1. */
 #ifndef CRS_MODEL_H
@@ -29,25 +30,25 @@ enum { CRS_SLICES = 2 };
 /* What a kind of part does. refresh, forward and backward are called by every thread. */
 typedef struct crs_part_kind {
     size_t bytes; /* of a part of this kind; an input is made from it */
-    /* Takes its slices of the arena, places its tensors in the order of the file, makes room for what it derives from
-     * the parameters. */
+    /* Takes its slices of the arena, places its tensors, makes room for what it derives from the parameters. */
     bool (*declare)(crs_model *, crs_part *);
     /* Takes its room in a workspace: y, dy, and what it keeps for the way back. */
     bool (*reserve)(crs_workspace *, const crs_part *);
-    /* Derives anew from the parameters. Barriers within. */
+    /* Derives anew from the parameters. Barriers within. NULL: nothing to derive. */
     void (*refresh)(crs_model *, const crs_part *);
     void (*forward)(const crs_pass *, const crs_worker *, const crs_part *);
     /* From its dy to the dy of the part below; then the gradients of its weights, added to the sums. */
     void (*backward)(const crs_pass *, const crs_worker *, const crs_part *);
     /* Parameters that are not summed as they stand: from their sums to their gradient. NULL: none. By one thread. */
     void (*gradient)(const crs_model *, const crs_part *, const int64_t *sums, double factor, float *gradient);
-    void (*release)(crs_part *); /* what it derived */
+    void (*release)(crs_part *); /* what it derived; NULL: nothing */
 } crs_part_kind;
 
 struct crs_part {
     const crs_part_kind *kind;
-    int number;            /* 0: the input; layer l: l + 1; layers + 1: the output */
-    const crs_part *below; /* NULL for the input */
+    int number;            /* from the input, 0, up; the output is the last */
+    const crs_part *below; /* what it reads; NULL for the input */
+    bool within;           /* a joint reads it, and gives on what it gives */
     int width, padded;     /* columns that it gives */
     crs_groups groups;     /* of them, as products make their gradient */
     int slices;
@@ -56,7 +57,7 @@ struct crs_part {
     size_t sums_end;              /* where those of the next part to be complete begin */
 };
 
-/* Tokens: embeddings, gathered; or, where there is a table, the first layer's input product of each token. */
+/* Tokens: embeddings (or one-hot rows), gathered; or, where there is a table, the first layer's input product of each. */
 typedef struct crs_tokens {
     crs_part part;
     int tokens; /* V */
@@ -72,6 +73,8 @@ typedef struct crs_tokens {
 typedef struct crs_layer {
     crs_part part;
     int layer;
+    bool reverse; /* the backward direction */
+    bool adds;    /* to the gradient of what is below, which a residual has begun */
     crs_gates gates;
     int inputs;              /* below->width */
     const crs_tokens *table; /* the input's product is a row of this table; NULL: a product with what is below */
@@ -81,6 +84,15 @@ typedef struct crs_layer {
     float *transposed_ih; /* panels of W^T, [input group][gate columns][group columns]; NULL where nothing needs it */
     float *transposed_hh; /* as above over hidden groups */
 } crs_layer;
+
+/* What a layer gives, where that is more than its state (joint.c). */
+typedef struct crs_joint {
+    crs_part part;
+    int layer;
+    const crs_layer *way[2];  /* forward, backward; of one direction: NULL */
+    const crs_part *residual; /* what is added; NULL: nothing */
+    size_t weight, bias;      /* of the norm: offsets in an arena */
+} crs_joint;
 
 typedef struct crs_head crs_head;
 
@@ -92,7 +104,8 @@ typedef struct crs_output {
     float *transposed;   /* [group below][outputs padded][group columns] */
 } crs_output;
 
-extern const crs_part_kind crs_tokens_kind, crs_numbers_kind, crs_layer_kind, crs_pool_kind, crs_output_kind;
+extern const crs_part_kind crs_tokens_kind, crs_numbers_kind, crs_layer_kind, crs_reverse_kind, crs_joint_kind,
+    crs_pool_kind, crs_output_kind;
 
 /* ---- the model ---- */
 
@@ -107,14 +120,17 @@ struct crs_model {
     const crs_kernels *kernels;
     int threads;
     crs_part *input;
-    crs_layer *layers; /* [spec.layers] */
-    crs_part pool;     /* alignment sequence */
+    int directions;      /* 1 or 2 */
+    crs_layer *layers;   /* [directions][spec.layers] */
+    crs_part *reversals; /* [spec.layers]: what the backward directions read; of two directions */
+    crs_joint *joints;   /* [spec.layers]; where layers give more than their state */
+    crs_part pool;       /* alignment sequence */
     crs_output output;
     int parts;
     crs_part **part; /* [parts], from the input up */
     size_t arena, sums;
     float *parameters;
-    int tensors, placed; /* placed: while the parts are declared */
+    int tensors, placed; /* placed: by the parts that are declared */
     crs_tensor *tensor;  /* [tensors] */
     crs_place **place;   /* [tensors][rows] */
 };
@@ -135,8 +151,8 @@ size_t crs_slice_take(crs_model *model, crs_slice *slice, size_t count);
 static inline size_t crs_sum_of(const crs_slice *slice, size_t at) {
     return slice->sum + (at - slice->arena);
 }
-/* The places of the next tensor of the list, which has this name, to be filled: [rows]. NULL: out of memory. */
-crs_place *crs_place_next(crs_model *model, const char *name);
+/* The places of the tensor of this name, to be filled: [rows]. NULL: out of memory. */
+crs_place *crs_place_tensor(crs_model *model, const char *name);
 /* Places it as rows of `row` floats; as columns of groups, [group][K][columns of the group], the tensor's rows being
  * the columns. */
 bool crs_place_rows(crs_model *model, const char *name, size_t at, int row);
@@ -237,7 +253,9 @@ typedef struct crs_part_memory {
     float *gates;    /* layers: gates of all pairs */
     float *h, *c;    /* layers: [rows + pairs][padded], from before the first step on; c NULL where there is none */
     float *dropped;  /* layers: [pairs][padded], h after dropout; NULL without */
-    uint16_t *kept;  /* layers: [pairs][padded / 16], a bit a unit */
+    uint16_t *kept;  /* layers, joints: [pairs][padded / 16], a bit a unit */
+    float *standard; /* joints with a norm: [pairs][padded], z */
+    float *inverse;  /* joints with a norm: [pairs], 1 / sqrt(variance + 1e-5) */
     float *outputs;  /* the output: [chunk][padded], outputs and then their gradients */
     float *gathered; /* the output: [chunk][padded below], where a chunk's rows are not neighbours */
 } crs_part_memory;
@@ -321,6 +339,23 @@ static inline crs_cell_step crs_cell_step_of(const crs_pass *pass, const crs_lay
     s.peephole_row = g->padded;
     return s;
 }
+
+/* Dropout of rows of units: which draw keys it, and how much. */
+typedef struct crs_dropout {
+    crs_draw draw;
+    uint64_t seed, step, threshold;
+    float scale;
+} crs_dropout;
+
+crs_dropout crs_dropout_of(const crs_batch *batch, crs_draw draw, float share);
+/* As CRS_DRAW_DROPOUT has it. */
+static inline uint64_t crs_dropout_place(int layer, int time) {
+    return (uint64_t)layer << 32 | (unsigned)time;
+}
+/* to[blocks * 16] = from (which may be the same), dropped out; kept[blocks]: which; NULL: nobody asks. */
+void crs_drop(const crs_dropout *dropout, uint64_t row, uint64_t place, int blocks, const float *from, float *to,
+              uint16_t *kept);
+void crs_drop_gradient(const crs_dropout *dropout, int blocks, const uint16_t *kept, float *dy);
 
 /* Called by every thread of a team. */
 void crs_layer_forward(const crs_pass *pass, const crs_worker *worker, const crs_part *part);

@@ -82,7 +82,7 @@ static void work(void *context, int thread, int threads) {
     const crs_pass *pass = context;
     const crs_model *m = pass->model;
     const crs_worker worker = worker_of(pass, thread, threads);
-    for (int l = 0; l < m->spec.layers; l++)
+    for (int l = 0; l < m->directions * m->spec.layers; l++)
         read_state(pass, &worker, &m->layers[l]);
     crs_team_wait(&worker);
     for (int p = 0; p < m->parts; p++)
