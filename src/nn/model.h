@@ -1,10 +1,10 @@
 /* What a model and a workspace are made of. Private to the room nn.
  *
  * A model is a stack of parts, each of which reads what the one below gives: the input, the recurrent layers, the
- * output. A layer of two directions is four parts: what is below reversed, the layer on top of that, the layer on top of
- * what is below, and the joint of both. Units, inputs and columns are padded to blocks of 16 (suffix `_padded`); padding of parameters, states and
- * gradients is zero. Gates stand as gates.h says; panels, sums and biases follow the same groups; a bias is a panel
- * with K = 1. */
+ * output. A layer of two directions is four parts: what is below reversed, a layer that reads that, a layer that reads
+ * what is below, and the joint of both. Units, inputs and columns are padded to blocks of 16 (suffix `_padded`); padding
+ * of parameters, states and gradients is zero. Gates stand as gates.h says; panels, sums and biases follow the same
+ * groups; a bias is a panel with K = 1. */
 #ifndef CRS_MODEL_H
 #define CRS_MODEL_H
 
@@ -57,7 +57,7 @@ struct crs_part {
     size_t sums_end;              /* where those of the next part to be complete begin */
 };
 
-/* Tokens: embeddings (or one-hot rows), gathered; or, where there is a table, the first layer's input product of each. */
+/* Tokens: embeddings, gathered; or, where there is a table, the first layer's input product of each token. */
 typedef struct crs_tokens {
     crs_part part;
     int tokens; /* V */
