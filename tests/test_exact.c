@@ -15,7 +15,7 @@ static const struct setting {
     int vocabulary, embed, hidden, layers, rows, steps, lane_rows;
     float dropout;
     bool baseline; /* small enough for it */
-    enum { PLAIN = 0, BIDIRECTIONAL = 1, NORM = 2, RESIDUAL = 4 } options;
+    enum { PLAIN = 0, BIDIRECTIONAL = 1, NORM = 2, RESIDUAL = 4, TIED = 8 } options;
 } settings[] = {
     {65, 20, 33, 2, 13, 17, 2, 0.3f, true, PLAIN},
     {20, 33, 50, 2, 50, 9, 3, 0.3f, true, PLAIN},
@@ -26,6 +26,7 @@ static const struct setting {
     {19, 12, 21, 2, 13, 17, 2, 0.3f, true, BIDIRECTIONAL | NORM | RESIDUAL},
     {9, 0, 34, 2, 26, 40, 3, 0, true, BIDIRECTIONAL},
     {7, 30, 33, 3, 11, 50, 2, 0.2f, true, NORM | RESIDUAL},
+    {70, 33, 33, 2, 13, 20, 2, 0.2f, true, TIED},
 };
 enum { SETTINGS = sizeof settings / sizeof *settings, LARGE = 3 };
 
@@ -43,6 +44,7 @@ static void create(nn_case *c, crs_cell cell, int setting) {
     shape.bidirectional = s->options & BIDIRECTIONAL;
     shape.layer_norm = s->options & NORM;
     shape.residual = s->options & RESIDUAL;
+    shape.tie = s->options & TIED;
     case_create(c, &shape, s->rows, s->steps, s->lane_rows, s->dropout, 40 + (uint64_t)setting);
 }
 

@@ -346,6 +346,12 @@ static crs_spec joint_spec(crs_cell cell, int vocabulary, int embed, int hidden,
     return shape;
 }
 
+static crs_spec tied_spec(crs_cell cell, int vocabulary, int hidden, int layers) {
+    crs_spec shape = crs_spec_text(cell, vocabulary, hidden, hidden, layers);
+    shape.tie = true;
+    return shape;
+}
+
 enum { JOINT_OPTIONS = 8 };
 
 static void test_reference_joint(void) {
@@ -354,6 +360,29 @@ static void test_reference_joint(void) {
             crs_spec shape = joint_spec((crs_cell)cell, 7, 5, 9, 2, options);
             if (my_turn())
                 check_differences(&shape, 5, 6, options % 2, cell % 2 ? 0.3f : 0, 90 + (uint64_t)options);
+        }
+}
+
+static void test_reference_tied(void) {
+    for (int cell = 0; cell < CRS_CELLS; cell++) {
+        crs_spec shape = tied_spec((crs_cell)cell, 7, 6, 2);
+        if (my_turn())
+            check_differences(&shape, 5, 6, cell % 2 == 0, cell % 2 ? 0.3f : 0, 80);
+    }
+}
+
+/* Vocabularies that are, and are not, whole blocks; a large one goes piece by piece. */
+static void test_gradient_tied(void) {
+    static const int tokens[] = {2, 5, 16, 65, 64, 90, 2500};
+    enum { LARGE = 6 };
+    for (int cell = 0; cell < CRS_CELLS; cell++)
+        for (int v = 0; v <= LARGE; v++) {
+            const int hidden = v == LARGE ? 18 : hidden_sizes[(v + cell) % HIDDENS];
+            crs_spec shape = tied_spec((crs_cell)cell, tokens[v], hidden, 1 + v % 2);
+            shape.layer_norm = v == 3 && hidden > 1;
+            if (my_turn())
+                check_lengths(&shape, v == LARGE ? 12 : 5, v == LARGE ? 70 : 9, (v + cell) % 2, 2, v % 2 ? 0.2f : 0,
+                              440 + (uint64_t)v);
         }
 }
 
@@ -431,25 +460,15 @@ static void test_gradient_wide(void) {
 }
 
 int main(int argc, char **argv) {
-    static const harness_test reference[] = {HARNESS_TEST(test_reference_masks),
-                                             HARNESS_TEST(test_reference_lstm),
-                                             HARNESS_TEST(test_reference_gru),
-                                             HARNESS_TEST(test_reference_peephole),
-                                             HARNESS_TEST(test_reference_rnn),
-                                             HARNESS_TEST(test_reference_joint),
-                                             HARNESS_END};
+    static const harness_test reference[] = {HARNESS_TEST(test_reference_masks), HARNESS_TEST(test_reference_lstm),
+                                             HARNESS_TEST(test_reference_gru),   HARNESS_TEST(test_reference_peephole),
+                                             HARNESS_TEST(test_reference_rnn),   HARNESS_TEST(test_reference_joint),
+                                             HARNESS_TEST(test_reference_tied),  HARNESS_END};
     static const harness_test gradient[] = {
-        HARNESS_TEST(test_gradient_lstm),
-        HARNESS_TEST(test_gradient_peephole),
-        HARNESS_TEST(test_gradient_gru),
-        HARNESS_TEST(test_gradient_rnn),
-        HARNESS_TEST(test_gradient_inputs),
-        HARNESS_TEST(test_gradient_long),
-        HARNESS_TEST(test_gradient_wide),
-        HARNESS_TEST(test_gradient_threshold),
-        HARNESS_TEST(test_gradient_joint),
-        HARNESS_TEST(test_gradient_joint_large),
-        HARNESS_END,
+        HARNESS_TEST(test_gradient_lstm), HARNESS_TEST(test_gradient_peephole),    HARNESS_TEST(test_gradient_gru),
+        HARNESS_TEST(test_gradient_rnn),  HARNESS_TEST(test_gradient_inputs),      HARNESS_TEST(test_gradient_long),
+        HARNESS_TEST(test_gradient_wide), HARNESS_TEST(test_gradient_threshold),   HARNESS_TEST(test_gradient_joint),
+        HARNESS_TEST(test_gradient_tied), HARNESS_TEST(test_gradient_joint_large), HARNESS_END,
     };
     harness_add("reference", reference);
     harness_add("gradient", gradient);

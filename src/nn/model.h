@@ -100,8 +100,12 @@ typedef struct crs_output {
     crs_part part;
     const crs_head *head;
     int inputs;
-    size_t weight, bias; /* offsets in an arena */
+    size_t weight, bias; /* offsets in an arena; weight: of a tied one none */
     float *transposed;   /* [group below][outputs padded][group columns] */
+    /* a weight that is the embedding's */
+    const crs_tokens *tied; /* whose; NULL: it has its own */
+    float *panels;          /* [group][K][group columns], and a gradient of them */
+    float *panels_gradient;
 } crs_output;
 
 extern const crs_part_kind crs_tokens_kind, crs_numbers_kind, crs_layer_kind, crs_reverse_kind, crs_joint_kind,

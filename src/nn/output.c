@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "nn/head.h"
-#include "nn/pieces.h"
+#include "nn/tokens.h"
 
 /* About as many outputs as stay in a cache; a large vocabulary goes piece by piece. */
 enum { CHUNK_BYTES = 4 << 20 };
@@ -24,15 +24,28 @@ static bool declare(crs_model *m, crs_part *part) {
     crs_output *o = (crs_output *)part;
     o->inputs = part->below->width;
     crs_slice *slice = crs_slice_begin(m, part, true);
-    o->weight = crs_slice_take(m, slice, (size_t)o->inputs * (size_t)part->padded);
+    if (!m->spec.tie)
+        o->weight = crs_slice_take(m, slice, (size_t)o->inputs * (size_t)part->padded);
     o->bias = crs_slice_take(m, slice, (size_t)part->padded);
     o->transposed = crs_alloc((size_t)part->below->padded * (size_t)part->padded, sizeof(float), CRS_MEMORY_PACKED);
-    return o->transposed && crs_place_columns(m, "output/weight", o->weight, &part->groups) &&
+    return o->transposed &&
+           (m->spec.tie ? crs_tie_declare(m, o) : crs_place_columns(m, "output/weight", o->weight, &part->groups)) &&
            crs_place_rows(m, "output/bias", o->bias, 1);
 }
 
 static void release(crs_part *part) {
     crs_free(&((crs_output *)part)->transposed);
+    crs_tie_release((crs_output *)part);
+}
+
+/* A group's panel, [K][columns], from its first column on. */
+static const float *panel_of(const crs_model *m, const crs_output *o, int first) {
+    return (o->tied ? o->panels : m->parameters + o->weight) + (size_t)first * (size_t)o->inputs;
+}
+
+/* Where the sums of the gradient of the weight begin. */
+static size_t weight_sums(const crs_output *o) {
+    return o->tied ? o->part.other_sum : crs_sum_of(&o->part.slice[0], o->weight);
 }
 
 static void refresh(crs_model *m, const crs_part *part) {
@@ -41,8 +54,10 @@ static void refresh(crs_model *m, const crs_part *part) {
 #pragma omp for schedule(static) nowait
     for (int group = 0; group < g->groups; group++) {
         const int first = crs_group_first(g, group), columns = crs_group_columns(g, group);
-        crs_transpose_panel(m->kernels, m->parameters + o->weight + (size_t)first * (size_t)o->inputs, o->inputs,
-                            columns, first, part->padded, &part->below->groups, o->transposed);
+        if (o->tied)
+            crs_tie_refresh(m, o, group);
+        crs_transpose_panel(m->kernels, panel_of(m, o, first), o->inputs, columns, first, part->padded,
+                            &part->below->groups, o->transposed);
     }
 }
 
@@ -107,8 +122,7 @@ static void products(const crs_pass *pass, const crs_part *part, const float *x,
         crs_product p = {.rows = pairs, .blocks = columns / CRS_BLOCK, .c = outputs + first, .c_row = g->padded};
         p.start = parameters + o->bias + first;
         p.chains = 1;
-        p.chain[0] = crs_chain_of_rows(x, part->below->padded, o->inputs,
-                                       parameters + o->weight + (size_t)first * (size_t)o->inputs, columns);
+        p.chain[0] = crs_chain_of_rows(x, part->below->padded, o->inputs, panel_of(pass->model, o, first), columns);
         pass->model->kernels->product(&p);
     }
 }
@@ -199,7 +213,7 @@ static void add_weights(const crs_pass *pass, const crs_worker *worker, const cr
                 crs_add_column_sums(pass, run.piece[j], run.panel[j], count,
                                     pass->sums + crs_sum_of(slice, o->bias) + first, refused);
             crs_add_outer(pass, &run, x, begin, end, 0, count,
-                          pass->sums + crs_sum_of(slice, o->weight) + (size_t)first * (size_t)o->inputs, refused);
+                          pass->sums + weight_sums(o) + (size_t)first * (size_t)o->inputs, refused);
         }
     }
 }
@@ -261,9 +275,15 @@ static void backward(const crs_pass *pass, const crs_worker *worker, const crs_p
     (void)pass, (void)worker, (void)part;
 }
 
+static void gradient(const crs_model *m, const crs_part *part, const int64_t *sums, double factor, float *out) {
+    if (output_of(part)->tied)
+        crs_tie_gradient(m, output_of(part), sums, factor, out);
+}
+
 const crs_part_kind crs_output_kind = {.declare = declare,
                                        .reserve = reserve,
                                        .refresh = refresh,
                                        .forward = forward,
                                        .backward = backward,
+                                       .gradient = gradient,
                                        .release = release};
