@@ -55,6 +55,7 @@ void case_create(nn_case *c, const crs_spec *shape, int rows, int steps, int lan
     c->lane_rows = lane_rows;
     c->lanes = (rows + lane_rows - 1) / lane_rows;
     c->dropout = dropout;
+    c->input_dropout = shape->gather ? 0.25f : 0;
     c->seed = seed;
     c->ref = ref_create(shape);
     draw_parameters(c);
@@ -125,6 +126,7 @@ crs_batch case_batch(const nn_case *c, float *state) {
                        .lane_starts = c->lane_starts,
                        .lane_rows = c->lane_rows,
                        .dropout = c->dropout,
+                       .input_dropout = c->input_dropout,
                        .seed = c->seed,
                        .step = 3,
                        .row_id = c->row_id};
@@ -190,9 +192,9 @@ float *case_state(const nn_case *c) {
 const char *case_name(const nn_case *c) {
     static char name[200];
     const crs_spec *s = &c->shape;
-    snprintf(name, sizeof name, "%s V%d E%d H%d L%d%s%s%s%s, %d rows (lanes of %d), %d steps, dropout %g",
+    snprintf(name, sizeof name, "%s V%d E%d H%d L%d%s%s%s%s%s, %d rows (lanes of %d), %d steps, dropout %g",
              crs_cell_name(s->cell), s->input_size, s->embed, s->hidden, s->layers,
              s->bidirectional ? " bidirectional" : "", s->layer_norm ? " norm" : "", s->residual ? " residual" : "",
-             s->tie ? " tied" : "", c->rows, c->lane_rows, c->steps, (double)c->dropout);
+             s->tie ? " tied" : "", s->gather ? " gathered" : "", c->rows, c->lane_rows, c->steps, (double)c->dropout);
     return name;
 }

@@ -7,9 +7,9 @@
 typedef struct nn_case {
     crs_spec shape;
     int rows, steps, lanes, lane_rows;
-    float dropout;
-    uint64_t seed;  /* of all that is drawn, and of the masks */
-    ref_model *ref; /* every value is a float's */
+    float dropout, input_dropout; /* input_dropout: 0.25 where the spec gathers */
+    uint64_t seed;                /* of all that is drawn, and of the masks */
+    ref_model *ref;               /* every value is a float's */
     uint32_t *inputs, *targets;
     float *state;     /* at the start; left as it is by all below */
     int *lane_starts; /* [lanes + 1] */

@@ -165,15 +165,22 @@ size_t ref_state_size(const ref_model *model) {
     return (size_t)model->shape.layers * (size_t)model->parts * (size_t)model->shape.hidden;
 }
 
-double ref_mask(const ref_batch *batch, int row, int layer, int time, int unit) {
-    if (!(batch->dropout > 0))
+static double mask_of(const ref_batch *batch, double share, crs_draw draw, int row, uint64_t place, int unit) {
+    if (!(share > 0))
         return 1;
     uint64_t out[4];
-    crs_random(batch->seed, CRS_DRAW_DROPOUT, batch->step, (uint64_t)(batch->first_row + row),
-               (uint64_t)layer << 32 | (uint64_t)time, (uint64_t)unit / 8, out);
+    crs_random(batch->seed, draw, batch->step, (uint64_t)(batch->first_row + row), place, (uint64_t)unit / 8, out);
     uint64_t pair = out[unit % 8 / 2];
     uint64_t word = unit % 2 == 0 ? pair & 0xffffffff : pair >> 32;
-    return (double)word >= floor(batch->dropout * 0x1p32) ? 1 / (1 - batch->dropout) : 0;
+    return (double)word >= floor(share * 0x1p32) ? 1 / (1 - share) : 0;
+}
+
+double ref_mask(const ref_batch *batch, int row, int layer, int time, int unit) {
+    return mask_of(batch, batch->dropout, CRS_DRAW_DROPOUT, row, (uint64_t)layer << 32 | (uint64_t)time, unit);
+}
+
+double ref_input_mask(const ref_batch *batch, int row, int time, int column) {
+    return mask_of(batch, batch->input_dropout, CRS_DRAW_INPUT_DROPOUT, row, (uint64_t)time, column);
 }
 
 /* ---- one row's window ---------------------------------------------------------------------------------*/
@@ -347,8 +354,10 @@ static void forward_input(trace *tr, int t) {
     int width = input_width(&model->shape, 0);
     uint32_t token = tr->batch->inputs[t * tr->batch->rows + tr->row];
     double *x = tr->layer[0].input + (size_t)t * (size_t)width;
-    for (int k = 0; k < width; k++)
+    for (int k = 0; k < width; k++) {
         x[k] = model->shape.embed > 0 ? model->tensor[0].values[(int64_t)token * width + k] : (uint32_t)k == token;
+        x[k] *= ref_input_mask(tr->batch, tr->row, t, k);
+    }
 }
 
 /* The loss of step t. */
@@ -586,7 +595,8 @@ static void backward_input(trace *tr, int t, const double *dx) {
     const ref_model *model = tr->model;
     const int64_t token = tr->batch->inputs[t * tr->batch->rows + tr->row];
     for (int k = 0; k < model->shape.embed; k++)
-        add_gradient(&model->tensor[0], token * model->shape.embed + k, dx[k]);
+        add_gradient(&model->tensor[0], token * model->shape.embed + k,
+                     dx[k] * ref_input_mask(tr->batch, tr->row, t, k));
 }
 
 static void backward_row(trace *tr) {

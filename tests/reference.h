@@ -35,7 +35,7 @@ typedef struct ref_batch {
     const uint32_t *inputs, *targets; /* [steps][rows] */
     const int *length;                /* [rows]: steps of each; NULL: all */
     const double *state;              /* [rows][ref_state_size]: at the start */
-    double dropout;                   /* keys of the masks as in crs_batch */
+    double dropout, input_dropout;    /* keys of the masks as in crs_batch */
     uint64_t seed, step;
     int64_t first_row;
 } ref_batch;
@@ -48,5 +48,7 @@ double ref_gradient(ref_model *model, const ref_batch *batch, double *final);
 double ref_condition(const ref_tensor *tensor);
 /* The factor of one unit's output under dropout: 0, or 1 / (1 - p). */
 double ref_mask(const ref_batch *batch, int row, int layer, int time, int unit);
+/* The same of a column of the input. */
+double ref_input_mask(const ref_batch *batch, int row, int time, int column);
 
 #endif

@@ -1,6 +1,7 @@
 /* The same bits for any threads, instruction set, ranks and neighbours; and golden digests of a few small runs. */
 #include "config.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +16,7 @@ static const struct setting {
     int vocabulary, embed, hidden, layers, rows, steps, lane_rows;
     float dropout;
     bool baseline; /* small enough for it */
-    enum { PLAIN = 0, BIDIRECTIONAL = 1, NORM = 2, RESIDUAL = 4, TIED = 8 } options;
+    enum { PLAIN = 0, BIDIRECTIONAL = 1, NORM = 2, RESIDUAL = 4, TIED = 8, GATHERED = 16 } options;
 } settings[] = {
     {65, 20, 33, 2, 13, 17, 2, 0.3f, true, PLAIN},
     {20, 33, 50, 2, 50, 9, 3, 0.3f, true, PLAIN},
@@ -27,6 +28,8 @@ static const struct setting {
     {9, 0, 34, 2, 26, 40, 3, 0, true, BIDIRECTIONAL},
     {7, 30, 33, 3, 11, 50, 2, 0.2f, true, NORM | RESIDUAL},
     {70, 33, 33, 2, 13, 20, 2, 0.2f, true, TIED},
+    {7, 20, 34, 2, 26, 20, 2, 0, true, GATHERED},
+    {9, 0, 20, 1, 11, 20, 2, 0.2f, true, GATHERED | BIDIRECTIONAL},
 };
 enum { SETTINGS = sizeof settings / sizeof *settings, LARGE = 3 };
 
@@ -45,6 +48,7 @@ static void create(nn_case *c, crs_cell cell, int setting) {
     shape.layer_norm = s->options & NORM;
     shape.residual = s->options & RESIDUAL;
     shape.tie = s->options & TIED;
+    shape.gather = s->options & GATHERED;
     case_create(c, &shape, s->rows, s->steps, s->lane_rows, s->dropout, 40 + (uint64_t)setting);
 }
 
@@ -409,6 +413,102 @@ static void test_adds_up(void) {
     case_free(&c);
 }
 
+/* ---- numbers that are disturbed -----------------------------------------------------------------------*/
+
+enum { NUMBER_ROWS = 5, NUMBER_STEPS = 7, NUMBER_COLUMNS = 19, NUMBERS = NUMBER_ROWS * NUMBER_STEPS * NUMBER_COLUMNS };
+
+/* What training is to see of a number. */
+static float disturbed(const crs_batch *b, int row, int time, int column, float x) {
+    uint64_t bits[4];
+    if (b->input_noise > 0) {
+        crs_random(b->seed, CRS_DRAW_INPUT_NOISE, b->step, (uint64_t)b->row_id[row], (uint64_t)time,
+                   (uint64_t)column / 2, bits);
+        const uint64_t *own = bits + column % 2 * 2;
+        const double z = sqrt(-2 * crs_log(1 - crs_unit_double(own[0]))) * crs_cospi(crs_unit_double(own[1]));
+        x += (float)((double)b->input_noise * z);
+    }
+    const ref_batch keys = {
+        .input_dropout = (double)b->input_dropout, .seed = b->seed, .step = b->step, .first_row = b->row_id[0]};
+    return x * (float)ref_input_mask(&keys, row, time, column);
+}
+
+static void train_numbers(const nn_case *c, const crs_batch *b, int threads, int64_t *sums) {
+    crs_model *model = case_model(c, crs_kernels_of(crs_isa_best()), threads);
+    crs_workspace *workspace = case_workspace(c, model);
+    memset(sums, 0, crs_model_sums(model) * sizeof *sums);
+    crs_model_train(model, workspace, b, sums, NULL);
+    crs_workspace_free(&workspace);
+    crs_model_free(&model);
+}
+
+/* Noise and dropout of numbers: as if they had been disturbed before; and not in an evaluation. */
+static void check_disturbed(crs_cell cell, float noise, float dropout) {
+    static float numbers[NUMBERS], seen[NUMBERS];
+    nn_case c;
+    crs_spec shape = crs_spec_text(cell, NUMBER_COLUMNS, 0, 12, 1);
+    shape.input = CRS_INPUT_VALUES;
+    shape.targets = CRS_TARGET_CLASS;
+    case_create(&c, &shape, NUMBER_ROWS, NUMBER_STEPS, 2, 0, 31);
+    float *state = case_state(&c), *again = case_state(&c);
+    crs_batch plain = case_batch(&c, again), b = case_batch(&c, state);
+    b.input_noise = noise;
+    b.input_dropout = dropout;
+    b.input = (crs_series){.numbers = numbers};
+    plain.input = (crs_series){.numbers = seen};
+    for (int i = 0; i < NUMBERS; i++) {
+        const int n = i / NUMBER_COLUMNS;
+        numbers[i] = (float)case_draw(5, 3, (uint64_t)i);
+        seen[i] = disturbed(&b, n % NUMBER_ROWS, n / NUMBER_ROWS, i % NUMBER_COLUMNS, numbers[i]);
+    }
+    crs_model *model = case_model(&c, crs_kernels_of(crs_isa_best()), 1);
+    const size_t n = crs_model_sums(model);
+    int64_t *sums = crs_alloc(2 * n, sizeof *sums, CRS_MEMORY_GRADIENTS);
+    CRS_ASSERT(sums != NULL);
+    train_numbers(&c, &b, 1, sums);
+    train_numbers(&c, &plain, 2, sums + n);
+    CU_ASSERT_EQUAL(memcmp(sums, sums + n, n * sizeof *sums), 0);
+    int64_t trailer[2][CRS_SUM_TRAILER] = {{0}};
+    crs_workspace *workspace = case_workspace(&c, model);
+    crs_model_evaluate(model, workspace, &b, trailer[0], NULL);
+    plain.input.numbers = numbers;
+    crs_model_evaluate(model, workspace, &plain, trailer[1], NULL);
+    CU_ASSERT_EQUAL(memcmp(trailer[0], trailer[1], sizeof *trailer), 0);
+    crs_workspace_free(&workspace);
+    crs_free(&sums);
+    crs_free(&state);
+    crs_free(&again);
+    crs_model_free(&model);
+    case_free(&c);
+}
+
+static void test_disturbed(void) {
+    for (int cell = 0; cell < CRS_CELLS; cell++)
+        for (int k = 1; k < 4; k++)
+            if (my_turn())
+                check_disturbed((crs_cell)cell, k & 1 ? 0.3f : 0, k & 2 ? 0.25f : 0);
+}
+
+/* Noise of a mean, deviation and kurtosis as a normal distribution's, that differs by row, time, column and step. */
+static void test_noise(void) {
+    enum { DRAWS = 20000 };
+    const int64_t ids[2] = {0, 1};
+    crs_batch b = {.input_noise = 1, .seed = 3, .step = 5, .row_id = ids};
+    double sum[5] = {0}, product = 0;
+    for (int i = 0; i < DRAWS; i++) {
+        const double x = (double)disturbed(&b, 0, i / 50, i % 50, 0), y = (double)disturbed(&b, 1, i / 50, i % 50, 0);
+        double power = 1;
+        for (int k = 0; k < 5; k++, power *= x)
+            sum[k] += power / DRAWS;
+        product += x * y / DRAWS;
+    }
+    CU_ASSERT(fabs(sum[1]) < 0.03 && fabs(sum[2] - 1) < 0.04 && fabs(sum[3]) < 0.1 && fabs(sum[4] - 3) < 0.25);
+    CU_ASSERT(fabs(product) < 0.03);
+    const double first = (double)disturbed(&b, 0, 0, 0, 0);
+    CU_ASSERT(first != (double)disturbed(&b, 0, 1, 0, 0) && first != (double)disturbed(&b, 0, 0, 1, 0));
+    b.step++;
+    CU_ASSERT(first != (double)disturbed(&b, 0, 0, 0, 0));
+}
+
 /* ---- neighbours ---------------------------------------------------------------------------------------*/
 
 /* Every row a lane: then all sums of single rows add up to those of all, whoever sits beside whom. */
@@ -592,6 +692,8 @@ int main(int argc, char **argv) {
                                          HARNESS_TEST(test_instruction_sets),
                                          HARNESS_TEST(test_ranks),
                                          HARNESS_TEST(test_masks),
+                                         HARNESS_TEST(test_disturbed),
+                                         HARNESS_TEST(test_noise),
                                          HARNESS_TEST(test_neighbours),
                                          HARNESS_TEST(test_evaluated_rows),
                                          HARNESS_TEST(test_adds_up),

@@ -36,6 +36,7 @@ static ref_batch reference_batch(const nn_case *c, const crs_batch *batch, const
                        .targets = c->targets,
                        .state = state,
                        .dropout = (double)batch->dropout,
+                       .input_dropout = (double)batch->input_dropout,
                        .seed = batch->seed,
                        .step = batch->step,
                        .first_row = batch->row_id[0]};
@@ -386,6 +387,21 @@ static void test_gradient_tied(void) {
         }
 }
 
+/* Embeddings and one-hot rows that are dropped out, which no table is made of. */
+static void test_gradient_input_dropout(void) {
+    static const int embeds[] = {0, 5, 33};
+    for (int cell = 0; cell < CRS_CELLS; cell++)
+        for (int e = 0; e < 3; e++)
+            for (int options = 0; options < 2; options++) {
+                crs_spec shape = joint_spec((crs_cell)cell, 11, embeds[e], 21, 1 + cell % 2, options);
+                shape.gather = true;
+                if (my_turn())
+                    check_lengths(&shape, 13, 9, options == 0 && e % 2, 3, e % 2 ? 0.3f : 0, 470 + (uint64_t)e);
+                if (my_turn() && e > 0 && cell % 2)
+                    check_differences(&shape, 5, 3, e % 2, 0, 475);
+            }
+}
+
 /* Every set of options, with each cell; sizes, kinds of input, lengths, lanes and dropout in turn. One unit has no
  * norm: it is its own mean. */
 static void test_gradient_joint(void) {
@@ -465,10 +481,19 @@ int main(int argc, char **argv) {
                                              HARNESS_TEST(test_reference_rnn),   HARNESS_TEST(test_reference_joint),
                                              HARNESS_TEST(test_reference_tied),  HARNESS_END};
     static const harness_test gradient[] = {
-        HARNESS_TEST(test_gradient_lstm), HARNESS_TEST(test_gradient_peephole),    HARNESS_TEST(test_gradient_gru),
-        HARNESS_TEST(test_gradient_rnn),  HARNESS_TEST(test_gradient_inputs),      HARNESS_TEST(test_gradient_long),
-        HARNESS_TEST(test_gradient_wide), HARNESS_TEST(test_gradient_threshold),   HARNESS_TEST(test_gradient_joint),
-        HARNESS_TEST(test_gradient_tied), HARNESS_TEST(test_gradient_joint_large), HARNESS_END,
+        HARNESS_TEST(test_gradient_lstm),
+        HARNESS_TEST(test_gradient_peephole),
+        HARNESS_TEST(test_gradient_gru),
+        HARNESS_TEST(test_gradient_rnn),
+        HARNESS_TEST(test_gradient_inputs),
+        HARNESS_TEST(test_gradient_long),
+        HARNESS_TEST(test_gradient_wide),
+        HARNESS_TEST(test_gradient_threshold),
+        HARNESS_TEST(test_gradient_joint),
+        HARNESS_TEST(test_gradient_tied),
+        HARNESS_TEST(test_gradient_input_dropout),
+        HARNESS_TEST(test_gradient_joint_large),
+        HARNESS_END,
     };
     harness_add("reference", reference);
     harness_add("gradient", gradient);

@@ -31,7 +31,7 @@ typedef struct crs_batch {
     const int *lane_row;    /* [rows]: each lane's rows, ascending; NULL: neighbours */
     int lane_rows;          /* the nominal rows a lane, from the configuration: it shapes the sums */
     float dropout;          /* between layers and before the output; 0 for none */
-    float input_dropout, input_noise; /* of the inputs: share, deviation; 0 for none */
+    float input_dropout, input_noise; /* of the inputs: share (tokens: crs_spec.gather), deviation; 0 for none */
     double loss_limit; /* a target's loss beyond this is refused; 0: 4096. A step's targets times it stay below 2^31 */
     uint64_t seed, step; /* key the dropout masks */
 } crs_batch;

@@ -360,6 +360,12 @@ static inline uint64_t crs_dropout_place(int layer, int time) {
 void crs_drop(const crs_dropout *dropout, uint64_t row, uint64_t place, int blocks, const float *from, float *to,
               uint16_t *kept);
 void crs_drop_gradient(const crs_dropout *dropout, int blocks, const uint16_t *kept, float *dy);
+/* Of the input's rows; their gradient is dropped out as they are. */
+static inline crs_dropout crs_input_dropout(const crs_batch *batch) {
+    return crs_dropout_of(batch, CRS_DRAW_INPUT_DROPOUT, batch->input_dropout);
+}
+/* Adds noise to a row of numbers (noise.c). */
+void crs_add_noise(const crs_batch *batch, int row, int time, int width, float *y);
 
 /* Called by every thread of a team. */
 void crs_layer_forward(const crs_pass *pass, const crs_worker *worker, const crs_part *part);

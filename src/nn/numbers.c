@@ -34,13 +34,27 @@ static void fill(const crs_batch *b, ptrdiff_t n, int width, float *y) {
     }
 }
 
+/* In training. Of tokens nothing but dropout. */
+static void disturb(const crs_batch *b, const crs_part *part, int row, int time, float *y) {
+    if (b->input.numbers && b->input_noise > 0)
+        crs_add_noise(b, row, time, part->width, y);
+    if (b->input_dropout > 0) {
+        const crs_dropout d = crs_input_dropout(b);
+        crs_drop(&d, (uint64_t)b->row_id[row], (uint64_t)time, part->padded / CRS_BLOCK, y, y, NULL);
+    }
+}
+
 /* This worker's rows, its share of the times. Padding stays 0. */
 static void forward(const crs_pass *pass, const crs_worker *worker, const crs_part *part) {
     const crs_batch *b = pass->batch;
-    float *y = crs_memory_of(pass->workspace, part)->y;
     for (int t = worker->member; t < b->steps; t += worker->team_size)
-        for (int r = worker->first_row; r < worker->first_row + crs_worker_rows(pass, worker, t); r++)
-            fill(b, crs_pair(b, t, r), part->width, y + crs_pair(b, t, r) * part->padded);
+        for (int r = worker->first_row; r < worker->first_row + crs_worker_rows(pass, worker, t); r++) {
+            const ptrdiff_t n = crs_pair(b, t, r);
+            float *y = crs_memory_of(pass->workspace, part)->y + n * part->padded;
+            fill(b, n, part->width, y);
+            if (pass->backward)
+                disturb(b, part, r, t, y);
+        }
     crs_team_wait(worker);
 }
 

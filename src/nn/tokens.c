@@ -126,6 +126,17 @@ static void assign_slots(const crs_pass *pass) {
     }
 }
 
+/* Dropout of embeddings (gradient: of theirs), of this worker's rows, its share of the times. */
+static void drop(const crs_pass *pass, const crs_worker *worker, const crs_part *part, float *y) {
+    const crs_batch *b = pass->batch;
+    const crs_dropout d = crs_input_dropout(b);
+    for (int t = worker->member; t < b->steps; t += worker->team_size)
+        for (int r = worker->first_row; r < worker->first_row + crs_worker_rows(pass, worker, t); r++) {
+            float *row = y + crs_pair(b, t, r) * part->padded;
+            crs_drop(&d, (uint64_t)b->row_id[r], (uint64_t)t, part->padded / CRS_BLOCK, row, row, NULL);
+        }
+}
+
 /* Embeddings of this worker's rows, its share of the times. */
 static void forward(const crs_pass *pass, const crs_worker *worker, const crs_part *part) {
     const crs_tokens *x = tokens_of(part);
@@ -133,6 +144,7 @@ static void forward(const crs_pass *pass, const crs_worker *worker, const crs_pa
     const ptrdiff_t row = part->padded;
     if (pass->backward && worker->thread == 0)
         assign_slots(pass); /* all wait for each other before the weight gradient that needs them */
+    CRS_ASSERT(!x->reader || !pass->backward || !(b->input_dropout > 0)); /* crs_spec.gather */
     if (x->reader)
         return;
     for (int t = worker->member; t < b->steps; t += worker->team_size)
@@ -141,6 +153,8 @@ static void forward(const crs_pass *pass, const crs_worker *worker, const crs_pa
             memcpy(crs_memory_of(pass->workspace, part)->y + n * row,
                    pass->model->parameters + x->embedding + b->input.tokens[n] * row, (size_t)row * sizeof(float));
         }
+    if (pass->backward && b->input_dropout > 0)
+        drop(pass, worker, part, crs_memory_of(pass->workspace, part)->y);
     crs_team_wait(worker);
 }
 
@@ -189,6 +203,10 @@ static void add_embedding(const crs_pass *pass, const crs_worker *worker, const 
 static void backward(const crs_pass *pass, const crs_worker *worker, const crs_part *part) {
     if (tokens_of(part)->reader)
         return;
+    if (pass->batch->input_dropout > 0) {
+        drop(pass, worker, part, crs_memory_of(pass->workspace, part)->dy);
+#pragma omp barrier
+    }
     crs_worker_phase(worker, CRS_PHASE_WEIGHTS);
     for (int i = 0; i < pass->pieces->pieces; i++)
         add_embedding(pass, worker, part, &pass->pieces->piece_at[i], &crs_losses_of(pass, worker)[CRS_SUM_REFUSED]);
