@@ -50,7 +50,27 @@ static size_t tensor_size(const crs_model *model, int k) {
     return (size_t)crs_tensor_size(crs_model_tensor(model, k));
 }
 
-/* Every cell at odd sizes, up to groups of units and of columns that come out uneven. */
+/* Models of more than plain layers, of 2 layers. */
+enum { VARIANTS = 6 };
+static crs_spec variant_of(crs_cell cell, int variant) {
+    static const struct {
+        int vocabulary, embed, hidden;
+        bool bidirectional, layer_norm, residual, tie, gather;
+    } variants[VARIANTS] = {
+        {65, 5, 7, true, false, false, false, false},  {9, 0, 18, true, true, true, false, false},
+        {90, 33, 33, false, true, false, true, false}, {16, 16, 16, false, false, true, true, false},
+        {5, 20, 7, false, true, true, false, true},    {2, 0, 40, false, false, true, false, true}};
+    crs_spec shape =
+        crs_spec_text(cell, variants[variant].vocabulary, variants[variant].embed, variants[variant].hidden, 2);
+    shape.bidirectional = variants[variant].bidirectional;
+    shape.layer_norm = variants[variant].layer_norm;
+    shape.residual = variants[variant].residual;
+    shape.tie = variants[variant].tie;
+    shape.gather = variants[variant].gather;
+    return shape;
+}
+
+/* Every cell at odd sizes, up to groups of units and of columns that come out uneven; and the variants. */
 static void for_each_shape(void (*check)(const crs_spec *shape)) {
     static const int hidden[] = {1, 7, 33, 16, 70, 100}, vocabulary[] = {2, 300, 65, 1, 90, 5};
     for (int cell = 0; cell < CRS_CELLS; cell++)
@@ -61,6 +81,11 @@ static void for_each_shape(void (*check)(const crs_spec *shape)) {
                     crs_spec_text((crs_cell)cell, vocabulary[(h + e) % 6], embed[e], hidden[h], 1 + (h + e) % 3);
                 check(&shape);
             }
+    for (int cell = 0; cell < CRS_CELLS; cell++)
+        for (int variant = 0; variant < VARIANTS; variant++) {
+            crs_spec shape = variant_of((crs_cell)cell, variant);
+            check(&shape);
+        }
 }
 
 /* ---- shapes -------------------------------------------------------------------------------------------*/
@@ -106,8 +131,7 @@ static void test_refused_shapes(void) {
 }
 
 /* Every allocation fails in turn: a status, a message, nothing kept; without a failure it works. */
-static void test_out_of_memory(void) {
-    crs_spec shape = crs_spec_text(CRS_PEEPHOLE, 11, 3, 5, 2);
+static void check_out_of_memory(const crs_spec *shape) {
     crs_error error = {0};
     crs_status status = CRS_INTERNAL;
     int64_t blocks = crs_memory_blocks();
@@ -115,7 +139,7 @@ static void test_out_of_memory(void) {
     int tries = 0;
     for (int fail = 1; status != CRS_OK; fail++, tries++) {
         crs_memory_fail_at(fail);
-        status = crs_model_create(&model, &shape, best(), 2, &error);
+        status = crs_model_create(&model, shape, best(), 2, &error);
         CU_ASSERT(status == CRS_OK || (status == CRS_INTERNAL && strlen(error.message) > 0));
         CU_ASSERT(status == CRS_OK || (model == NULL && crs_memory_blocks() == blocks));
         if (fail > 1000)
@@ -137,6 +161,15 @@ static void test_out_of_memory(void) {
     CU_ASSERT_PTR_NULL(workspace);
     CU_ASSERT_EQUAL(crs_memory_blocks(), blocks);
     crs_model_free(&model);
+}
+
+static void test_out_of_memory(void) {
+    crs_spec shape = crs_spec_text(CRS_PEEPHOLE, 11, 3, 5, 2);
+    check_out_of_memory(&shape);
+    for (int variant = 0; variant < VARIANTS; variant++) {
+        shape = variant_of(CRS_PEEPHOLE, variant);
+        check_out_of_memory(&shape);
+    }
 }
 
 /* ---- tensors in arenas --------------------------------------------------------------------------------*/
@@ -236,8 +269,8 @@ static void test_padding(void) {
 static double drawn_within(const crs_spec *shape, const char *name) {
     bool lstm = shape->cell == CRS_LSTM || shape->cell == CRS_PEEPHOLE;
     if (strcmp(name, "embedding/weight") == 0)
-        return sqrt(3);
-    if (lstm && strstr(name, "bias_ih") != NULL)
+        return shape->tie ? 2 / sqrt(shape->hidden) : sqrt(3);
+    if ((lstm && strstr(name, "bias_ih") != NULL) || strstr(name, "norm/") != NULL)
         return 0;
     double wide = strstr(name, "weight_ih") != NULL ? 4 : strcmp(name, "output/weight") == 0 ? 2 : 1;
     return 1 / sqrt(shape->hidden) * wide;
@@ -251,13 +284,17 @@ static float drawn_value(uint64_t seed, int tensor, size_t element, double bound
 
 static void check_initial_tensor(const crs_model *model, const crs_spec *shape, const float *arena, int k) {
     size_t size = tensor_size(model, k), wrong = 0, hidden = (size_t)shape->hidden;
-    double bound = drawn_within(shape, crs_model_tensor(model, k)->name), squares = 0;
+    const char *name = crs_model_tensor(model, k)->name;
+    const bool norm = strstr(name, "norm/") != NULL;
+    double bound = drawn_within(shape, name), squares = 0;
     float *values = floats(size);
     crs_model_export(model, arena, k, values);
     for (size_t e = 0; e < size; e++) {
         squares += (double)values[e] * (double)values[e];
         if (bound > 0)
             wrong += !(fabs((double)values[e]) <= bound) || values[e] != drawn_value(9, k, e, bound);
+        else if (norm)
+            wrong += values[e] != (strstr(name, "weight") != NULL ? 1.0f : 0);
         else
             wrong += values[e] != (e / hidden == 1 ? 1.5f : 0);
     }
@@ -431,13 +468,12 @@ static void test_refused_loss(void) {
 
 /* A value that is not finite in any tensor is noticed, without a trap, and counted alike by every instruction set
  * and any threads. first_tensor: the first that is tried, below 0 from the end. */
-static void check_not_finite(crs_cell cell, int first_tensor, float bad) {
-    crs_spec shape = crs_spec_text(cell, 9, 4, 18, 2);
+static void check_not_finite(const crs_spec *shape, int first_tensor, float bad) {
     nn_case c;
-    case_create(&c, &shape, 5, 6, 2, 0, 8);
+    case_create(&c, shape, 5, 6, 2, 0, 8);
     for (int k = first_tensor < 0 ? c.ref->tensors + first_tensor : first_tensor; k < c.ref->tensors; k++) {
         double kept = c.ref->tensor[k].values[0];
-        if (k == 0)
+        if (k == 0 && shape->embed > 0)
             c.inputs[0] = 0; /* so that the bad embedding is read */
         c.ref->tensor[k].values[0] = (double)bad;
         int64_t first = -1;
@@ -468,17 +504,26 @@ static void check_not_finite(crs_cell cell, int first_tensor, float bad) {
 
 static void test_refused_nan(void) {
     for (int cell = 0; cell < CRS_CELLS; cell++) {
-        check_not_finite((crs_cell)cell, 0, NAN);
+        crs_spec shape = crs_spec_text((crs_cell)cell, 9, 4, 18, 2);
+        check_not_finite(&shape, 0, NAN);
         /* The two of the output; elsewhere these only saturate. */
-        check_not_finite((crs_cell)cell, -2, INFINITY);
-        check_not_finite((crs_cell)cell, -2, FLT_MAX);
+        check_not_finite(&shape, -2, INFINITY);
+        check_not_finite(&shape, -2, FLT_MAX);
+        for (int variant = 0; variant < VARIANTS; variant++) {
+            shape = variant_of((crs_cell)cell, variant);
+            shape.gather = false; /* or what is bad might be dropped out */
+            check_not_finite(&shape, 0, NAN);
+        }
     }
 }
 
 /* A refused step leaves nothing behind in a workspace: the next one with good values has the bits of a first one. */
 static void test_refused_forgotten(void) {
-    for (int cell = 0; cell < CRS_CELLS; cell++) {
+    for (int turn = 0; turn < CRS_CELLS * (1 + VARIANTS); turn++) {
+        const int cell = turn % CRS_CELLS, variant = turn / CRS_CELLS - 1;
         crs_spec shape = crs_spec_text((crs_cell)cell, 9, cell % 2 == 0 ? 4 : 12, 18, 2);
+        if (variant >= 0)
+            shape = variant_of((crs_cell)cell, variant);
         nn_case c;
         case_create(&c, &shape, 5, 6, 2, 0.2f, 8);
         crs_model *model = case_model(&c, best(), 1), *spoilt = case_model(&c, best(), 1);
@@ -520,9 +565,10 @@ static void check_evaluate(const crs_spec *shape) {
     int64_t *sums = sums_of(model), trailer[CRS_SUM_TRAILER] = {0};
     float *trained = case_state(&c), *evaluated = case_state(&c);
     crs_batch batch = case_batch(&c, trained);
+    batch.input_dropout = 0;
     crs_model_train(model, workspace, &batch, sums, NULL);
     batch.state = evaluated;
-    batch.dropout = 0.5f;
+    batch.dropout = batch.input_dropout = batch.input_noise = 0.5f;
     batch.lanes = 0;
     batch.lane_starts = NULL;
     crs_model_evaluate(model, forward, &batch, trailer, NULL);
@@ -546,6 +592,30 @@ static void test_evaluate(void) {
     for_each_shape(check_evaluate);
 }
 
+/* What is gathered for training alone evaluates to the same bits without. */
+static void test_evaluate_gathered(void) {
+    for (int cell = 0; cell < CRS_CELLS; cell++)
+        for (int embed = 0; embed < 50; embed += 12) {
+            crs_spec shape = crs_spec_text((crs_cell)cell, 11, embed, 21, 2);
+            int64_t trailer[2][CRS_SUM_TRAILER] = {{0}};
+            for (int gather = 0; gather < 2; gather++) {
+                nn_case c;
+                shape.gather = gather;
+                case_create(&c, &shape, 5, 7, 2, 0, 12);
+                crs_model *model = case_model(&c, best(), 1);
+                crs_workspace *forward = workspace_of(model, 5, 7, CRS_FORWARD);
+                float *state = case_state(&c);
+                crs_batch batch = case_batch(&c, state);
+                crs_model_evaluate(model, forward, &batch, trailer[gather], NULL);
+                crs_free(&state);
+                crs_workspace_free(&forward);
+                crs_model_free(&model);
+                case_free(&c);
+            }
+            CU_ASSERT_EQUAL(memcmp(trailer[0], trailer[1], sizeof *trailer), 0);
+        }
+}
+
 static double loss_of(const float *logits, int vocabulary, uint32_t target) {
     double highest = -INFINITY, sum = 0;
     for (int v = 0; v < vocabulary; v++)
@@ -558,6 +628,8 @@ static double loss_of(const float *logits, int vocabulary, uint32_t target) {
 /* Token by token: the same state, bit for bit, and logits that give the same loss. */
 static void check_step(const crs_spec *shape) {
     nn_case c;
+    if (shape->bidirectional)
+        return;
     case_create(&c, shape, 3, 6, 1, 0, 14);
     crs_model *model = case_model(&c, best(), 1);
     crs_workspace *workspace = workspace_of(model, 3, 6, CRS_FORWARD), *one = workspace_of(model, 4, 1, CRS_FORWARD);
@@ -650,7 +722,7 @@ static void on_progress(void *context) {
 
 /* Sums are complete in the order in which they stand, part by part, long before the pass ends. */
 static void check_watch_of(const crs_spec *shape, int rows, int steps, bool is_ragged) {
-    const int layers = shape->layers;
+    const int layers = shape->layers, ways = shape->bidirectional ? 2 : 1;
     nn_case c;
     case_ragged ragged;
     case_create(&c, shape, rows, steps, 2, 0.2f, 19);
@@ -666,7 +738,7 @@ static void check_watch_of(const crs_spec *shape, int rows, int steps, bool is_r
         CU_ASSERT_EQUAL(l.complete, l.all);
         CU_ASSERT_EQUAL(memcmp(seen, sums, l.all * sizeof *sums), 0);
         CU_ASSERT(l.told >= layers + 1 && l.early >= layers);
-        CU_ASSERT_EQUAL(l.progress, layers * steps);
+        CU_ASSERT_EQUAL(l.progress, ways * layers * steps);
         crs_free(&sums);
         crs_free(&seen);
         crs_free(&state);
@@ -770,6 +842,7 @@ int main(int argc, char **argv) {
                                          HARNESS_TEST(test_refused_forgotten),
                                          HARNESS_TEST(test_contributions),
                                          HARNESS_TEST(test_evaluate),
+                                         HARNESS_TEST(test_evaluate_gathered),
                                          HARNESS_TEST(test_step),
                                          HARNESS_TEST(test_no_allocation),
                                          HARNESS_TEST(test_watch),
