@@ -172,6 +172,7 @@ void crs_hash_reset(crs_hash *hash);
 void crs_hash_add(crs_hash *hash, const void *bytes, size_t count);
 void crs_hash_text(const crs_hash *hash, char hex[CRS_HASH_HEX]); /* of all added so far */
 void crs_hash_bytes(const void *bytes, size_t count, char hex[CRS_HASH_HEX]);
+uint64_t crs_hash_short(const void *bytes, size_t count); /* XXH3 with 64 bits: for tables in memory */
 
 /* ---- text and vocabularies ----------------------------------------------------------------------------*/
 
@@ -186,28 +187,74 @@ void crs_utf8_mend(char *text);
 /* A character as a person can read it in a message: 'a', U+0009, U+1F600 '...'. */
 void crs_utf8_name(uint32_t code_point, char out[32]);
 
-typedef enum crs_level { CRS_LEVEL_CHAR, CRS_LEVEL_BYTE } crs_level;
-const char *crs_level_name(crs_level level); /* "char", "byte" */
+typedef enum crs_level { CRS_LEVEL_CHAR, CRS_LEVEL_BYTE, CRS_LEVEL_WORD, CRS_LEVELS } crs_level;
+const char *crs_level_name(crs_level level); /* "char", "byte", "word" */
+const char *crs_level_unit(crs_level level); /* what a token is: "character", "byte", "word" */
+/* False: no level has that name. */
+bool crs_level_of(const char *name, crs_level *level);
+
+/* How a text is cut into words. A line end (U+000A) is always a word of its own.
+ * unicode: runs of letters, digits and marks (general categories L, Nd, M), and each other visible character by itself;
+ * separators (Z), control and format characters (Cc, Cf) only separate.
+ * blank: what stands between separators and control characters.
+ * A run of more than CRS_WORD_BYTES is cut after the last character that fits. */
+typedef enum crs_words { CRS_WORDS_UNICODE, CRS_WORDS_BLANK } crs_words;
+const char *const *crs_words_names(void); /* "unicode", "blank"; ended by NULL */
+#define CRS_UNKNOWN "<unk>"               /* the word that stands for all that a vocabulary lacks */
+
+enum { CRS_WORD_BYTES = 256 };
+typedef struct crs_word_reader {
+    crs_words words;
+    bool lower;    /* capital letters become small ones */
+    int64_t place; /* bytes of the text so far */
+    int64_t start; /* bytes before the word */
+    size_t length;
+    bool whole; /* bytes hold a word that was returned */
+    char bytes[CRS_WORD_BYTES];
+} crs_word_reader;
+
+/* Takes code_points[*at .. count) up to the end of the next word: bytes[0..length) of the reader. False where none ends
+ * there: all is taken, and what is begun is kept. A reader begins as zeros but for words and lower. */
+bool crs_word_next(crs_word_reader *reader, const uint32_t *code_points, size_t count, size_t *at);
+/* At the end of the text: the word that it ends, if there is one. */
+bool crs_word_last(crs_word_reader *reader);
 
 /* Tokens 0 .. count-1. Level char: code_points[token], ascending as pack makes them but in any order where read from a
- * file; level byte: count is 256 and code_points NULL. */
+ * file; level byte: count is 256 and code_points NULL; level word: names of any length in text. */
 enum { CRS_ASCII = 128 };
 typedef struct crs_vocabulary {
     crs_level level;
     uint32_t count;
-    uint32_t *code_points;    /* [count], owned; NULL for bytes */
-    uint32_t *sorted;         /* [count], owned: tokens by code point, for crs_vocabulary_token */
-    int32_t ascii[CRS_ASCII]; /* the tokens of the first code points, -1 where there is none: most look-ups */
+    uint32_t *code_points;      /* [count], owned; NULL but for characters */
+    uint32_t *sorted;           /* [count], owned: tokens by code point, or words by their bytes; NULL for bytes */
+    int32_t ascii[CRS_ASCII];   /* the tokens of the first code points, -1 where there is none: most look-ups */
+    char *text;                 /* [text_bytes] words, one after the other, each with a zero behind it; owned */
+    size_t text_bytes, longest; /* longest: bytes of a word */
+    size_t *start;              /* [count] where each word begins in text; owned */
+    crs_words words;            /* level word: how a text is cut */
+    bool lower;
 } crs_vocabulary;
 
 /* Copies code_points. Refuses (CRS_DATA) an empty or repeating list, or one with values that are no code points. Level
  * byte: code_points and count are not looked at. What was refused needs no crs_vocabulary_free. */
 crs_status crs_vocabulary_create(crs_vocabulary *vocabulary, crs_level level, const uint32_t *code_points,
                                  uint32_t count, crs_error *error);
+/* Level word: copies text[0..bytes), count words each with a zero behind it. Refuses (CRS_DATA) a list that is empty or
+ * repeats a word, an empty word, and one that is no UTF-8. */
+crs_status crs_vocabulary_create_words(crs_vocabulary *vocabulary, const char *text, size_t bytes, uint32_t count,
+                                       crs_error *error);
+/* Also an empty one, of data without tokens. */
+crs_status crs_vocabulary_copy(crs_vocabulary *to, const crs_vocabulary *from, crs_error *error);
 void crs_vocabulary_free(crs_vocabulary *vocabulary);
 bool crs_vocabulary_equal(const crs_vocabulary *a, const crs_vocabulary *b);
-/* The token of a code point (level byte: of a byte), or -1. */
+/* The token of a code point (level byte: of a byte), or -1; level word: of the word of this one character. */
 int64_t crs_vocabulary_token(const crs_vocabulary *vocabulary, uint32_t code_point);
+/* Level word: the token of a word, or -1. */
+int64_t crs_vocabulary_find(const crs_vocabulary *vocabulary, const char *word, size_t length);
+/* What a token stands for: its bytes, which are room's or the vocabulary's, and how many. Level byte: the byte. */
+const char *crs_vocabulary_text(const crs_vocabulary *vocabulary, uint32_t token, char room[4], size_t *length);
+/* The same as a person can read it in a message: as crs_utf8_name, or a word in quotes, cut short where it is long. */
+void crs_vocabulary_name(const crs_vocabulary *vocabulary, uint32_t token, char out[64]);
 
 /* ---- attributes: names with values, as a file keeps them -----------------------------------------------*/
 

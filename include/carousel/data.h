@@ -126,12 +126,19 @@ typedef struct crs_pack {
     crs_level level;
     double split[CRS_SPLITS]; /* shares, each >= 0, of a sum of 1 */
     bool whole_if_short;      /* a text below CRS_PACK_SHORT tokens is all for training */
-    const char *vocabulary;   /* take the vocabulary of this file; NULL: make one */
+    const char *vocabulary;   /* take the vocabulary of this file (its level, and how its words are cut, are to be
+                                 those given, where they are given); NULL: make one */
     bool drop_unknown;        /* with vocabulary: drop and count what it lacks, instead of an error */
+    bool level_given, words_given, lower_given;
+    crs_words words;   /* level word: how to cut */
+    bool lower;        /* level word: capital letters become small ones */
+    int64_t min_count; /* level word: rarer words are CRS_UNKNOWN; 1: none */
 } crs_pack;
 
 typedef struct crs_packed {
+    crs_level level;
     int64_t bytes, tokens, dropped;
+    int64_t unknown; /* words that became CRS_UNKNOWN */
     int64_t length[CRS_SPLITS];
     uint32_t vocabulary;
     double seconds;

@@ -8,20 +8,25 @@ typedef struct crs_sampling {
     const char *prime; /* [prime_bytes] UTF-8 (level byte: any bytes), owned by the caller */
     size_t prime_bytes;
     const char *prime_name; /* where it comes from, for messages: "--prime", a file's name */
-    int64_t length;         /* characters after the prime; level byte: a sequence that is no UTF-8 counts as one */
-    double temperature;     /* 0: the likeliest */
-    int64_t top_k;          /* 0: all */
-    double top_p;           /* 1: all */
+    int64_t length;         /* characters after the prime; level byte: a sequence that is no UTF-8 counts as one; level
+                               word: words, and line ends */
+    const char *until; /* [until_bytes] where a text, with what was made after the prime, ends with this, it ends early;
+                          level word: where a word brings it */
+    size_t until_bytes; /* 0: none */
+    double temperature; /* 0: the likeliest */
+    int64_t top_k;      /* 0: all */
+    double top_p;       /* 1: all */
     uint64_t seed;
     int64_t count; /* texts; text k differs from text 0 by its random numbers alone */
 } crs_sampling;
 
-/* Takes finished characters (whole UTF-8; level byte: also bytes that are none), as they are made; a status other than
+/* Takes finished characters or words (whole UTF-8; level byte: also bytes that are none), as they are made; a status other than
  * CRS_OK ends the sampling. */
 typedef crs_status (*crs_sink)(void *context, const char *bytes, size_t count, crs_error *error);
 
-/* For each text: the prime, length characters, a newline. A prime character that the vocabulary lacks is CRS_DATA and
- * shows it. */
+/* For each text: the prime, length characters or words (with blanks between them as src/generate/text.h says), a
+ * newline. A character of the prime that the vocabulary lacks, or a word where it has no CRS_UNKNOWN either, is CRS_DATA
+ * and shows it. */
 crs_status crs_sample(crs_model *model, const crs_vocabulary *vocabulary, const crs_sampling *sampling, crs_sink sink,
                       void *context, crs_error *error);
 

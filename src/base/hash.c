@@ -60,3 +60,7 @@ void crs_hash_text(const crs_hash *hash, char hex[CRS_HASH_HEX]) {
 void crs_hash_bytes(const void *bytes, size_t count, char hex[CRS_HASH_HEX]) {
     write_hex(XXH3_128bits(count ? bytes : "", count), hex);
 }
+
+uint64_t crs_hash_short(const void *bytes, size_t count) {
+    return XXH3_64bits(bytes, count);
+}

@@ -12,7 +12,7 @@ typedef struct phrase {
 /* The first that fits counts. */
 static const phrase meanings[] = {
     {"/config", "", "every option in force, as INI"},
-    {"/vocabulary", "", "the character of each token; the empty string is U+0000"},
+    {"/vocabulary", "", "the character or word of each token; the empty string is U+0000"},
     {"/model/embedding/", "", "one row for each token: what the first layer reads"},
     {"/model/layers/", "/weight_ih", "weights of the layer's input, a block of rows for each gate"},
     {"/model/layers/", "/weight_hh", "weights of the layer's own state, a block of rows for each gate"},
@@ -46,10 +46,17 @@ static const phrase meanings[] = {
 };
 
 static const phrase units[] = {
-    {"/config", "", ""},           {"/vocabulary", "", "character"},  {"/model/", "", "1"},
-    {"/optimizer/", "", "1"},      {"/state/hidden", "", "1"},        {"/state/window", "", "windows"},
-    {"/", "loss", "nats a token"}, {"/", "loss_sum", "nats a token"}, {"/", "seconds", "s"},
-    {"/", "step", "steps"},        {"/", "schedule_total", "steps"},
+    {"/config", "", ""},
+    {"/vocabulary", "", "character or word"},
+    {"/model/", "", "1"},
+    {"/optimizer/", "", "1"},
+    {"/state/hidden", "", "1"},
+    {"/state/window", "", "windows"},
+    {"/", "loss", "nats a token"},
+    {"/", "loss_sum", "nats a token"},
+    {"/", "seconds", "s"},
+    {"/", "step", "steps"},
+    {"/", "schedule_total", "steps"},
 };
 
 /* "" where it is not known. */

@@ -66,10 +66,10 @@ static bool put_config(hid_t file, const crs_checkpoint *checkpoint) {
 
 static bool put_vocabulary(hid_t file, const crs_vocabulary *vocabulary) {
     const int64_t count = vocabulary->count;
+    const size_t size = crs_vocabulary_entry_bytes(vocabulary);
     char *texts = crs_vocabulary_entries(vocabulary);
-    hid_t type = crs_h5_text_type(CRS_ENTRY_BYTES);
-    bool good =
-        texts && type >= 0 && put_set(file, "/vocabulary", type, 1, &count, texts, (size_t)count * CRS_ENTRY_BYTES, "");
+    hid_t type = crs_h5_text_type(size);
+    bool good = texts && type >= 0 && put_set(file, "/vocabulary", type, 1, &count, texts, (size_t)count * size, "");
     crs_h5_close(&type);
     crs_free(&texts);
     return good;
@@ -147,7 +147,7 @@ static bool find_bytes(crs_image *image) {
 static bool put_all(hid_t file, const crs_checkpoint *checkpoint) {
     if (!put_root(file, checkpoint) || !put_config(file, checkpoint))
         return false;
-    if (checkpoint->vocabulary.count > 0 && checkpoint->vocabulary.level == CRS_LEVEL_CHAR &&
+    if (checkpoint->vocabulary.count > 0 && checkpoint->vocabulary.level != CRS_LEVEL_BYTE &&
         !put_vocabulary(file, &checkpoint->vocabulary))
         return false;
     if (!put_schema(file, &checkpoint->schema))

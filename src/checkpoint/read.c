@@ -129,11 +129,8 @@ static crs_status read_attributes(const reader *r, crs_checkpoint *c, crs_error 
         return CRS_OK; /* numbers have no vocabulary */
     if (crs_attributes_text(&c->attributes, "level", r->name, &level, error))
         return error->status;
-    c->vocabulary.level = CRS_LEVEL_CHAR;
-    if (strcmp(level, crs_level_name(CRS_LEVEL_BYTE)) == 0)
-        c->vocabulary.level = CRS_LEVEL_BYTE;
-    else if (strcmp(level, crs_level_name(CRS_LEVEL_CHAR)) != 0)
-        return crs_fail(error, CRS_DATA, "%s: the attribute level is '%s', not char or byte; %s", r->name, level,
+    if (!crs_level_of(level, &c->vocabulary.level))
+        return crs_fail(error, CRS_DATA, "%s: the attribute level is '%s', not char, byte or word; %s", r->name, level,
                         CRS_DAMAGED_ADVICE);
     return CRS_OK;
 }
@@ -260,7 +257,7 @@ static crs_status read_vocabulary(const reader *r, crs_checkpoint *c, crs_error 
     }
     if (!find_text(r, "/vocabulary", 1, error))
         return error->status;
-    return crs_vocabulary_read(r->file, r->name, true, CRS_DAMAGED_ADVICE, &c->vocabulary, error);
+    return crs_vocabulary_read(r->file, r->name, c->vocabulary.level, true, CRS_DAMAGED_ADVICE, &c->vocabulary, error);
 }
 
 /* An object's array, without its values. */

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <jansson.h>
+#include <string.h>
 
 #include "cli/cli.h"
 #include "cli/show_text.h"
@@ -59,6 +60,14 @@ const crs_cli *crs_eval_cli(void) {
     return &eval_cli;
 }
 
+static bool is_same(const crs_vocabulary *a, const crs_vocabulary *b, uint32_t token) {
+    char room[2][4];
+    size_t length[2];
+    const char *one = crs_vocabulary_text(a, token, room[0], &length[0]),
+               *other = crs_vocabulary_text(b, token, room[1], &length[1]);
+    return length[0] == length[1] && memcmp(one, other, length[0]) == 0;
+}
+
 static crs_status refuse_other(const crs_vocabulary *model, const crs_dataset *data, const char *checkpoint,
                                crs_error *error) {
     const crs_vocabulary *theirs = &data->vocabulary;
@@ -68,13 +77,18 @@ static crs_status refuse_other(const crs_vocabulary *model, const crs_dataset *d
                         crs_level_name(model->level), data->path, crs_level_name(theirs->level),
                         bytes ? "--level=byte" : "--vocabulary=", bytes ? "" : checkpoint);
     uint32_t token = 0;
-    while (token < model->count && token < theirs->count && model->code_points[token] == theirs->code_points[token])
+    while (token < model->count && token < theirs->count && is_same(model, theirs, token))
         token++;
-    char mine[32] = "none", other[32] = "none";
+    char mine[64] = "none", other[64] = "none";
     if (token < model->count)
-        crs_utf8_name(model->code_points[token], mine);
+        crs_vocabulary_name(model, token, mine);
     if (token < theirs->count)
-        crs_utf8_name(theirs->code_points[token], other);
+        crs_vocabulary_name(theirs, token, other);
+    if (token == model->count && token == theirs->count)
+        return crs_fail(error, CRS_DATA,
+                        "the words of %s and of %s are cut otherwise (--words, --lower); pack the data with "
+                        "--vocabulary=%s",
+                        checkpoint, data->path, checkpoint);
     return crs_fail(error, CRS_DATA,
                     "the vocabulary of %s (%" PRIu32 ") is not that of %s (%" PRIu32 "): token %" PRIu32
                     " is %s in the one and %s in the other; pack the data with --vocabulary=%s",
@@ -106,7 +120,7 @@ static json_t *whole_object(const request *r, const crs_evaluation *e) {
 }
 
 static crs_status print(const request *r, const crs_evaluation *e, crs_level level, crs_error *error) {
-    const char *unit = level == CRS_LEVEL_BYTE ? "byte" : "character";
+    const char *unit = crs_level_unit(level);
     if (r->json) {
         crs_show_json_print(whole_object(r, e), 0, error);
     } else {

@@ -12,7 +12,7 @@ typedef struct kind {
 } kind;
 
 static const kind kinds[] = {
-    {"text", "texts: a token a character or a byte, in one stream", crs_pack_text_command},
+    {"text", "texts: a token a character, a byte or a word, in one stream", crs_pack_text_command},
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
 

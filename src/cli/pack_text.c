@@ -6,24 +6,41 @@
 
 #include "cli/pack.h"
 
-enum { OPTION_OUTPUT, OPTION_LEVEL, OPTION_SPLIT, OPTION_VOCABULARY, OPTION_UNKNOWN, OPTIONS };
+enum {
+    OPTION_OUTPUT,
+    OPTION_LEVEL,
+    OPTION_SPLIT,
+    OPTION_VOCABULARY,
+    OPTION_UNKNOWN,
+    OPTION_WORDS,
+    OPTION_LOWER,
+    OPTION_MIN_COUNT,
+    OPTIONS
+};
 
 static const crs_cli_option options[OPTIONS] = {
     [OPTION_OUTPUT] = {'o', "output", "DATA.h5", "the data set to write"},
     [OPTION_LEVEL] = {0, "level", "LEVEL",
-                      "char: a token a Unicode code point of valid UTF-8; byte: a token a byte (char)"},
+                      "char: a token a Unicode code point of valid UTF-8; byte: a byte; word: a word, or a line end "
+                      "(char)"},
     [OPTION_SPLIT] = {0, "split", "A,B,C",
                       "shares for training, validation and test, consecutive pieces (0.9,0.05,0.05; a text too short "
                       "for that: 1,0,0)"},
     [OPTION_VOCABULARY] = {0, "vocabulary", "OTHER.h5", "use the vocabulary of this data set or checkpoint"},
     [OPTION_UNKNOWN] = {0, "unknown", "WHAT",
-                        "with --vocabulary: error, or drop characters it lacks and count them (error)"},
+                        "with --vocabulary: error, or drop what it lacks and count that (error); words it lacks are "
+                        "<unk> anyway, where it has that"},
+    [OPTION_WORDS] = {0, "words", "HOW",
+                      "level word: unicode: runs of letters, digits and marks, or one other visible character; blank: "
+                      "what stands between blanks (unicode)"},
+    [OPTION_LOWER] = {0, "lower", NULL, "level word: capital letters become small ones"},
+    [OPTION_MIN_COUNT] = {0, "min-count", "N", "level word: words that occur fewer times are <unk> (1)"},
 };
 
 static const char *const operands[] = {"FILE"};
 
 static crs_status take(void *context, int option, const crs_typed *typed, crs_error *error) {
-    static const char *const levels[] = {"char", "byte", NULL}, *const unknowns[] = {"error", "drop", NULL};
+    static const char *const levels[] = {"char", "byte", "word", NULL}, *const unknowns[] = {"error", "drop", NULL};
     crs_pack *pack = context;
     int choice = 0;
     switch (option) {
@@ -31,9 +48,20 @@ static crs_status take(void *context, int option, const crs_typed *typed, crs_er
         pack->output = typed->value;
         break;
     case OPTION_LEVEL:
+        pack->level_given = true;
         if (crs_typed_choice(typed, levels, &choice, error) == CRS_OK)
             pack->level = (crs_level)choice;
         break;
+    case OPTION_WORDS:
+        pack->words_given = true;
+        if (crs_typed_choice(typed, crs_words_names(), &choice, error) == CRS_OK)
+            pack->words = (crs_words)choice;
+        break;
+    case OPTION_LOWER:
+        pack->lower = pack->lower_given = true;
+        break;
+    case OPTION_MIN_COUNT:
+        return crs_typed_whole(typed, 1, INT64_MAX, &pack->min_count, error);
     case OPTION_SPLIT:
         pack->whole_if_short = false;
         return crs_pack_take_shares(typed, "0.9,0.05,0.05", pack->split, error);
@@ -70,7 +98,10 @@ static void tell(const crs_pack *pack, const crs_packed *packed) {
              packed->tokens, packed->vocabulary, packed->bytes,
              packed->seconds > 0 ? megabytes / packed->seconds : 0.0);
     if (packed->dropped > 0)
-        crs_note("dropped: %" PRId64 " characters that the vocabulary lacks", packed->dropped);
+        crs_note("dropped: %" PRId64 " %ss that the vocabulary lacks", packed->dropped, crs_level_unit(packed->level));
+    if (packed->unknown > 0)
+        crs_note("unknown: %" PRId64 " words, %.2f %%, are " CRS_UNKNOWN, packed->unknown,
+                 100 * (double)packed->unknown / (double)packed->tokens);
     crs_note("splits: train %" PRId64 ", validation %" PRId64 ", test %" PRId64, packed->length[CRS_TRAIN],
              packed->length[CRS_VALIDATION], packed->length[CRS_TEST]);
     if (pack->whole_if_short && packed->length[CRS_TRAIN] == packed->tokens)

@@ -13,6 +13,7 @@ enum {
     OPTION_PRIME,
     OPTION_PRIME_FILE,
     OPTION_LENGTH,
+    OPTION_UNTIL,
     OPTION_TEMPERATURE,
     OPTION_TOP_K,
     OPTION_TOP_P,
@@ -25,7 +26,8 @@ enum {
 static const crs_cli_option options[OPTIONS] = {
     [OPTION_PRIME] = {0, "prime", "TEXT", "what the text begins with (nothing)"},
     [OPTION_PRIME_FILE] = {0, "prime-file", "FILE", "the same from a file, all its bytes; - for standard input"},
-    [OPTION_LENGTH] = {0, "length", "N", "characters after it (500)"},
+    [OPTION_LENGTH] = {0, "length", "N", "characters (level word: words and line ends) after it (500)"},
+    [OPTION_UNTIL] = {0, "until", "TEXT", "end a text early, once it ends with this"},
     [OPTION_TEMPERATURE] = {0, "temperature", "F", "below 1: safer, above 1: wilder; 0: always the likeliest (1)"},
     [OPTION_TOP_K] = {0, "top-k", "N", "choose among the N likeliest (all)"},
     [OPTION_TOP_P] = {0, "top-p", "F", "choose among the likeliest that make this probability (1)"},
@@ -80,6 +82,12 @@ static crs_status take(void *context, int option, const crs_typed *typed, crs_er
         return CRS_OK;
     case OPTION_LENGTH:
         return crs_typed_whole(typed, 0, INT64_C(1000000000000), &s->length, error);
+    case OPTION_UNTIL:
+        if (!*typed->value)
+            return crs_typed_refuse(typed, error, "a text, which is not empty");
+        s->until = typed->value;
+        s->until_bytes = strlen(typed->value);
+        return CRS_OK;
     case OPTION_TEMPERATURE:
         return crs_typed_real(typed, &temperature, &s->temperature, error);
     case OPTION_TOP_K:
@@ -98,7 +106,7 @@ static crs_status take(void *context, int option, const crs_typed *typed, crs_er
 static const crs_cli sample_cli = {
     .name = "sample",
     .usage = "[OPTION]... CHECKPOINT",
-    .about = "Write text with a trained network, character by character.",
+    .about = "Write text with a trained network, token by token.",
     .more = "Examples:\n"
             "  carousel sample run/best.h5 --prime='KING' --length=2000 --temperature=0.8\n"
             "  carousel sample run/best.h5 --count=3 --seed=7\n",
@@ -110,7 +118,7 @@ static const crs_cli sample_cli = {
     .take = take,
 };
 
-/* A person sees each character as it is made. */
+/* A person sees each character or word as it is made. */
 static crs_status print(void *context, const char *bytes, size_t count, crs_error *error) {
     const bool *at_once = context;
     if (crs_output_write(bytes, count, error))

@@ -92,9 +92,9 @@ static void optimizer_of(const crs_checkpoint *c, char out[64]) {
 
 /* ---- for a person ---- */
 
-/* Tokens are characters or bytes. */
+/* Tokens are characters, bytes or words. */
 static const char *unit_of(const crs_checkpoint *c) {
-    return c->vocabulary.level == CRS_LEVEL_BYTE ? "byte" : "character";
+    return crs_level_unit(c->vocabulary.level);
 }
 
 static void print_model(const crs_checkpoint *c) {

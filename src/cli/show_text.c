@@ -102,21 +102,55 @@ static int columns_of(const char *text) {
     return columns;
 }
 
+/* A word, without what could drive a terminal, and cut short where it is long. */
+static void write_word(const char *word, char out[80]) {
+    size_t length = strlen(word), used = 0;
+    if (strcmp(word, "\n") == 0) {
+        snprintf(out, 80, "\\n");
+        return;
+    }
+    for (size_t at = 0; at < length;) {
+        uint32_t code_point;
+        const int step = crs_utf8_decode((const unsigned char *)word + at, length - at, &code_point);
+        const bool shown = step > 0 && utf8proc_charwidth((utf8proc_int32_t)code_point) > 0;
+        if (used > 60) {
+            snprintf(out + used, 80 - used, "...");
+            return;
+        }
+        memcpy(out + used, shown ? word + at : "?", shown ? (size_t)step : 1);
+        used += shown ? (size_t)step : 1;
+        at += step > 0 ? (size_t)step : 1;
+    }
+    out[used] = '\0';
+}
+
+/* The tokens from `first` on that are told as one, as item: how many. Characters by code point, words by token. */
+static uint32_t write_item(const crs_vocabulary *v, uint32_t first, char item[80]) {
+    if (v->level == CRS_LEVEL_WORD) {
+        write_word(v->text + v->start[first], item);
+        return 1;
+    }
+    char begin[32], end[32];
+    uint32_t run = run_length(v, first), start = v->code_points[v->sorted[first]];
+    if (run < 3)
+        run = 1;
+    write_character(start, begin);
+    write_character(start + run - 1, end);
+    snprintf(item, 80, run > 1 ? "%s-%s" : "%s", begin, end);
+    return run;
+}
+
 void crs_show_vocabulary(const crs_vocabulary *vocabulary) {
     int column = LINE_COLUMNS, lines = 0;
     if (vocabulary->level == CRS_LEVEL_BYTE) {
         crs_show_line("vocabulary", "the 256 bytes");
         return;
     }
-    crs_show_line("vocabulary", "%u character%s:", vocabulary->count, crs_plural(vocabulary->count, "", "s"));
+    crs_show_line("vocabulary", "%u %s%s:", vocabulary->count, crs_level_unit(vocabulary->level),
+                  crs_plural(vocabulary->count, "", "s"));
     for (uint32_t i = 0; i < vocabulary->count;) {
-        char first[32], last[32], item[80], count[32];
-        uint32_t run = run_length(vocabulary, i), start = vocabulary->code_points[vocabulary->sorted[i]];
-        if (run < 3)
-            run = 1;
-        write_character(start, first);
-        write_character(start + run - 1, last);
-        snprintf(item, sizeof item, run > 1 ? "%s-%s" : "%s", first, last);
+        char item[80], count[32];
+        const uint32_t run = write_item(vocabulary, i, item);
         if (column + columns_of(item) + 1 > LINE_COLUMNS) {
             if (lines == LINES_MAX) {
                 crs_format_count(vocabulary->count - i, count);
@@ -151,13 +185,15 @@ json_t *crs_show_json_real(double value) {
 }
 
 json_t *crs_show_json_vocabulary(const crs_vocabulary *vocabulary) {
-    json_t *characters = json_array();
-    for (uint32_t i = 0; vocabulary->code_points && i < vocabulary->count; i++) {
-        char text[4];
-        int length = crs_utf8_encode(vocabulary->code_points[i], text);
-        json_array_append_new(characters, json_stringn(text, (size_t)length));
+    json_t *tokens = json_array();
+    const uint32_t count = vocabulary->level == CRS_LEVEL_BYTE ? 0 : vocabulary->count;
+    for (uint32_t i = 0; i < count; i++) {
+        char room[4];
+        size_t length;
+        const char *text = crs_vocabulary_text(vocabulary, i, room, &length);
+        json_array_append_new(tokens, json_stringn(text, length));
     }
-    return characters;
+    return tokens;
 }
 
 crs_status crs_show_json_print(json_t *object, size_t flags, crs_error *error) {

@@ -20,7 +20,7 @@ void crs_show_vocabulary(const crs_vocabulary *vocabulary);
 json_t *crs_show_json_text(const char *text);
 /* A JSON number, or null for what JSON has no number for. */
 json_t *crs_show_json_real(double value);
-/* The characters of a vocabulary, in the order of the tokens. */
+/* The characters or words of a vocabulary, in the order of the tokens. */
 json_t *crs_show_json_vocabulary(const crs_vocabulary *vocabulary);
 /* Prints the object on a line of its own and frees it. flags: as JSON_COMPACT. CRS_INTERNAL when out of memory. */
 crs_status crs_show_json_print(json_t *object, size_t flags, crs_error *error);

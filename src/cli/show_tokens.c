@@ -34,13 +34,20 @@ static void print_first(const crs_dataset *d) {
                strchr(without, ',') ? "y" : "ies");
 }
 
+static void print_level(const crs_vocabulary *v) {
+    static const char *const units[CRS_LEVELS] = {"character (a Unicode code point)", "byte", "word"};
+    if (v->level == CRS_LEVEL_WORD)
+        crs_show_line("level", "word: a token is a word, a line end is one too (--words=%s%s)",
+                      crs_words_names()[v->words], v->lower ? " --lower" : "");
+    else
+        crs_show_line("level", "%s: a token is a %s", crs_level_name(v->level), units[v->level]);
+}
+
 static void print_all(const crs_dataset *d, int64_t bytes) {
-    bool characters = d->vocabulary.level == CRS_LEVEL_CHAR;
     char number[32], words[48], size[32];
     print_first(d);
     crs_show_line("source", "%s", d->source && *d->source ? d->source : "not said");
-    crs_show_line("level", "%s: a token is a %s", crs_level_name(d->vocabulary.level),
-                  characters ? "character (a Unicode code point)" : "byte");
+    print_level(&d->vocabulary);
     crs_format_count(tokens_of(d), number);
     crs_show_words(tokens_of(d), words);
     crs_show_line("tokens", *words ? "%s, %s" : "%s", number, words);

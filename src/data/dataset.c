@@ -20,7 +20,8 @@ static const crs_h5_words words = {
 static const char again[] = "make the file again"; /* what would do about a damaged one */
 
 crs_status crs_vocabulary_load(const char *path, crs_vocabulary *vocabulary, crs_error *error) {
-    char format[64];
+    char format[64], name[16];
+    crs_level level = CRS_LEVEL_CHAR;
     memset(vocabulary, 0, sizeof *vocabulary);
     hid_t file = crs_h5_open(path, &words, error);
     if (file < 0)
@@ -29,8 +30,11 @@ crs_status crs_vocabulary_load(const char *path, crs_vocabulary *vocabulary, crs
     crs_status status = strcmp(format, CRS_FORMAT_CHECKPOINT) == 0
                             ? crs_h5_check_format(file, path, CRS_FORMAT_CHECKPOINT, CRS_CHECKPOINT_VERSION, error)
                             : crs_h5_check_format(file, path, CRS_FORMAT_TOKENS, CRS_TOKENS_VERSION, error);
-    if (!status)
-        status = crs_vocabulary_read(file, path, false, again, vocabulary, error);
+    if (!status) { /* one without a level, or of bytes, is refused as it has no vocabulary of characters */
+        crs_h5_text(file, "level", name, sizeof name);
+        level = strcmp(name, crs_level_name(CRS_LEVEL_WORD)) == 0 ? CRS_LEVEL_WORD : CRS_LEVEL_CHAR;
+        status = crs_vocabulary_read(file, path, level, false, again, vocabulary, error);
+    }
     crs_h5_close(&file);
     return status;
 }
@@ -69,14 +73,16 @@ static crs_status check_unchanged(const crs_dataset *dataset, crs_error *error) 
 /* ---- opening ---- */
 
 static crs_status read_level(crs_dataset *dataset, crs_error *error) {
-    char level[16];
+    char name[16];
+    crs_level level;
     hid_t file = dataset->file->file;
-    crs_h5_text(file, "level", level, sizeof level);
-    if (strcmp(level, crs_level_name(CRS_LEVEL_CHAR)) == 0)
-        return crs_vocabulary_read(file, dataset->path, false, again, &dataset->vocabulary, error);
-    if (strcmp(level, crs_level_name(CRS_LEVEL_BYTE)) != 0)
-        return crs_fail(error, CRS_DATA, "%s: its root has no attribute `level` of `char` or `byte`%s%s; pack it again",
-                        dataset->path, *level ? ", but " : "", level);
+    crs_h5_text(file, "level", name, sizeof name);
+    if (!crs_level_of(name, &level))
+        return crs_fail(error, CRS_DATA,
+                        "%s: its root has no attribute `level` of `char`, `byte` or `word`%s%s; pack it again",
+                        dataset->path, *name ? ", but " : "", name);
+    if (level != CRS_LEVEL_BYTE)
+        return crs_vocabulary_read(file, dataset->path, level, false, again, &dataset->vocabulary, error);
     if (H5Lexists(file, "vocabulary", H5P_DEFAULT) > 0)
         return crs_fail(error, CRS_DATA, "%s: level byte has no /vocabulary, but this file has one; pack it again",
                         dataset->path);

@@ -20,12 +20,16 @@ typedef struct packing {
     /* By code point (level byte: byte): token + 1; 0 for what is unknown or was not met. While the first pass makes a
      * vocabulary: 1 where met. Owned. */
     uint32_t *token_of;
+    crs_cutter *cutter; /* level word: which has the tokens instead; owned */
+    uint32_t *tokens;   /* level word: owned, [CHARACTERS + 1] */
+    crs_level level;    /* that of the vocabulary, where one is given */
     crs_vocabulary vocabulary;
     bool made;                     /* the vocabulary comes from the text itself */
     const char *guess;             /* of the source that is read: another encoding that it looks like, or NULL */
     crs_hash *hash;                /* owned */
     crs_writer *writer;            /* owned; NULL in the first pass */
-    int64_t known, dropped;        /* characters, in this pass */
+    int64_t known, dropped;        /* characters or words, in this pass */
+    int64_t unknown;               /* of the known: words that are but CRS_UNKNOWN */
     int64_t total, done, reported; /* bytes of both passes: expected, read, and read when it was last said */
 } packing;
 
@@ -50,6 +54,19 @@ void crs_split_lengths(const double share[CRS_SPLITS], int64_t n, int64_t length
     length[CRS_TEST] = n - second;
 }
 
+/* What is said of words must be said of words; with a vocabulary that is only known once it is read. */
+static crs_status check_words(const crs_pack *pack, crs_error *error) {
+    const char *option = pack->min_count > 1 ? "--min-count" : pack->words_given ? "--words" : "--lower";
+    if (pack->min_count > 1 && pack->vocabulary)
+        return crs_fail(error, CRS_USAGE, "--min-count: the vocabulary of %s is as it is; leave out one of them",
+                        pack->vocabulary);
+    if (pack->level == CRS_LEVEL_WORD || (pack->vocabulary && !pack->level_given) ||
+        (pack->min_count <= 1 && !pack->words_given && !pack->lower_given))
+        return CRS_OK;
+    return crs_fail(error, CRS_USAGE, "%s is about words, and tokens are %ss here; give --level=word with it", option,
+                    crs_level_unit(pack->level));
+}
+
 static crs_status check_request(const crs_pack *pack, crs_error *error) {
     double sum = 0;
     bool good = true;
@@ -70,6 +87,8 @@ static crs_status check_request(const crs_pack *pack, crs_error *error) {
         return crs_fail(error, CRS_USAGE, "nothing to pack: give text files, or - for standard input");
     if (standard_inputs > 1)
         return crs_fail(error, CRS_USAGE, "-: standard input can be read only once; give - once");
+    if (check_words(pack, error))
+        return error->status;
     if (pack->vocabulary && pack->level == CRS_LEVEL_BYTE)
         return crs_fail(
             error, CRS_USAGE,
@@ -139,6 +158,43 @@ static crs_status write_characters(packing *p, const crs_source *source, size_t 
     return status || fits ? status : crs_source_changed(source, error);
 }
 
+static crs_status fail_unknown_word(const packing *p, const crs_source *source, crs_error *error) {
+    const crs_word_reader *word = crs_cutter_word(p->cutter);
+    const int most = word->length > 60 ? 60 : (int)word->length;
+    return crs_fail(error, CRS_DATA,
+                    "%s: the word '%.*s' at byte %lld is not in the vocabulary of %s, nor is " CRS_UNKNOWN
+                    "; --unknown=drop would drop such words",
+                    crs_source_name(source), most, word->bytes, (long long)word->start, p->pack->vocabulary);
+}
+
+/* What the cutter made of some characters. */
+static crs_status take_cut(packing *p, const crs_source *source, const crs_cut *cut, crs_error *error) {
+    bool fits = true;
+    if (cut->stopped)
+        return p->writer ? crs_source_changed(source, error) : fail_unknown_word(p, source, error);
+    const bool dropped = !p->made && !crs_cutter_has_unknown(p->cutter);
+    p->known += cut->words - (dropped ? cut->unknown : 0);
+    *(dropped ? &p->dropped : &p->unknown) += cut->unknown;
+    if (!p->writer || crs_writer_add(p->writer, cut->tokens, cut->count, &fits, error))
+        return error->status;
+    return fits ? CRS_OK : crs_source_changed(source, error);
+}
+
+static crs_status take_words(packing *p, const crs_source *source, size_t count, crs_error *error) {
+    crs_cut cut = {.tokens = p->tokens, .drop = p->pack->drop_unknown};
+    if (crs_cutter_take(p->cutter, p->characters, count, &cut, error))
+        return error->status;
+    return take_cut(p, source, &cut, error);
+}
+
+/* The last word of all, which no other character ends. */
+static crs_status end_words(packing *p, crs_error *error) {
+    crs_cut cut = {.tokens = p->tokens, .drop = p->pack->drop_unknown};
+    if (crs_cutter_end(p->cutter, &cut, error))
+        return error->status;
+    return take_cut(p, &p->source[p->pack->inputs - 1], &cut, error);
+}
+
 /* place: of the first of these characters in the source; bytes: theirs. */
 static crs_status fail_unknown(const packing *p, const crs_source *source, int64_t place, const unsigned char *bytes,
                                size_t count, size_t index, crs_error *error) {
@@ -188,10 +244,12 @@ static crs_status take_block(packing *p, const crs_source *source, int64_t place
     while (*used < count && result == CRS_DECODED_ALL && !status) {
         const unsigned char *bytes = p->bytes + *used;
         size_t found, part, left = count - *used;
-        result = (p->pack->level == CRS_LEVEL_BYTE ? take_bytes : crs_decode)(bytes, left, p->characters, CHARACTERS,
-                                                                              &found, &part);
+        result = (p->level == CRS_LEVEL_BYTE ? take_bytes : crs_decode)(bytes, left, p->characters, CHARACTERS, &found,
+                                                                        &part);
         int64_t here = place + (int64_t)*used;
-        if (p->writer) {
+        if (p->level == CRS_LEVEL_WORD) {
+            status = take_words(p, source, found, error);
+        } else if (p->writer) {
             status = write_characters(p, source, found, error);
         } else {
             size_t taken = count_characters(p, found);
@@ -238,7 +296,7 @@ static crs_status take_source(packing *p, const crs_source *source, int descript
     }
     if (kept > 0)
         return p->writer ? crs_source_changed(source, error) : fail_cut_off(p, source, *size - (int64_t)kept, error);
-    if (p->guess && !p->writer && p->pack->level == CRS_LEVEL_CHAR)
+    if (p->guess && !p->writer && p->level != CRS_LEVEL_BYTE)
         crs_warn("%s: it looks like %s, not UTF-8: there is a control character at every other place; to convert it: "
                  "iconv -f %s -t UTF-8",
                  crs_source_name(source), p->guess, p->guess);
@@ -247,7 +305,7 @@ static crs_status take_source(packing *p, const crs_source *source, int descript
 
 static crs_status take_all(packing *p, crs_error *error) {
     crs_status status = CRS_OK;
-    p->known = p->dropped = 0;
+    p->known = p->dropped = p->unknown = 0;
     for (int i = 0; i < p->pack->inputs && !status; i++) {
         crs_source *source = &p->source[i];
         char hex[CRS_HASH_HEX];
@@ -255,6 +313,8 @@ static crs_status take_all(packing *p, crs_error *error) {
         int descriptor = crs_source_begin(source, error);
         if (descriptor < 0)
             return error->status;
+        if (p->cutter)
+            crs_cutter_begin(p->cutter, i == 0);
         status = take_source(p, source, descriptor, &size, error);
         crs_source_end(source, descriptor);
         crs_hash_text(p->hash, hex);
@@ -263,14 +323,23 @@ static crs_status take_all(packing *p, crs_error *error) {
         source->size = size;
         memcpy(source->hash, hex, sizeof hex);
     }
-    return status;
+    return !status && p->cutter ? end_words(p, error) : status;
 }
 
 /* ---- from the first pass to the second ---- */
 
+/* Tokens for the words that the first pass met often enough. */
+static crs_status make_words(packing *p, crs_error *error) {
+    if (crs_cutter_vocabulary(p->cutter, p->pack->min_count, &p->vocabulary, error))
+        return error->status;
+    return crs_cutter_know(p->cutter, &p->vocabulary, error);
+}
+
 /* Tokens for what the first pass met, in ascending order. */
 static crs_status make_vocabulary(packing *p, crs_error *error) {
     uint32_t count = 0;
+    if (p->cutter)
+        return make_words(p, error);
     for (uint32_t code_point = 0; code_point < UNICODE; code_point++)
         if (p->token_of[code_point])
             p->token_of[code_point] = ++count;
@@ -285,15 +354,49 @@ static crs_status make_vocabulary(packing *p, crs_error *error) {
     return status;
 }
 
+/* Takes another file's, with its level and its way to cut. */
+static crs_status load_vocabulary(packing *p, crs_error *error) {
+    const crs_pack *pack = p->pack;
+    const crs_vocabulary *v = &p->vocabulary;
+    if (crs_vocabulary_load(pack->vocabulary, &p->vocabulary, error))
+        return error->status;
+    p->level = v->level;
+    if (pack->level_given && pack->level != v->level)
+        return crs_fail(error, CRS_USAGE, "--level=%s: the vocabulary of %s is one of %ss; leave out --level",
+                        crs_level_name(pack->level), pack->vocabulary, crs_level_unit(v->level));
+    if (v->level != CRS_LEVEL_WORD && (pack->words_given || pack->lower_given))
+        return crs_fail(error, CRS_USAGE, "%s is about words, and the vocabulary of %s is one of %ss; leave it out",
+                        pack->words_given ? "--words" : "--lower", pack->vocabulary, crs_level_unit(v->level));
+    if (pack->words_given && pack->words != v->words)
+        return crs_fail(error, CRS_USAGE, "--words=%s: the vocabulary of %s was made with --words=%s; leave it out",
+                        crs_words_names()[pack->words], pack->vocabulary, crs_words_names()[v->words]);
+    if (pack->lower_given && !v->lower)
+        return crs_fail(error, CRS_USAGE, "--lower: the vocabulary of %s was made without; leave it out",
+                        pack->vocabulary);
+    return CRS_OK;
+}
+
+static crs_status prepare_words(packing *p, crs_error *error) {
+    const bool given = p->pack->vocabulary != NULL;
+    const crs_words words = given ? p->vocabulary.words : p->pack->words;
+    p->tokens = crs_alloc_or_fail(CHARACTERS + 1, sizeof *p->tokens, CRS_MEMORY_DATA, "reading text", error);
+    if (!p->tokens || crs_cutter_create(&p->cutter, words, given ? p->vocabulary.lower : p->pack->lower, error))
+        return error->status;
+    return given ? crs_cutter_know(p->cutter, &p->vocabulary, error) : CRS_OK;
+}
+
 /* What is known before any text is read. */
 static crs_status prepare_vocabulary(packing *p, crs_error *error) {
     const crs_pack *pack = p->pack;
     crs_status status = CRS_OK;
-    p->made = pack->level == CRS_LEVEL_CHAR && !pack->vocabulary;
+    p->level = pack->level;
     if (pack->level == CRS_LEVEL_BYTE)
         status = crs_vocabulary_create(&p->vocabulary, CRS_LEVEL_BYTE, NULL, 0, error);
     else if (pack->vocabulary)
-        status = crs_vocabulary_load(pack->vocabulary, &p->vocabulary, error);
+        status = load_vocabulary(p, error);
+    p->made = p->level != CRS_LEVEL_BYTE && !pack->vocabulary;
+    if (!status && p->level == CRS_LEVEL_WORD)
+        return prepare_words(p, error);
     for (uint32_t token = 0; token < p->vocabulary.count && !status; token++)
         p->token_of[p->vocabulary.code_points ? p->vocabulary.code_points[token] : token] = token + 1;
     return status;
@@ -331,7 +434,9 @@ static crs_status write_tokens(packing *p, crs_packed *packed, crs_error *error)
         status = crs_writer_finish(p->writer, error);
     if (!status)
         status = check_output(p, error);
+    packed->level = p->level;
     packed->tokens = tokens;
+    packed->unknown = p->unknown;
     packed->vocabulary = p->vocabulary.count;
     memcpy(packed->length, plan.length, sizeof packed->length);
     return status;
@@ -346,9 +451,8 @@ static crs_status run_passes(packing *p, crs_packed *packed, crs_error *error) {
         packed->bytes += p->source[i].size;
     p->total = 2 * packed->bytes;
     if (p->known == 0 && p->dropped > 0)
-        return crs_fail(error, CRS_DATA,
-                        "nothing to pack: none of the text's %lld characters is in the vocabulary of %s",
-                        (long long)p->dropped, p->pack->vocabulary);
+        return crs_fail(error, CRS_DATA, "nothing to pack: none of the text's %lld %ss is in the vocabulary of %s",
+                        (long long)p->dropped, crs_level_unit(p->level), p->pack->vocabulary);
     if (p->known == 0)
         return crs_fail(error, CRS_DATA, "%s%s: nothing to pack: there is no text in it",
                         crs_source_name(&p->source[0]), p->pack->inputs > 1 ? " and the other inputs" : "");
@@ -396,6 +500,8 @@ crs_status crs_pack_text_tuned(const crs_pack *pack, const crs_pack_tuning *tuni
         crs_source_close(&p.source[i]);
     crs_output_discard(&p.output);
     crs_hash_free(&p.hash);
+    crs_cutter_free(&p.cutter);
+    crs_free(&p.tokens);
     crs_vocabulary_free(&p.vocabulary);
     crs_free(&p.token_of);
     crs_free(&p.characters);

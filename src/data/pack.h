@@ -37,6 +37,38 @@ crs_decoded crs_decode(const unsigned char *bytes, size_t count, uint32_t *code_
  * mostly control characters at every other place (or three of four), the high bytes of UTF-16 or UTF-32; else NULL. */
 const char *crs_guess_encoding(const unsigned char *bytes, size_t count);
 
+/* ---- words (words.c): code points become tokens of words ---- */
+
+typedef struct crs_cutter crs_cutter;
+
+/* What came of some code points. */
+typedef struct crs_cut {
+    uint32_t *tokens; /* with a vocabulary: [code points + 1] room for them, by the caller */
+    bool drop;        /* by the caller: words without a token are passed over, where there is no CRS_UNKNOWN */
+    size_t count;     /* of tokens */
+    int64_t words, unknown;
+    bool stopped; /* at a word that has no token, which is crs_cutter_word; words count it */
+} crs_cut;
+
+crs_status crs_cutter_create(crs_cutter **cutter, crs_words words, bool lower, crs_error *error);
+void crs_cutter_free(crs_cutter **cutter);
+/* Begins a source, at place 0; anew: also the text, so that no word goes on. */
+void crs_cutter_begin(crs_cutter *cutter, bool anew);
+/* Without a vocabulary, words are but counted. */
+crs_status crs_cutter_take(crs_cutter *cutter, const uint32_t *code_points, size_t count, crs_cut *cut,
+                           crs_error *error);
+/* The text's last word, where no other character ended it. */
+crs_status crs_cutter_end(crs_cutter *cutter, crs_cut *cut, crs_error *error);
+/* The last word that was taken, and its place. */
+const crs_word_reader *crs_cutter_word(const crs_cutter *cutter);
+/* From now on words are tokens of this one. */
+crs_status crs_cutter_know(crs_cutter *cutter, const crs_vocabulary *vocabulary, crs_error *error);
+/* Whether it has CRS_UNKNOWN, which stands for words that it lacks. */
+bool crs_cutter_has_unknown(const crs_cutter *cutter);
+/* A vocabulary of the words counted: CRS_UNKNOWN first, where the text has it or `least` is above 1; then those that
+ * were met at least `least` times, the more frequent first, equally frequent ones in the order of their bytes. */
+crs_status crs_cutter_vocabulary(const crs_cutter *cutter, int64_t least, crs_vocabulary *vocabulary, crs_error *error);
+
 /* ---- the output (output.c): a temporary file beside it, which takes its place in the end ---- */
 
 typedef struct crs_output {

@@ -117,27 +117,39 @@ static bool write_vocabulary(hid_t file, const crs_vocabulary *vocabulary) {
     if (vocabulary->level == CRS_LEVEL_BYTE)
         return true;
     hsize_t count = vocabulary->count;
+    const size_t size = crs_vocabulary_entry_bytes(vocabulary);
+    const bool words = vocabulary->level == CRS_LEVEL_WORD;
     char hex[CRS_HASH_HEX], *entries = crs_vocabulary_entries(vocabulary);
     if (!entries) {
         errno = ENOMEM;
         return false;
     }
-    crs_hash_bytes(entries, count * CRS_ENTRY_BYTES, hex);
-    hid_t type = crs_h5_text_type(CRS_ENTRY_BYTES), space = H5Screate_simple(1, &count, NULL),
+    crs_hash_bytes(entries, count * size, hex);
+    hid_t type = crs_h5_text_type(size), space = H5Screate_simple(1, &count, NULL),
           plan = H5Pcreate(H5P_DATASET_CREATE);
     H5Pset_obj_track_times(plan, false);
     hid_t set = H5Dcreate2(file, "vocabulary", type, space, H5P_DEFAULT, plan, H5P_DEFAULT);
     bool good =
         set >= 0 && H5Dwrite(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, entries) >= 0 &&
-        crs_h5_put_text(set, CRS_HASH_ATTRIBUTE, hex) && crs_h5_put_text(set, "units", "character") &&
+        crs_h5_put_text(set, CRS_HASH_ATTRIBUTE, hex) &&
+        crs_h5_put_text(set, "units", crs_level_unit(vocabulary->level)) &&
         crs_h5_put_text(set, "description",
-                        "index: token; value: the character it stands for, in UTF-8; the empty string is U+0000");
+                        words ? "index: token; value: the word it stands for, in UTF-8; a line end is U+000A"
+                              : "index: token; value: the character it stands for, in UTF-8; the empty string is "
+                                "U+0000");
     good = crs_h5_close(&set) && good;
     crs_h5_close(&plan);
     crs_h5_close(&space);
     crs_h5_close(&type);
     crs_free(&entries);
     return good;
+}
+
+/* How the text was cut, so that others can be cut likewise. */
+static bool write_words(hid_t file, const crs_vocabulary *vocabulary) {
+    return vocabulary->level != CRS_LEVEL_WORD ||
+           (crs_h5_put_text(file, "words", crs_words_names()[vocabulary->words]) &&
+            crs_h5_put_integer(file, "lower", vocabulary->lower));
 }
 
 static bool write_head(crs_writer *writer, const crs_writer_plan *plan) {
@@ -148,7 +160,7 @@ static bool write_head(crs_writer *writer, const crs_writer_plan *plan) {
            crs_h5_put_text(writer->file, "source", plan->source) &&
            crs_h5_put_text(writer->file, "description",
                            "text as tokens, in consecutive parts: train, validation, test") &&
-           write_vocabulary(writer->file, plan->vocabulary);
+           write_words(writer->file, plan->vocabulary) && write_vocabulary(writer->file, plan->vocabulary);
 }
 
 crs_status crs_writer_open(crs_writer **writer, const crs_output *output, const crs_writer_plan *plan,

@@ -5,71 +5,110 @@
 
 #include "store/vocabulary_file.h"
 
-enum { FIXED_MAX = 64, BLOCK = 1024, UNICODE = 0x110000 };
+enum { FIXED_MAX = 64, WORD_MAX = 1 << 16, BLOCK = 1024, BLOCK_BYTES = 1 << 20, UNICODE = 0x110000, WORDS = 1 << 24 };
+static const size_t text_most = (size_t)1 << 30; /* bytes of all words */
 
 /* An open /vocabulary. */
 typedef struct strings {
     const char *path, *advice;
+    crs_level level;
     hid_t set, type, space;
     bool variable;
-    size_t size; /* of a fixed string */
-    hsize_t count;
+    size_t size;           /* of a fixed string */
+    hsize_t count, block;  /* block: how many are read at once */
+    uint32_t *code_points; /* [count], level char; owned */
+    char *text;            /* [room], level word: what was read so far, each word with a zero behind it; owned */
+    size_t text_bytes, room;
 } strings;
 
 static void close_strings(strings *s) {
+    crs_free(&s->code_points);
+    crs_free(&s->text);
     crs_h5_close(&s->space);
     crs_h5_close(&s->type);
     crs_h5_close(&s->set);
 }
 
-static crs_status open_strings(hid_t file, const char *path, const char *advice, strings *s, crs_error *error) {
-    *s = (strings){
-        .path = path, .advice = advice, .set = H5I_INVALID_HID, .type = H5I_INVALID_HID, .space = H5I_INVALID_HID};
+/* What may be: entries, and bytes of a string. */
+static crs_status check_sizes(strings *s, crs_error *error) {
+    const bool words = s->level == CRS_LEVEL_WORD;
+    const hsize_t most = words ? WORDS : UNICODE;
+    H5Sget_simple_extent_dims(s->space, &s->count, NULL);
+    if (s->count == 0 || s->count > most)
+        return crs_fail(error, CRS_DATA, "%s: /vocabulary has %llu entries; it should have 1 to %llu", s->path,
+                        (unsigned long long)s->count, (unsigned long long)most);
+    s->variable = H5Tis_variable_str(s->type) > 0;
+    s->size = s->variable ? sizeof(char *) : H5Tget_size(s->type);
+    if (s->size == 0 || s->size > (words ? WORD_MAX : FIXED_MAX))
+        return crs_fail(error, CRS_DATA, "%s: /vocabulary has strings of %zu bytes; a %s takes at most %d", s->path,
+                        s->size, crs_level_unit(s->level), words ? (int)WORD_MAX : (int)CRS_ENTRY_BYTES);
+    s->block = s->size > BLOCK_BYTES / BLOCK ? BLOCK_BYTES / s->size : BLOCK;
+    return CRS_OK;
+}
+
+static crs_status open_strings(hid_t file, strings *s, crs_error *error) {
+    const char *path = s->path, *unit = crs_level_unit(s->level);
+    s->set = s->type = s->space = H5I_INVALID_HID;
     if (H5Lexists(file, "vocabulary", H5P_DEFAULT) <= 0)
-        return crs_fail(error, CRS_DATA, "%s: it has no /vocabulary; give a file with characters (--level=char)", path);
+        return crs_fail(error, CRS_DATA, "%s: it has no /vocabulary; give a file with %ss (--level=%s)", path, unit,
+                        crs_level_name(s->level));
     s->set = H5Dopen2(file, "vocabulary", H5P_DEFAULT);
     if (s->set < 0 && crs_h5_met_newer())
         return crs_fail(error, CRS_DATA, "%s: /vocabulary: %s", path, crs_h5_newer_words());
     if (s->set < 0)
-        return crs_fail(error, CRS_DATA, "%s: /vocabulary is no data set, or damaged; %s", path, advice);
+        return crs_fail(error, CRS_DATA, "%s: /vocabulary is no data set, or damaged; %s", path, s->advice);
     s->type = H5Dget_type(s->set);
     s->space = H5Dget_space(s->set);
     if (s->type < 0 || H5Tget_class(s->type) != H5T_STRING)
-        return crs_fail(error, CRS_DATA,
-                        "%s: /vocabulary does not hold strings; it should: one character of UTF-8 a token", path);
+        return crs_fail(error, CRS_DATA, "%s: /vocabulary does not hold strings; it should: one %s of UTF-8 a token",
+                        path, unit);
     if (s->space < 0 || H5Sget_simple_extent_type(s->space) != H5S_SIMPLE || H5Sget_simple_extent_ndims(s->space) != 1)
-        return crs_fail(error, CRS_DATA, "%s: /vocabulary has not one dimension; it should: one character a token",
-                        path);
-    H5Sget_simple_extent_dims(s->space, &s->count, NULL);
-    if (s->count == 0 || s->count > UNICODE)
-        return crs_fail(error, CRS_DATA, "%s: /vocabulary has %llu entries; it should have 1 to %d", path,
-                        (unsigned long long)s->count, (int)UNICODE);
-    s->variable = H5Tis_variable_str(s->type) > 0;
-    s->size = s->variable ? sizeof(char *) : H5Tget_size(s->type);
-    if (s->size == 0 || s->size > FIXED_MAX)
-        return crs_fail(error, CRS_DATA, "%s: /vocabulary has strings of %zu bytes; a character takes at most %d", path,
-                        s->size, (int)CRS_ENTRY_BYTES);
+        return crs_fail(error, CRS_DATA, "%s: /vocabulary has not one dimension; it should: one %s a token", path,
+                        unit);
+    return check_sizes(s, error);
+}
+
+/* Puts a word behind those that were read. */
+static crs_status add_word(strings *s, hsize_t index, const char *bytes, size_t length, crs_error *error) {
+    if (length == 0 || memchr(bytes, 0, length))
+        return crs_fail(error, CRS_DATA, "%s: entry %llu of /vocabulary is an empty word; %s", s->path,
+                        (unsigned long long)index, s->advice);
+    if (length > text_most - s->text_bytes - 1)
+        return crs_fail(error, CRS_DATA, "%s: /vocabulary has more than %zu bytes of words at entry %llu; %s", s->path,
+                        text_most, (unsigned long long)index, s->advice);
+    if (s->text_bytes + length + 1 > s->room) {
+        const size_t room = 2 * (s->text_bytes + length + 1);
+        char *text = crs_alloc_or_fail(room, 1, CRS_MEMORY_DATA, "a vocabulary", error);
+        if (!text)
+            return error->status;
+        if (s->text)
+            memcpy(text, s->text, s->text_bytes);
+        crs_free(&s->text);
+        s->text = text;
+        s->room = room;
+    }
+    memcpy(s->text + s->text_bytes, bytes, length);
+    s->text[s->text_bytes + length] = 0;
+    s->text_bytes += length + 1;
     return CRS_OK;
 }
 
-/* The character of entry `index`, whose text is bytes[0..length). */
-static crs_status read_entry(const strings *s, hsize_t index, const char *bytes, size_t length, uint32_t *code_point,
-                             crs_error *error) {
+/* Takes entry `index`, whose text is bytes[0..length). */
+static crs_status take_entry(strings *s, hsize_t index, const char *bytes, size_t length, crs_error *error) {
     while (!s->variable && H5Tget_strpad(s->type) == H5T_STR_SPACEPAD && length > 1 && bytes[length - 1] == ' ')
         length--;
-    if (length == 0) {
-        *code_point = 0;
-        return CRS_OK;
-    }
-    if (crs_utf8_decode((const unsigned char *)bytes, length, code_point) != (int)length)
+    if (s->level == CRS_LEVEL_WORD)
+        return add_word(s, index, bytes, length, error);
+    s->code_points[index] = 0;
+    if (length > 0 && crs_utf8_decode((const unsigned char *)bytes, length, &s->code_points[index]) != (int)length)
         return crs_fail(error, CRS_DATA, "%s: entry %llu of /vocabulary is not one character of UTF-8; %s", s->path,
                         (unsigned long long)index, s->advice);
     return CRS_OK;
 }
 
-/* Entries start .. start + count - 1; room: BLOCK * size bytes. */
-static crs_status read_block(const strings *s, hsize_t start, hsize_t count, char *room, uint32_t *code_points,
-                             crs_error *error) {
+/* Entries start .. start + count - 1; room: block * size bytes. */
+static crs_status read_block(strings *s, hsize_t start, hsize_t count, char *room, crs_error *error) {
+    const size_t most = s->level == CRS_LEVEL_WORD ? WORD_MAX + 1 : FIXED_MAX;
     crs_status status = CRS_OK;
     hid_t memory = H5Screate_simple(1, &count, NULL);
     memset(room, 0, count * s->size);
@@ -82,8 +121,12 @@ static crs_status read_block(const strings *s, hsize_t start, hsize_t count, cha
         const char *bytes = room + i * s->size;
         if (s->variable)
             memcpy(&bytes, room + i * s->size, sizeof bytes);
-        size_t length = !bytes ? 0 : s->variable ? strnlen(bytes, FIXED_MAX) : strnlen(bytes, s->size);
-        status = read_entry(s, start + i, bytes, length, &code_points[start + i], error);
+        size_t length = !bytes ? 0 : s->variable ? strnlen(bytes, most) : strnlen(bytes, s->size);
+        if (length > WORD_MAX)
+            status = crs_fail(error, CRS_DATA, "%s: entry %llu of /vocabulary has more than %d bytes; %s", s->path,
+                              (unsigned long long)(start + i), (int)WORD_MAX, s->advice);
+        else
+            status = take_entry(s, start + i, bytes, length, error);
     }
     if (s->variable && good)
         H5Dvlen_reclaim(s->type, memory, H5P_DEFAULT, room);
@@ -91,15 +134,37 @@ static crs_status read_block(const strings *s, hsize_t start, hsize_t count, cha
     return status;
 }
 
-static crs_status read_all(const strings *s, uint32_t *code_points, crs_error *error) {
+static crs_status read_all(strings *s, crs_error *error) {
     crs_status status = CRS_OK;
-    char *room = crs_alloc_or_fail(BLOCK, s->size, CRS_MEMORY_DATA, "reading a vocabulary", error);
-    if (!room)
-        return error->status;
-    for (hsize_t start = 0; start < s->count && !status; start += BLOCK)
-        status = read_block(s, start, s->count - start < BLOCK ? s->count - start : BLOCK, room, code_points, error);
+    char *room = crs_alloc_or_fail(s->block, s->size, CRS_MEMORY_DATA, "reading a vocabulary", error);
+    if (room && s->level == CRS_LEVEL_CHAR)
+        s->code_points = crs_alloc_or_fail(s->count, sizeof *s->code_points, CRS_MEMORY_DATA, "a vocabulary", error);
+    if (error->status)
+        status = error->status;
+    for (hsize_t start = 0; start < s->count && !status; start += s->block)
+        status = read_block(s, start, s->count - start < s->block ? s->count - start : s->block, room, error);
     crs_free(&room);
     return status;
+}
+
+/* What was read, as a vocabulary. */
+static crs_status make(const strings *s, hid_t file, crs_vocabulary *vocabulary, crs_error *error) {
+    crs_error inner = {0};
+    char name[16];
+    int64_t lower = 0;
+    const crs_status status =
+        s->level == CRS_LEVEL_WORD
+            ? crs_vocabulary_create_words(vocabulary, s->text, s->text_bytes, (uint32_t)s->count, &inner)
+            : crs_vocabulary_create(vocabulary, s->level, s->code_points, (uint32_t)s->count, &inner);
+    if (status)
+        return crs_fail(error, status, status == CRS_DATA ? "%s: /%s" : "%s: %s", s->path, inner.message);
+    if (s->level == CRS_LEVEL_WORD) {
+        crs_h5_text(file, "words", name, sizeof name);
+        crs_h5_integer(file, "lower", &lower);
+        vocabulary->words = strcmp(name, crs_words_names()[CRS_WORDS_BLANK]) == 0 ? CRS_WORDS_BLANK : CRS_WORDS_UNICODE;
+        vocabulary->lower = lower == 1;
+    }
+    return CRS_OK;
 }
 
 static crs_status check_hash(const strings *s, const crs_vocabulary *vocabulary, bool hashed, crs_error *error) {
@@ -119,41 +184,48 @@ static crs_status check_hash(const strings *s, const crs_vocabulary *vocabulary,
                     s->advice);
 }
 
-crs_status crs_vocabulary_read(hid_t file, const char *path, bool hashed, const char *advice,
+crs_status crs_vocabulary_read(hid_t file, const char *path, crs_level level, bool hashed, const char *advice,
                                crs_vocabulary *vocabulary, crs_error *error) {
-    strings s;
-    crs_error inner = {0};
-    uint32_t *code_points = NULL;
+    strings s = {.path = path, .advice = advice, .level = level};
     memset(vocabulary, 0, sizeof *vocabulary);
-    crs_status status = open_strings(file, path, advice, &s, error);
-    if (!status) {
-        code_points = crs_alloc_or_fail(s.count, sizeof *code_points, CRS_MEMORY_DATA, "a vocabulary", error);
-        status = code_points ? read_all(&s, code_points, error) : error->status;
-    }
-    if (!status) {
-        status = crs_vocabulary_create(vocabulary, CRS_LEVEL_CHAR, code_points, (uint32_t)s.count, &inner);
-        if (status)
-            crs_fail(error, status, status == CRS_DATA ? "%s: /%s" : "%s: %s", path, inner.message);
-        else if ((status = check_hash(&s, vocabulary, hashed, error)))
-            crs_vocabulary_free(vocabulary);
-    }
-    crs_free(&code_points);
+    crs_status status = open_strings(file, &s, error);
+    if (!status)
+        status = read_all(&s, error);
+    if (!status)
+        status = make(&s, file, vocabulary, error);
+    if (!status && (status = check_hash(&s, vocabulary, hashed, error)))
+        crs_vocabulary_free(vocabulary);
     close_strings(&s);
     return status;
 }
 
+size_t crs_vocabulary_entry_bytes(const crs_vocabulary *vocabulary) {
+    return vocabulary->level == CRS_LEVEL_WORD ? vocabulary->longest : CRS_ENTRY_BYTES;
+}
+
 char *crs_vocabulary_entries(const crs_vocabulary *vocabulary) {
-    char *entries = crs_alloc(vocabulary->count, CRS_ENTRY_BYTES, CRS_MEMORY_OTHER);
-    for (size_t token = 0; entries && token < vocabulary->count;
-         token++) /* U+0000 is padding alone: the empty string */
-        crs_utf8_encode(vocabulary->code_points[token], entries + CRS_ENTRY_BYTES * token);
+    const size_t size = crs_vocabulary_entry_bytes(vocabulary);
+    char room[4], *entries = crs_alloc(vocabulary->count, size, CRS_MEMORY_OTHER);
+    for (uint32_t token = 0; entries && token < vocabulary->count; token++) {
+        size_t length; /* U+0000 is padding alone: the empty string */
+        const char *text = crs_vocabulary_text(vocabulary, token, room, &length);
+        memcpy(entries + size * token, text, length);
+    }
     return entries;
 }
 
 void crs_vocabulary_hash(const crs_vocabulary *vocabulary, crs_hash *hash) {
-    for (uint32_t token = 0; token < vocabulary->count && vocabulary->code_points; token++) {
-        char entry[CRS_ENTRY_BYTES] = {0};
-        crs_utf8_encode(vocabulary->code_points[token], entry);
-        crs_hash_add(hash, entry, sizeof entry);
+    static const char zeros[64];
+    const size_t size = crs_vocabulary_entry_bytes(vocabulary);
+    const uint32_t count = vocabulary->level == CRS_LEVEL_BYTE ? 0 : vocabulary->count;
+    for (uint32_t token = 0; token < count; token++) {
+        char room[4];
+        size_t length;
+        const char *text = crs_vocabulary_text(vocabulary, token, room, &length);
+        crs_hash_add(hash, text, length);
+        for (size_t left = size - length, part; left > 0; left -= part) {
+            part = left < sizeof zeros ? left : sizeof zeros;
+            crs_hash_add(hash, zeros, part);
+        }
     }
 }

@@ -41,19 +41,27 @@ crs_status crs_arena_capture(const crs_model *model, const float *arena, crs_che
 
 static crs_status share_vocabulary(crs_comm *comm, crs_checkpoint *c, const crs_vocabulary *head, crs_error *error) {
     const bool root = crs_comm_rank(comm) == 0;
-    const size_t count = head->level == CRS_LEVEL_CHAR ? head->count : 0;
+    const bool words = head->level == CRS_LEVEL_WORD;
+    const size_t bytes = words                           ? head->text_bytes
+                         : head->level == CRS_LEVEL_CHAR ? head->count * sizeof *head->code_points
+                                                         : 0;
     if (head->count == 0)
         return CRS_OK;
-    uint32_t *points = root ? c->vocabulary.code_points
-                            : crs_alloc_or_fail(count, sizeof *points, CRS_MEMORY_OTHER, "a vocabulary", error);
+    void *list = root && words ? (void *)c->vocabulary.text
+                 : root        ? (void *)c->vocabulary.code_points
+                               : crs_alloc_or_fail(bytes, 1, CRS_MEMORY_OTHER, "a vocabulary", error);
     if (crs_comm_agree(comm, error) == CRS_OK) {
-        crs_comm_broadcast(comm, points, count * sizeof *points);
-        if (!root)
-            crs_vocabulary_create(&c->vocabulary, head->level, points, (uint32_t)count, error);
+        crs_comm_broadcast(comm, list, bytes);
+        if (!root && words)
+            crs_vocabulary_create_words(&c->vocabulary, list, bytes, head->count, error);
+        else if (!root)
+            crs_vocabulary_create(&c->vocabulary, head->level, list, head->count, error);
+        c->vocabulary.words = head->words;
+        c->vocabulary.lower = head->lower;
         crs_comm_agree(comm, error);
     }
     if (!root)
-        crs_free(&points);
+        crs_free(&list);
     return error->status;
 }
 

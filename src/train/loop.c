@@ -260,7 +260,8 @@ static crs_status stop_early(crs_training *t, bool validated, crs_error *error) 
 static void start_progress(crs_training *t) {
     const crs_dataset *d = &t->dataset;
     const crs_schema *schema = &d->schema;
-    const char *unit = d->vocabulary.level == CRS_LEVEL_BYTE ? "bits/byte" : "bits/char", *speed = "tokens/s";
+    static const char *const units[CRS_LEVELS] = {"bits/char", "bits/byte", "bits/word"};
+    const char *unit = units[d->vocabulary.level], *speed = "tokens/s";
     double targets = (double)t->config->batch * (double)t->config->window;
     if (!d->text) {
         unit = NULL;

@@ -80,20 +80,24 @@ static const char *loss_unit(const crs_spec *spec) {
 
 /* In the order of the file. */
 static void put_attributes(const crs_training *t, crs_attributes *a) {
+    const crs_vocabulary *v = &t->dataset.vocabulary;
     crs_spec_put(&t->plan.spec, a);
     crs_attributes_put_integer(a, "step", t->step);
     crs_attributes_put_integer(a, "epoch", t->step / t->plan.windows);
     crs_attributes_put_integer(a, "tokens", t->tokens);
     crs_attributes_put_real(a, "best_validation_loss", t->best_validation_loss);
     crs_attributes_put_text(a, "best_validation_loss_units", loss_unit(&t->plan.spec));
-    if (t->dataset.vocabulary.count > 0)
-        crs_attributes_put_text(a, "level", crs_level_name(t->dataset.vocabulary.level));
+    if (v->count > 0)
+        crs_attributes_put_text(a, "level", crs_level_name(v->level));
+    if (v->level == CRS_LEVEL_WORD) {
+        crs_attributes_put_text(a, "words", crs_words_names()[v->words]);
+        crs_attributes_put_integer(a, "lower", v->lower);
+    }
     crs_attributes_put_text(a, "data", t->dataset.digest);
 }
 
 /* All but the carried state. Rank 0. */
 static crs_status capture(crs_training *t, crs_checkpoint *c, crs_error *error) {
-    const crs_vocabulary *v = &t->dataset.vocabulary;
     *c = (crs_checkpoint){0};
     put_attributes(t, &c->attributes);
     if (!t->dataset.text && crs_checkpoint_put_schema(c, &t->dataset.schema, error))
@@ -101,7 +105,7 @@ static crs_status capture(crs_training *t, crs_checkpoint *c, crs_error *error) 
     c->config = crs_config_text(t->config);
     if (!c->config)
         return crs_fail(error, CRS_INTERNAL, "out of memory for a checkpoint");
-    if ((v->count > 0 && crs_vocabulary_create(&c->vocabulary, v->level, v->code_points, v->count, error)) ||
+    if (crs_vocabulary_copy(&c->vocabulary, &t->dataset.vocabulary, error) ||
         crs_arena_capture(t->model, crs_model_parameters(t->model), c, "/model", error))
         return error->status;
     for (int i = 0; i < t->optim.moments; i++) {
