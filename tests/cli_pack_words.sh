@@ -3,13 +3,13 @@
 . "$(dirname "$0")/lib.sh"
 cd "$WORK" || exit 99
 
-# tokens FILE: the tokens of all splits, one a line, \n for a line end; the vocabulary in the order of the tokens.
+# vocabulary FILE: in the order of the tokens, as JSON has it; no word has a bracket.
 vocabulary() {
-    "$CAROUSEL" show --json "$1" | sed 's/.*"vocabulary":\[\(.*\)\].*/\1/'
+    "$CAROUSEL" show --json "$1" | sed 's/.*"vocabulary":\[\([^]]*\)\].*/\1/'
 }
-# number NAME FILE
+# number NAME FILE: the first of that name.
 number() {
-    "$CAROUSEL" show --json "$2" | sed "s/.*\"$1\":\([0-9]*\).*/\1/"
+    "$CAROUSEL" show --json "$2" | grep -o "\"$1\":[0-9]*" | head -n 1 | sed 's/.*://'
 }
 
 # ---- how a text is cut ----

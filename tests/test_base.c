@@ -326,6 +326,86 @@ static void test_vocabulary_equal(void) {
         crs_vocabulary_free(&v[i]);
 }
 
+static void test_vocabulary_words(void) {
+    static const char text[] = "the\0<unk>\0\n\0th\0thee"; /* and a zero */
+    static const char *const missing[] = {"", "t", "theee", "\n\n", "zzz", "!"};
+    crs_vocabulary v, copy, other;
+    crs_error error = {0};
+    char room[4], name[64];
+    size_t length;
+    CU_ASSERT_EQUAL_FATAL(crs_vocabulary_create_words(&v, text, sizeof text, 5, &error), CRS_OK);
+    for (uint32_t token = 0; token < 5; token++) {
+        const char *word = crs_vocabulary_text(&v, token, room, &length);
+        CU_ASSERT_EQUAL(crs_vocabulary_find(&v, word, length), token);
+    }
+    for (size_t i = 0; i < sizeof missing / sizeof *missing; i++)
+        CU_ASSERT_EQUAL(crs_vocabulary_find(&v, missing[i], strlen(missing[i])), -1);
+    CU_ASSERT(v.longest == 5 && crs_vocabulary_token(&v, '\n') == 2 && crs_vocabulary_token(&v, 't') == -1);
+    crs_vocabulary_name(&v, 2, name);
+    CU_ASSERT_STRING_EQUAL(name, "the line end");
+    crs_vocabulary_name(&v, 4, name);
+    CU_ASSERT_STRING_EQUAL(name, "'thee'");
+    CU_ASSERT_EQUAL(crs_vocabulary_copy(&copy, &v, &error), CRS_OK);
+    CU_ASSERT(crs_vocabulary_equal(&copy, &v));
+    copy.lower = true; /* the same words, of another text */
+    CU_ASSERT_FALSE(crs_vocabulary_equal(&copy, &v));
+    CU_ASSERT_EQUAL(crs_vocabulary_create_words(&other, text, sizeof text - 5, 4, &error), CRS_OK);
+    CU_ASSERT_FALSE(crs_vocabulary_equal(&other, &v));
+    crs_vocabulary_free(&other);
+    crs_vocabulary_free(&copy);
+    crs_vocabulary_free(&v);
+    CU_ASSERT_EQUAL(crs_vocabulary_create_words(&v, "a\0b\0a", 6, 3, &error), CRS_DATA);
+    CU_ASSERT_EQUAL(crs_vocabulary_create_words(&v, "a\0\0", 3, 2, &error), CRS_DATA);
+    CU_ASSERT_EQUAL(crs_vocabulary_create_words(&v, "a\0\xc3", 4, 2, &error), CRS_DATA);
+}
+
+/* A text's words with a bar after each, however it is cut up on the way. */
+static void cut(const char *text, crs_words words, bool lower, const char *wanted) {
+    uint32_t code_points[64];
+    char got[256] = "";
+    size_t count = 0, used = 0, at = 0;
+    for (size_t bytes = strlen(text); at < bytes; count++)
+        at += (size_t)crs_utf8_decode((const unsigned char *)text + at, bytes - at, &code_points[count]);
+    for (size_t piece = 1; piece <= count + 1; piece++) {
+        crs_word_reader reader = {.words = words, .lower = lower};
+        used = 0;
+        for (size_t start = 0; start < count; start += piece) {
+            const size_t part = count - start < piece ? count - start : piece;
+            for (at = 0; crs_word_next(&reader, code_points + start, part, &at);)
+                used += (size_t)snprintf(got + used, sizeof got - used, "%.*s@%d|", (int)reader.length, reader.bytes,
+                                         (int)reader.start);
+            CU_ASSERT_EQUAL(at, part);
+        }
+        if (crs_word_last(&reader))
+            used += (size_t)snprintf(got + used, sizeof got - used, "%.*s@%d|", (int)reader.length, reader.bytes,
+                                     (int)reader.start);
+        CU_ASSERT_FALSE(crs_word_last(&reader));
+        CU_ASSERT_STRING_EQUAL(got, wanted);
+    }
+}
+
+static void test_words(void) {
+    cut("Ab, c\n\nd", CRS_WORDS_UNICODE, false, "Ab@0|,@2|c@4|\n@5|\n@6|d@7|");
+    cut("Ab, c\n\nd", CRS_WORDS_BLANK, true, "ab,@0|c@4|\n@5|\n@6|d@7|");
+    cut("", CRS_WORDS_UNICODE, false, "");
+    cut(" \t\r\xe2\x80\xa8", CRS_WORDS_BLANK, false, "");
+    cut("\xc3\x89t\xc3\xa9 e\xcc\x81x\xe2\x82\xac"
+        "5",
+        CRS_WORDS_UNICODE, true, "\xc3\xa9t\xc3\xa9@0|e\xcc\x81x@6|\xe2\x82\xac@10|5@13|");
+    cut("soft\xc2\xadhyphen \xc2\xbd", CRS_WORDS_UNICODE, false, "soft@0|hyphen@6|\xc2\xbd@13|");
+    cut("soft\xc2\xadhyphen \xc2\xbd", CRS_WORDS_BLANK, false, "soft\xc2\xadhyphen@0|\xc2\xbd@13|");
+    uint32_t run[700];
+    size_t at = 0;
+    crs_word_reader reader = {0};
+    for (size_t i = 0; i < 700; i++)
+        run[i] = 0xe9; /* two bytes each */
+    for (int i = 0; i < 5; i++) {
+        CU_ASSERT(crs_word_next(&reader, run, 700, &at));
+        CU_ASSERT_EQUAL(reader.length, CRS_WORD_BYTES);
+    }
+    CU_ASSERT(!crs_word_next(&reader, run, 700, &at) && crs_word_last(&reader) && reader.length == 2 * 60);
+}
+
 static void refuse(const uint32_t *points, uint32_t count, const char *said) {
     const int64_t blocks = crs_memory_blocks();
     crs_vocabulary v;
@@ -823,6 +903,8 @@ int main(int argc, char **argv) {
                                          HARNESS_TEST(test_vocabulary_lookup),
                                          HARNESS_TEST(test_vocabulary_equal),
                                          HARNESS_TEST(test_vocabulary_refusals),
+                                         HARNESS_TEST(test_vocabulary_words),
+                                         HARNESS_TEST(test_words),
                                          HARNESS_END};
     static const harness_test the_rest[] = {HARNESS_TEST(test_alloc_blocks),
 #ifndef __SANITIZE_ADDRESS__

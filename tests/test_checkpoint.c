@@ -402,7 +402,7 @@ static void test_sealed_attributes(void) {
         {{"embed", 0, NULL}, "/model/layers/0/weight_ih"},
         {{"step", -5, NULL}, "step is -5"},
         {{"level", 0, "byte"}, "/vocabulary"},
-        {{"level", 0, "word"}, "word"},
+        {{"level", 0, "line"}, "line"},
         {{"step", 0, ""}, "attribute step"},
         {{"best_validation_loss", 3, NULL}, "best_validation_loss"},
         {{"step", 0, "seven"}, "attribute step"},

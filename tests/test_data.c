@@ -110,9 +110,9 @@ static void test_heads_refused(void) {
     file = new_file(path);
     put_string(file, "format", "carousel/tokens", false);
     put_number(file, "version", 1);
-    put_string(file, "level", "word", false);
+    put_string(file, "level", "line", false);
     H5Fclose(file);
-    CU_ASSERT(refuses(&said, try_open(path), CRS_DATA, "head.h5 level char byte word"));
+    CU_ASSERT(refuses(&said, try_open(path), CRS_DATA, "head.h5 level char byte word line"));
     file = new_dataset(path, "");
     H5Adelete(file, "source");
     H5Fclose(file);
@@ -163,6 +163,49 @@ static void test_vocabularies_refused(void) {
     CU_ASSERT_EQUAL_FATAL(crs_dataset_open(&dataset, path, &said), CRS_OK);
     CU_ASSERT(dataset.vocabulary.code_points[0] == ' ' && dataset.vocabulary.code_points[1] == 'b');
     crs_dataset_close(&dataset);
+}
+
+static void put_words(const char *path, const char *const *words, hsize_t count, size_t size) {
+    hid_t file = new_file(path);
+    put_string(file, "format", "carousel/tokens", false);
+    put_number(file, "version", 1);
+    put_string(file, "level", "word", false);
+    put_string(file, "words", "blank", false);
+    put_vocabulary(file, words, count, size, H5T_STR_NULLPAD);
+    for (crs_split split = 0; split < CRS_SPLITS; split++)
+        put_tokens(file, crs_split_name(split), H5T_STD_U8LE, some, SOME, 5, H5P_DEFAULT);
+    H5Fclose(file);
+}
+
+/* Words that others have written: strings of fixed or variable length, hashes missing. */
+static void test_words_of_others(void) {
+    static const char *const words[] = {"<eos>", "caf\xc3\xa9 noir", "\n", "a"};
+    static const struct {
+        const char *entry[3];
+        size_t size;
+        const char *said;
+    } refused[] = {{{"a", "", "b"}, 8, "entry 1 empty"},
+                   {{"a", "bc", "a"}, 0, "0 2 'a'"},
+                   {{"ab", "cd\xff", "e"}, 8, "token 1 UTF-8 byte 2"}};
+    const char *path = own("words.h5");
+    crs_dataset dataset;
+    char digest[2][CRS_HASH_HEX];
+    for (size_t size = 0; size < 2; size++) {
+        put_words(path, words, 4, size ? 12 : 0);
+        CU_ASSERT_EQUAL_FATAL(crs_dataset_open(&dataset, path, &said), CRS_OK);
+        const crs_vocabulary *v = &dataset.vocabulary;
+        CU_ASSERT(v->level == CRS_LEVEL_WORD && v->words == CRS_WORDS_BLANK && !v->lower && v->longest == 10);
+        CU_ASSERT(crs_vocabulary_find(v, "caf\xc3\xa9 noir", 10) == 1 && crs_vocabulary_token(v, '\n') == 2);
+        memcpy(digest[size], dataset.digest, CRS_HASH_HEX);
+        crs_dataset_close(&dataset);
+    }
+    CU_ASSERT_STRING_EQUAL(digest[0], digest[1]); /* however they are stored */
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        put_words(path, refused[i].entry, 3, refused[i].size);
+        said.status = CRS_OK;
+        CU_ASSERT(refuses(&said, try_open(path), CRS_DATA, "words.h5 vocabulary"));
+        CU_ASSERT(refuses(&said, said.status, CRS_DATA, refused[i].said));
+    }
 }
 
 /* More than anyone has: refused before room is made for it. */
@@ -738,6 +781,7 @@ static const harness_test dataset_tests[] = {
     HARNESS_TEST(test_truncated),
     HARNESS_TEST(test_heads_refused),
     HARNESS_TEST(test_vocabularies_refused),
+    HARNESS_TEST(test_words_of_others),
     HARNESS_TEST(test_huge_claims),
     HARNESS_TEST(test_splits_refused),
     HARNESS_TEST(test_tokens_elsewhere),

@@ -5,7 +5,59 @@
 #include <string.h>
 
 #include "carousel/generate.h"
+#include "generate/text.h"
 #include "harness.h"
+
+/* ---- words, and what ends a text ---- */
+
+/* Words of `given`, separated by bars, as they are written; ~ stands for a line end. */
+static void join(crs_words words, const char *given, const char *wanted) {
+    crs_join j = {.words = words};
+    char text[200] = "", copy[200], *state;
+    size_t used = 0;
+    snprintf(copy, sizeof copy, "%s", given);
+    for (char *word = strtok_r(copy, "|", &state); word; word = strtok_r(NULL, "|", &state)) {
+        if (*word == '~')
+            *word = '\n';
+        const bool blank = crs_join_blank(&j, word, strlen(word));
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s%s", blank ? " " : "", word);
+    }
+    CU_ASSERT_STRING_EQUAL(text, wanted);
+}
+
+static void test_join(void) {
+    join(CRS_WORDS_UNICODE, "KING|:|~|No|,|my|lord|;|(|go|)|!", "KING:\nNo, my lord; (go)!");
+    join(CRS_WORDS_UNICODE, "don|'|t|o|'|er|kings|'|crown|,|'|tis|I|'|ll", "don't o'er kings' crown, 'tis I'll");
+    join(CRS_WORDS_UNICODE, "\"|Yes|,|\"|he|said|.|~|\"|a|\"", "\"Yes,\" he said.\n\"a\"");
+    join(CRS_WORDS_UNICODE, "3|.|14|and|1|,|000|.|Two|$|5|well|-|known|/|#|7", "3.14 and 1,000. Two $5 well-known/#7");
+    join(CRS_WORDS_UNICODE, "a|+|b|=|<unk>|.", "a + b = <unk>.");
+    join(CRS_WORDS_UNICODE, "\xe6\x97\xa5\xe6\x9c\xac|\xe3\x80\x82|\xe4\xba\xba",
+         "\xe6\x97\xa5\xe6\x9c\xac\xe3\x80\x82\xe4\xba\xba");
+    join(CRS_WORDS_BLANK, "KING:|~|No,|(|a", "KING:\nNo, ( a");
+}
+
+/* Every way to cut a text in two finds what a search in the whole finds. */
+static void test_until(void) {
+    static const char text[] = "abababcababd", *const wanted[] = {"ababc", "ababd", "aba",         "bc",
+                                                                  "a",     "x",     "abababcababd"};
+    for (size_t w = 0; w < sizeof wanted / sizeof *wanted; w++) {
+        const char *found = strstr(text, wanted[w]);
+        const size_t end = found ? (size_t)(found - text) + strlen(wanted[w]) : sizeof text;
+        crs_until until;
+        crs_error error = {0};
+        CU_ASSERT_EQUAL_FATAL(crs_until_create(&until, wanted[w], strlen(wanted[w]), &error), CRS_OK);
+        for (size_t first = 0; first < sizeof text; first++) {
+            crs_until_begin(&until);
+            CU_ASSERT_EQUAL(crs_until_take(&until, text, first), end <= first);
+            size_t at = first;
+            while (at < sizeof text - 1 && !crs_until_take(&until, text + at, 1))
+                at++;
+            if (end > first)
+                CU_ASSERT_EQUAL(at + 1, found ? end : sizeof text);
+        }
+        crs_until_free(&until);
+    }
+}
 
 /* ---- one choice ---- */
 
@@ -508,7 +560,9 @@ static void test_out_of_memory(void) {
 }
 
 int main(int argc, char **argv) {
-    static const harness_test tests[] = {HARNESS_TEST(test_probabilities),
+    static const harness_test tests[] = {HARNESS_TEST(test_join),
+                                         HARNESS_TEST(test_until),
+                                         HARNESS_TEST(test_probabilities),
                                          HARNESS_TEST(test_ties),
                                          HARNESS_TEST(test_likeliest),
                                          HARNESS_TEST(test_form),

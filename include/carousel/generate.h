@@ -20,13 +20,13 @@ typedef struct crs_sampling {
     int64_t count; /* texts; text k differs from text 0 by its random numbers alone */
 } crs_sampling;
 
-/* Takes finished characters or words (whole UTF-8; level byte: also bytes that are none), as they are made; a status other than
- * CRS_OK ends the sampling. */
+/* Takes finished characters or words (whole UTF-8; level byte: also bytes that are none), as they are made; a status
+ * other than CRS_OK ends the sampling. */
 typedef crs_status (*crs_sink)(void *context, const char *bytes, size_t count, crs_error *error);
 
 /* For each text: the prime, length characters or words (with blanks between them as src/generate/text.h says), a
- * newline. A character of the prime that the vocabulary lacks, or a word where it has no CRS_UNKNOWN either, is CRS_DATA
- * and shows it. */
+ * newline. A character of the prime that the vocabulary lacks, or a word where it has no CRS_UNKNOWN either, is
+ * CRS_DATA and shows it. */
 crs_status crs_sample(crs_model *model, const crs_vocabulary *vocabulary, const crs_sampling *sampling, crs_sink sink,
                       void *context, crs_error *error);
 

@@ -175,9 +175,8 @@ static crs_status take_cut(packing *p, const crs_source *source, const crs_cut *
     const bool dropped = !p->made && !crs_cutter_has_unknown(p->cutter);
     p->known += cut->words - (dropped ? cut->unknown : 0);
     *(dropped ? &p->dropped : &p->unknown) += cut->unknown;
-    if (!p->writer || crs_writer_add(p->writer, cut->tokens, cut->count, &fits, error))
-        return error->status;
-    return fits ? CRS_OK : crs_source_changed(source, error);
+    crs_status status = p->writer ? crs_writer_add(p->writer, cut->tokens, cut->count, &fits, error) : CRS_OK;
+    return status || fits ? status : crs_source_changed(source, error);
 }
 
 static crs_status take_words(packing *p, const crs_source *source, size_t count, crs_error *error) {

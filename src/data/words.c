@@ -6,7 +6,7 @@
 
 #include "data/pack.h"
 
-enum { FIRST_SLOTS = 1 << 12, FIRST_ROOM = 1 << 15 };
+enum { FIRST_SLOTS = 1 << 12, FIRST_ROOM = 1 << 15, WORDS_MOST = 1 << 24 };
 
 typedef struct entry {
     size_t start; /* in text */
@@ -190,33 +190,48 @@ static int by_count(const void *left, const void *right) {
     return a->count != b->count ? (a->count < b->count) - (a->count > b->count) : strcmp(a->bytes, b->bytes);
 }
 
-crs_status crs_cutter_vocabulary(const crs_cutter *c, int64_t least, crs_vocabulary *vocabulary, crs_error *error) {
+/* The words that get a token, sorted, into list; *unknown: CRS_UNKNOWN is to be there. How many. */
+static uint32_t choose(const crs_cutter *c, int64_t least, chosen *list, bool *unknown) {
     uint32_t count = 0;
+    *unknown = least > 1;
+    for (uint32_t i = 0; i < c->count; i++) {
+        const char *bytes = c->text + c->word[i].start;
+        if (strcmp(bytes, CRS_UNKNOWN) == 0)
+            *unknown = true;
+        else if (c->word[i].count >= least)
+            list[count++] = (chosen){bytes, c->word[i].count};
+    }
+    qsort(list, count, sizeof *list, by_count);
+    return count;
+}
+
+static crs_status make(const crs_cutter *c, int64_t least, chosen *list, char *text, crs_vocabulary *vocabulary,
+                       crs_error *error) {
+    bool unknown;
+    const uint32_t count = choose(c, least, list, &unknown);
     size_t bytes = 0;
+    if (count > WORDS_MOST - 1)
+        return crs_fail(error, CRS_DATA, "the text has %u different words, more than %d; --min-count=%lld leaves fewer",
+                        count, (int)WORDS_MOST - 1, (long long)(least > 1 ? least + 1 : 2));
+    if (unknown)
+        bytes = sizeof CRS_UNKNOWN;
+    memcpy(text, CRS_UNKNOWN, bytes);
+    for (uint32_t i = 0; i < count; i++) {
+        const size_t size = strlen(list[i].bytes) + 1;
+        memcpy(text + bytes, list[i].bytes, size);
+        bytes += size;
+    }
+    const crs_status status = crs_vocabulary_create_words(vocabulary, text, bytes, count + unknown, error);
+    vocabulary->words = c->reader.words;
+    vocabulary->lower = c->reader.lower;
+    return status;
+}
+
+crs_status crs_cutter_vocabulary(const crs_cutter *c, int64_t least, crs_vocabulary *vocabulary, crs_error *error) {
     chosen *list = crs_alloc_or_fail((size_t)c->count + 1, sizeof *list, CRS_MEMORY_DATA, "a vocabulary", error);
     char *text = crs_alloc_or_fail(c->bytes + sizeof CRS_UNKNOWN, 1, CRS_MEMORY_DATA, "a vocabulary", error);
-    bool unknown = least > 1;
-    for (uint32_t i = 0; i < c->count && list && text; i++) {
-        const char *word = c->text + c->word[i].start;
-        if (strcmp(word, CRS_UNKNOWN) == 0)
-            unknown = true;
-        else if (c->word[i].count >= least)
-            list[count++] = (chosen){word, c->word[i].count};
-    }
-    if (list && text) {
-        qsort(list, count, sizeof *list, by_count);
-        if (unknown)
-            bytes += (size_t)snprintf(text, sizeof CRS_UNKNOWN, "%s", CRS_UNKNOWN) + 1;
-        for (uint32_t i = 0; i < count; i++) {
-            const size_t size = strlen(list[i].bytes) + 1;
-            memcpy(text + bytes, list[i].bytes, size);
-            bytes += size;
-        }
-        crs_vocabulary_create_words(vocabulary, text, bytes, count + unknown, error);
-        vocabulary->words = c->reader.words;
-        vocabulary->lower = c->reader.lower;
-    }
+    const crs_status status = list && text ? make(c, least, list, text, vocabulary, error) : CRS_INTERNAL;
     crs_free(&text);
     crs_free(&list);
-    return error->status;
+    return status;
 }

@@ -11,8 +11,8 @@
  * - before , . ; : ! ? % and what closes a bracket or a quotation, after what opens one and after a currency, # and @;
  * - beside hyphens, dashes, / \ and _;
  * - between digits with . , or : between them;
- * - between a word, an apostrophe and a word of one or two characters (don't, o'er); before an apostrophe behind a word;
- *   after any other apostrophe ('tis);
+ * - between a word, an apostrophe and a word of one or two characters (don't, o'er); before an apostrophe behind a
+ *   word; after any other apostrophe ('tis);
  * - after a " that opens, before one that closes, which is every other one of a line;
  * - beside wide characters (Chinese, Japanese), which no blanks separate. */
 

@@ -16,7 +16,7 @@ crs_status crs_until_create(crs_until *until, const char *text, size_t bytes, cr
         crs_alloc_or_fail(bytes, sizeof *until->shorter, CRS_MEMORY_OTHER, "the text that ends a text", error);
     for (size_t i = 1; i < bytes && until->shorter; i++)
         until->shorter[i] = next(until, until->shorter[i - 1], text[i]);
-    return error->status;
+    return until->shorter ? CRS_OK : CRS_INTERNAL;
 }
 
 void crs_until_free(crs_until *until) {

@@ -139,7 +139,7 @@ static crs_status read_all(strings *s, crs_error *error) {
     char *room = crs_alloc_or_fail(s->block, s->size, CRS_MEMORY_DATA, "reading a vocabulary", error);
     if (room && s->level == CRS_LEVEL_CHAR)
         s->code_points = crs_alloc_or_fail(s->count, sizeof *s->code_points, CRS_MEMORY_DATA, "a vocabulary", error);
-    if (error->status)
+    if (!room || (s->level == CRS_LEVEL_CHAR && !s->code_points))
         status = error->status;
     for (hsize_t start = 0; start < s->count && !status; start += s->block)
         status = read_block(s, start, s->count - start < s->block ? s->count - start : s->block, room, error);
