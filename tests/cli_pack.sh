@@ -79,7 +79,7 @@ refused 64 "shares that are no whole" "--split" "$CAROUSEL" pack text --split=0.
 refused 64 "negative shares" "--split" "$CAROUSEL" pack text --split=1.5,-0.5,0 -o data.h5 text.txt
 refused 64 "two shares" "--split" "$CAROUSEL" pack text --split=0.5,0.5 -o data.h5 text.txt
 refused 64 "shares that are no numbers" "--split" "$CAROUSEL" pack text --split=a,b,c -o data.h5 text.txt
-refused 64 "an unknown level" "--level word" "$CAROUSEL" pack text --level=word -o data.h5 text.txt
+refused 64 "an unknown level" "--level word" "$CAROUSEL" pack text --level=line -o data.h5 text.txt
 equal "data.h5 is as it was" "$(fingerprint data.h5)" "$before"
 
 # ---- outputs that are refused ----

@@ -184,7 +184,7 @@ pack 64 "'txet' text" txet -o bad text.txt
 pack 64 "'text.txt' --help" -o bad text.txt
 pack 64 "unknown option --levle --level 'carousel pack text --help'" text -o bad --levle=byte text.txt
 pack 64 "argument empty" text -o bad ''
-pack 64 "--level: 'word' char, byte" text -o bad --level=word text.txt
+pack 64 "--level: 'line' char, byte, word" text -o bad --level=line text.txt
 pack 64 "--unknown: 'keep' error, drop" text -o bad --vocabulary=data.h5 --unknown=keep text.txt
 pack 64 "--unknown=drop --vocabulary" text -o bad --unknown=drop text.txt
 for shares in '' 1 1,0 1,0,0,0 0.5,0.5,0.5 -1,1,1 nan,0,1 a,b,c 1,0,0x 1,,0 1,0,; do
