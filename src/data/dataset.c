@@ -50,7 +50,7 @@ static bool look_at_open(const crs_dataset_file *file, struct stat *about) {
 
 /* HDF5 invents zeros for what is no longer there, and reads what is written meanwhile. So this is asked after each
  * read, before anything of it is used. A file that has lost its name is as good as before. */
-static crs_status check_unchanged(const crs_dataset *dataset, crs_error *error) {
+crs_status crs_dataset_check_unchanged(const crs_dataset *dataset, crs_error *error) {
     const struct stat *was = &dataset->file->opened;
     struct stat is, named;
     char what[96] = "";
@@ -116,13 +116,8 @@ static crs_status read_packed(const crs_dataset *dataset, crs_split split, int64
                count <= dataset->length[split] - offset);
     if (count == 0)
         return CRS_OK;
-    hsize_t start = (hsize_t)offset, size = (hsize_t)count;
-    hid_t set = dataset->file->split[split], space = H5Dget_space(set), memory = H5Screate_simple(1, &size, NULL);
-    bool good = H5Sselect_hyperslab(space, H5S_SELECT_SET, &start, NULL, &size, NULL) >= 0 &&
-                H5Dread(set, crs_token_type(token_bytes), memory, space, H5P_DEFAULT, packed) >= 0;
-    crs_h5_close(&memory);
-    crs_h5_close(&space);
-    if (check_unchanged(dataset, error))
+    bool good = crs_set_read(&dataset->file->split[split], offset, count, token_bytes, packed);
+    if (crs_dataset_check_unchanged(dataset, error))
         return error->status;
     if (!good)
         return crs_fail(error, CRS_DATA, "%s: /%s can't be read at token %lld: the file is damaged; pack it again",
@@ -145,7 +140,7 @@ crs_status crs_dataset_read_packed(const crs_dataset *dataset, crs_split split, 
 
 /* The hash of a split, from its tokens as stored. */
 static crs_status scan_split(const crs_dataset *dataset, crs_split split, char hex[CRS_HASH_HEX], crs_error *error) {
-    int token_bytes = crs_split_bytes(dataset, split);
+    int token_bytes = dataset->file->split[split].unit;
     int64_t length = dataset->length[split], most = SCAN_BYTES / token_bytes;
     crs_hash *hash = crs_hash_new();
     void *block = crs_alloc_or_fail(SCAN_BYTES, 1, CRS_MEMORY_DATA, "reading a data set", error);
@@ -218,7 +213,7 @@ crs_status crs_dataset_open(crs_dataset *dataset, const char *path, crs_error *e
 
 void crs_dataset_close(crs_dataset *dataset) {
     for (int split = 0; split < CRS_SPLITS && dataset->file; split++)
-        crs_h5_close(&dataset->file->split[split]);
+        crs_set_close(&dataset->file->split[split]);
     if (dataset->file)
         crs_h5_close(&dataset->file->file);
     crs_free(&dataset->file);

@@ -5,13 +5,16 @@
 #include <sys/stat.h>
 
 #include "carousel/data.h"
-#include "store/h5.h"
+#include "store/set.h"
 
 struct crs_dataset_file {
-    hid_t file, split[CRS_SPLITS]; /* 0: not open */
-    struct stat opened;            /* what it was when it was opened */
+    hid_t file;
+    crs_set split[CRS_SPLITS]; /* of a text */
+    struct stat opened;        /* what it was when it was opened */
 };
 
+/* CRS_DATA where the file is no longer what was opened: to be asked after each read, before anything of it is used. */
+crs_status crs_dataset_check_unchanged(const crs_dataset *dataset, crs_error *error);
 /* tokens[offset .. offset + count) of a split, dataset->token_bytes each, little-endian; checked against the
  * vocabulary. */
 crs_status crs_dataset_read_packed(const crs_dataset *dataset, crs_split split, int64_t offset, int64_t count,
@@ -23,7 +26,5 @@ crs_status crs_vocabulary_load(const char *path, crs_vocabulary *vocabulary, crs
 crs_status crs_split_open(crs_dataset *dataset, crs_split split, crs_error *error);
 /* Of tokens that we write, and in memory; not to be closed. */
 hid_t crs_token_type(int token_bytes);
-/* Bytes of a token of this split on the disk. */
-int crs_split_bytes(const crs_dataset *dataset, crs_split split);
 
 #endif

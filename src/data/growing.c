@@ -53,18 +53,6 @@ static void put_little(const crs_growing *g, char *to, const char *from, size_t 
 #endif
 }
 
-static void add_hash(crs_growing *g) {
-    static const char end;
-    if (!g->text) {
-        crs_hash_add(g->hash, g->block, g->filled * row_bytes(g));
-        return;
-    }
-    for (size_t i = 0; i < g->filled; i++) {
-        crs_hash_add(g->hash, g->block + i * g->size, strnlen(g->block + i * g->size, g->size));
-        crs_hash_add(g->hash, &end, 1);
-    }
-}
-
 static bool flush(crs_growing *g) {
     const int dimensions = g->width > 0 ? 2 : 1;
     const hsize_t start[2] = {g->written, 0}, count[2] = {g->filled, g->width};
@@ -81,7 +69,7 @@ static bool flush(crs_growing *g) {
     const int reason = errno;
     crs_h5_close(&memory);
     crs_h5_close(&space);
-    add_hash(g);
+    crs_hash_add(g->hash, g->block, g->filled * row_bytes(g));
     g->written += g->filled;
     g->filled = 0;
     errno = reason;

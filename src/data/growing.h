@@ -11,7 +11,7 @@ typedef struct crs_growing {
     size_t size;      /* bytes of a number */
     hsize_t width;    /* numbers a row; 0: one, and the data set has one dimension */
     size_t chunk;     /* rows */
-    bool text;        /* numbers are strings of `size` bytes: hashed as each without its padding, and a zero byte */
+    bool text;        /* numbers are strings of `size` bytes */
     bool little;      /* what is added is little-endian on any machine; else it has this machine's order */
     hid_t set;        /* once there is more than a chunk */
     hsize_t written;  /* rows */

@@ -1,0 +1,120 @@
+/* Lists of names in HDF5 files. */
+#include "config.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "store/names_file.h"
+
+enum { BLOCK_BYTES = 1 << 18 };
+
+crs_status crs_name_check(const crs_set *set, int64_t index, const char *bytes, size_t length, crs_error *error) {
+    uint32_t code_point;
+    if (length > CRS_NAME_BYTES)
+        return crs_fail(error, CRS_DATA, "%s: /%s[%" PRId64 "] has %zu bytes, and at most %d are read", set->plan.file,
+                        set->plan.path, index, length, (int)CRS_NAME_BYTES);
+    for (size_t at = 0; at < length;) {
+        const int step = crs_utf8_decode((const unsigned char *)bytes + at, length - at, &code_point);
+        if (step < 1)
+            return crs_fail(error, CRS_DATA, "%s: /%s[%" PRId64 "] is not UTF-8 at its byte %zu", set->plan.file,
+                            set->plan.path, index, at);
+        at += (size_t)step;
+    }
+    return CRS_OK;
+}
+
+static crs_status add_name(const crs_set *set, int64_t index, const char *bytes, size_t length, crs_names *names,
+                           crs_error *error) {
+    if (crs_name_check(set, index, bytes, length, error))
+        return error->status;
+    char *name = crs_format_text("%.*s", (int)length, bytes);
+    if (!name || !crs_names_add(names, name))
+        crs_fail(error, CRS_INTERNAL, "out of memory for a list of names");
+    crs_free(&name);
+    return error->status;
+}
+
+/* Entries first .. first + count - 1. room: of so many units. */
+static crs_status read_block(const crs_set *set, int64_t first, int64_t count, void *room, size_t *bytes,
+                             crs_names *names, crs_hash *hash, crs_error *error) {
+    const size_t size = (size_t)count * (size_t)set->unit;
+    memset(room, 0, size);
+    if (!crs_set_read(set, first, count, set->unit, room))
+        crs_fail(error, CRS_DATA, "%s: /%s can't be read at %" PRId64 ": the file is damaged", set->plan.file,
+                 set->plan.path, first);
+    for (int64_t i = 0; i < count && error->status == CRS_OK; i++) {
+        size_t length;
+        const char *text = crs_set_string(set, room, i, &length);
+        *bytes += length;
+        if (*bytes > CRS_NAMES_BYTES)
+            crs_fail(error, CRS_DATA, "%s: /%s has more than %d bytes of names", set->plan.file, set->plan.path,
+                     (int)CRS_NAMES_BYTES);
+        else
+            add_name(set, first + i, text, length, names, error);
+    }
+    if (!set->variable)
+        crs_hash_add(hash, room, size);
+    crs_set_free_strings(set, count, room);
+    return error->status;
+}
+
+/* The hash of entries of one length, the longest's. */
+static void hash_padded(const crs_names *names, crs_hash *hash) {
+    size_t longest = 1;
+    for (int i = 0; i < names->count; i++)
+        longest = strlen(names->name[i]) > longest ? strlen(names->name[i]) : longest;
+    for (int i = 0; i < names->count; i++) {
+        const size_t length = strlen(names->name[i]);
+        crs_hash_add(hash, names->name[i], length);
+        for (size_t j = length; j < longest; j++)
+            crs_hash_add(hash, "", 1);
+    }
+}
+
+static crs_status read_all(const crs_set *set, crs_names *names, crs_error *error) {
+    char hex[CRS_HASH_HEX];
+    if (set->rows < 1 || set->rows > INT32_MAX / 2)
+        return crs_fail(error, CRS_DATA, "%s: /%s has %" PRId64 " names; it should have 1 to %d", set->plan.file,
+                        set->plan.path, set->rows, INT32_MAX / 2);
+    if (!set->variable && set->unit > CRS_NAME_BYTES)
+        return crs_fail(error, CRS_DATA, "%s: /%s has names of %d bytes, and at most %d are read", set->plan.file,
+                        set->plan.path, set->unit, (int)CRS_NAME_BYTES);
+    const int64_t most = BLOCK_BYTES / set->unit, block = set->rows < most ? set->rows : most;
+    crs_hash *hash = crs_hash_new();
+    void *room = crs_alloc_or_fail((size_t)block, (size_t)set->unit, CRS_MEMORY_DATA, "a list of names", error);
+    size_t bytes = 0;
+    if (!hash)
+        crs_fail(error, CRS_INTERNAL, "out of memory for a hash");
+    for (int64_t first = 0; first < set->rows && error->status == CRS_OK; first += block)
+        read_block(set, first, set->rows - first < block ? set->rows - first : block, room, &bytes, names, hash, error);
+    if (error->status == CRS_OK && *set->hash) {
+        if (set->variable)
+            hash_padded(names, hash);
+        crs_hash_text(hash, hex);
+        if (strcmp(hex, set->hash) != 0)
+            crs_fail(error, CRS_DATA, "%s: /%s is damaged: its hash is %s, and %s was stated; pack it again",
+                     set->plan.file, set->plan.path, hex, set->hash);
+    }
+    crs_free(&room);
+    crs_hash_free(&hash);
+    return error->status;
+}
+
+crs_status crs_names_read(hid_t open, const char *file, const char *path, crs_names *names, crs_error *error) {
+    const crs_set_plan plan = {.file = file,
+                               .path = path,
+                               .kind = CRS_SET_STRINGS,
+                               .dimensions = 1,
+                               .things = "names",
+                               .advice = "store the names as one list"};
+    crs_set set;
+    *names = (crs_names){0};
+    if (!crs_set_exists(open, path))
+        return crs_fail(error, CRS_DATA, "%s: it has no /%s, a list of names; pack it again, or add it", file, path);
+    if (crs_set_open(&set, open, &plan, error))
+        return error->status;
+    if (read_all(&set, names, error))
+        crs_names_free(names);
+    crs_set_close(&set);
+    return error->status;
+}
