@@ -16,14 +16,16 @@ typedef struct crs_dataset_file crs_dataset_file; /* what is open of it; private
 
 /* The sequences of a split. */
 typedef struct crs_sequences {
-    int64_t count;    /* N */
-    int64_t *length;  /* [N] steps of each, owned */
-    int64_t *start;   /* [N + 1] steps before each, owned */
-    int64_t *lead;    /* [N] first steps that are context alone, owned; NULL: 0 each */
-    bool has_weights; /* of steps or sequences, read as they are needed */
+    int64_t count;        /* N */
+    int64_t *length;      /* [N] steps of each, owned */
+    int64_t *start;       /* [N + 1] steps before each, owned */
+    int64_t *lead;        /* [N] first steps that are context alone, owned; NULL: 0 each */
+    bool has_weights;     /* read as they are needed */
+    bool weights_by_step; /* else by sequence */
     bool has_names;
-    int64_t windows; /* forecasting: of all sequences */
-    int64_t longest; /* steps */
+    int64_t windows;       /* forecasting: of all sequences */
+    int64_t *window_start; /* [N + 1] windows before each, owned; NULL elsewhere */
+    int64_t longest;       /* steps */
 } crs_sequences;
 
 typedef struct crs_dataset {

@@ -4,8 +4,11 @@
 #include "data/feed.h"
 
 static const crs_feed_kind *kind_of(const crs_dataset *dataset, const crs_feed_plan *plan) {
-    CRS_ASSERT(dataset->text && plan->window >= 1);
-    return &crs_feed_text;
+    if (dataset->text) {
+        CRS_ASSERT(plan->window >= 1);
+        return &crs_feed_text;
+    }
+    return plan->once ? &crs_feed_once : plan->window > 0 ? &crs_feed_streams : &crs_feed_whole;
 }
 
 crs_status crs_feed_open(crs_feed **feed, const crs_dataset *dataset, const crs_feed_plan *plan, crs_error *error) {
@@ -56,4 +59,9 @@ crs_status crs_feed_read(crs_feed *feed, int64_t step, int pass, crs_batch *batc
 
 int64_t crs_epoch_steps(const crs_dataset *dataset, const crs_feed_plan *plan) {
     return kind_of(dataset, plan)->steps(dataset, plan);
+}
+
+crs_feed_place crs_feed_place_of(const crs_feed *feed, const crs_batch *batch, ptrdiff_t i) {
+    CRS_ASSERT(feed->kind->place);
+    return feed->kind->place(feed, batch, i);
 }

@@ -22,6 +22,8 @@ bool crs_passes_create(crs_passes *passes, int lanes, const int *lane_start);
 void crs_passes_free(crs_passes *passes);
 /* As even as can be, of about so many rows each. */
 void crs_passes_cut(crs_passes *passes, int pass_rows);
+/* By rows and pairs: lanes go together up to so many of both; lane l has rows[l] rows of pairs[l] pairs. */
+void crs_passes_cut_pairs(crs_passes *passes, int pass_rows, int pass_pairs, const int *rows, const int64_t *pairs);
 /* Starts of a pass's lanes, counted from its first row. */
 void crs_passes_lane_starts(const crs_passes *passes, int pass, int *lane_starts);
 
@@ -34,8 +36,9 @@ typedef struct crs_feed_kind {
     int (*passes)(crs_feed *feed, int64_t step);
     int (*state_row)(const crs_feed *feed, int pass);
     crs_status (*read)(crs_feed *feed, int64_t step, int pass, crs_batch *batch, crs_error *error);
+    crs_feed_place (*place)(const crs_feed *feed, const crs_batch *batch, ptrdiff_t i); /* NULL: of a text */
 } crs_feed_kind;
-extern const crs_feed_kind crs_feed_text;
+extern const crs_feed_kind crs_feed_text, crs_feed_whole, crs_feed_streams, crs_feed_once;
 
 struct crs_feed {
     const crs_feed_kind *kind;
@@ -44,5 +47,14 @@ struct crs_feed {
     crs_passes passes;          /* not with once */
     void *own;                  /* of the kind */
 };
+
+/* ---- order.c: which sequence an epoch has where ---- */
+
+/* A permutation of 0 .. count - 1, keyed by (seed, epoch). */
+void crs_order_shuffle(int64_t *order, int64_t count, uint64_t seed, int64_t epoch);
+/* The same, for batches of whole sequences (order has room for 2 * count + the number of batches): within blocks of 64 batches sorted by steps, and the batches shuffled; one
+ * short batch stays short, wherever it falls: batch b has the places batch_start[b] .. batch_start[b + 1] - 1. */
+void crs_order_batches(int64_t *order, int64_t count, int64_t batch, const int *steps, uint64_t seed, int64_t epoch,
+                       int64_t *batch_start);
 
 #endif

@@ -32,6 +32,22 @@ void crs_passes_cut(crs_passes *passes, int pass_rows) {
     }
 }
 
+void crs_passes_cut_pairs(crs_passes *passes, int pass_rows, int pass_pairs, const int *rows, const int64_t *pairs) {
+    int lane = 0;
+    passes->count = 0;
+    while (lane < passes->lanes) {
+        crs_lane_pass *pass = &passes->pass[passes->count++];
+        int64_t all = pairs[lane];
+        *pass = (crs_lane_pass){.first_lane = lane, .lanes = 1, .first_row = passes->lane_start[lane]};
+        pass->rows = rows[lane++];
+        while (lane < passes->lanes && pass->rows + rows[lane] <= pass_rows && all + pairs[lane] <= pass_pairs) {
+            all += pairs[lane];
+            pass->rows += rows[lane++];
+            pass->lanes++;
+        }
+    }
+}
+
 void crs_passes_lane_starts(const crs_passes *passes, int pass, int *lane_starts) {
     const crs_lane_pass *p = &passes->pass[pass];
     for (int i = 0; i <= p->lanes; i++)

@@ -1,0 +1,118 @@
+/* Pages of a split of sequences. */
+#include "config.h"
+
+#include <string.h>
+
+#include "data/pages.h"
+#include "data/sequences.h"
+
+enum { PAGE_BYTES = 256 << 10, LEAST_PAGES = 64 };
+
+static int width_of(const crs_schema *s, crs_page_kind kind) {
+    if (kind == CRS_PAGE_WEIGHTS)
+        return 1;
+    if (kind == CRS_PAGE_INPUTS)
+        return s->inputs == CRS_INPUT_TOKENS ? 1 : s->input_size;
+    return s->targets == CRS_TARGET_CLASS ? 1 : s->target_size;
+}
+
+static int64_t rows_of(const crs_dataset *d, crs_split split, crs_page_kind kind) {
+    const crs_sequences *s = &d->sequences[split];
+    const bool by_step = kind == CRS_PAGE_WEIGHTS ? s->weights_by_step : d->schema.alignment == CRS_ALIGN_STEP;
+    return kind == CRS_PAGE_INPUTS || by_step ? d->length[split] : s->count;
+}
+
+crs_status crs_pages_open(crs_pages *p, const crs_dataset *dataset, crs_split split, crs_page_kind kind, size_t bytes,
+                          crs_error *error) {
+    *p = (crs_pages){.dataset = dataset, .split = split, .kind = kind, .width = width_of(&dataset->schema, kind)};
+    p->rows = rows_of(dataset, split, kind);
+    p->each = PAGE_BYTES / ((int64_t)p->width * (int64_t)sizeof(float));
+    p->each = p->each > 0 ? p->each : 1;
+    p->pages = (p->rows + p->each - 1) / p->each;
+    p->most = (int64_t)(bytes / PAGE_BYTES);
+    p->most = p->most > LEAST_PAGES ? p->most : LEAST_PAGES;
+    p->most = p->most < p->pages ? p->most : p->pages;
+    p->page = crs_alloc_or_fail((size_t)p->pages, sizeof *p->page, CRS_MEMORY_DATA, "pages of the data", error);
+    p->ring = crs_alloc_or_fail((size_t)p->most, sizeof *p->ring, CRS_MEMORY_DATA, "pages of the data", error);
+    return error->status;
+}
+
+void crs_pages_close(crs_pages *p) {
+    for (int64_t i = 0; i < p->pages && p->page; i++)
+        crs_free(&p->page[i]);
+    crs_free(&p->page);
+    crs_free(&p->ring);
+    crs_free(&p->spare);
+}
+
+/* (x - mean) / deviation, in double, rounded once. */
+static void scale(float *values, int64_t rows, int width, const crs_scale *scale) {
+    for (int64_t i = 0; i < rows * width; i++) {
+        const int column = (int)(i % width);
+        values[i] = (float)(((double)values[i] - scale->mean[column]) / scale->deviation[column]);
+    }
+}
+
+static crs_status fill(const crs_pages *p, int64_t first, int64_t count, void *out, crs_error *error) {
+    const crs_schema *s = &p->dataset->schema;
+    if (p->kind == CRS_PAGE_WEIGHTS)
+        return crs_sequences_weights(p->dataset, p->split, first, count, out, error);
+    if (p->kind == CRS_PAGE_INPUTS) {
+        if (crs_sequences_inputs(p->dataset, p->split, first, count, out, error) == CRS_OK && s->scale.mean)
+            scale(out, count, p->width, &s->scale);
+    } else if (crs_sequences_targets(p->dataset, p->split, first, count, out, error) == CRS_OK &&
+               s->targets == CRS_TARGET_VALUES) {
+        scale(out, count, p->width, &s->target_scale);
+    }
+    return error->status;
+}
+
+/* Memory for a page: where no more may be had, that of another, in turn. */
+static bool make_room(crs_pages *p, crs_error *error) {
+    if (p->spare)
+        return true;
+    if (p->held < p->most) {
+        p->spare = crs_alloc_or_fail((size_t)(p->each * p->width), sizeof(float), CRS_MEMORY_DATA, "a page of the data",
+                                     error);
+        return p->spare != NULL;
+    }
+    void **old = &p->page[p->ring[p->next]];
+    p->spare = *old;
+    *old = NULL;
+    p->ring[p->next] = p->ring[--p->held];
+    p->next = p->held > 0 ? (p->next + 1) % p->held : 0;
+    return true;
+}
+
+static crs_status load(crs_pages *p, int64_t number, crs_error *error) {
+    const int64_t first = number * p->each, left = p->rows - first;
+    if (!make_room(p, error) || fill(p, first, left < p->each ? left : p->each, p->spare, error))
+        return error->status;
+    p->page[number] = p->spare;
+    p->spare = NULL;
+    p->ring[p->held++] = number;
+    return CRS_OK;
+}
+
+const void *crs_pages_at(crs_pages *p, int64_t row, int64_t *count, crs_error *error) {
+    CRS_ASSERT(row >= 0 && row < p->rows);
+    const int64_t number = row / p->each, skip = row % p->each, end = (number + 1) * p->each;
+    if (!p->page[number] && load(p, number, error))
+        return NULL;
+    *count = (end < p->rows ? end : p->rows) - row;
+    return (const char *)p->page[number] + skip * p->width * (int64_t)sizeof(float);
+}
+
+crs_status crs_pages_copy(crs_pages *p, int64_t row, int64_t count, void *out, crs_error *error) {
+    const size_t bytes = (size_t)p->width * sizeof(float);
+    char *to = out;
+    for (int64_t part = 0; count > 0; count -= part, row += part) {
+        const void *from = crs_pages_at(p, row, &part, error);
+        if (!from)
+            return error->status;
+        part = part < count ? part : count;
+        memcpy(to, from, (size_t)part * bytes);
+        to += (size_t)part * bytes;
+    }
+    return CRS_OK;
+}
