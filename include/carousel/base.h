@@ -143,10 +143,7 @@ typedef enum crs_draw {
     CRS_DRAW_SAMPLE = 3,        /* a: text, b: position */
     CRS_DRAW_INPUT_DROPOUT = 4, /* a: step, b: global row, c: time, d: column / 8 */
     CRS_DRAW_INPUT_NOISE = 5,   /* a: step, b: global row, c: time, d: column / 2 */
-    CRS_DRAW_PARAMETER = 1, /* a: tensor, b: element / 4 in the order of the file */
-    CRS_DRAW_DROPOUT = 2,   /* a: step, b: global row, c: layer * 2^32 + time, d: unit / 8 */
-    CRS_DRAW_SAMPLE = 3,    /* a: text, b: position */
-    CRS_DRAW_ORDER = 16,    /* a: epoch, b: which permutation of it, c: place */
+    CRS_DRAW_ORDER = 16,        /* a: epoch, b: which permutation of it, c: place */
 } crs_draw;
 
 /* out[4] = Philox(counter = a, b, c, d; key = seed, draw). */
