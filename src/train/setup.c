@@ -241,7 +241,11 @@ static crs_status prepare(crs_training *t, crs_checkpoint *checkpoint, crs_error
         return error->status;
     if (!t->finished)
         create(t, checkpoint, path, error);
-    if (crs_comm_agree(t->comm, error) == CRS_OK && crs_at_root(t))
+    const bool fresh = !t->finished && !t->resumed && !init;
+    if (crs_comm_agree(t->comm, error) ||
+        (fresh && t->plan.spec.head == CRS_HEAD_LOGISTIC && crs_training_start_bits(t, error)))
+        return error->status;
+    if (crs_at_root(t))
         open_folder(t, error);
     return crs_comm_agree(t->comm, error);
 }

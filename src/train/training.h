@@ -78,6 +78,12 @@ bool crs_training_gave_up(const crs_training *training);
 crs_status crs_training_open(crs_training *training, crs_comm *comm, crs_settings *settings, crs_error *error);
 void crs_training_close(crs_training *training); /* collective */
 
+/* ---- start.c ---- */
+
+/* Sets the output's biases of a new model of bits to ln(p / (1 - p)), p being each bit's share in the training targets.
+ * Collective. */
+crs_status crs_training_start_bits(crs_training *training, crs_error *error);
+
 /* ---- state.c ---- */
 
 /* The whole state as a checkpoint: at rank 0; elsewhere *checkpoint stays empty. Collective. */
