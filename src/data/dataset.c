@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "data/dataset.h"
+#include "data/sequences.h"
 #include "data/tokens.h"
 #include "store/vocabulary_file.h"
 
@@ -180,27 +180,44 @@ static crs_status make_digest(crs_dataset *dataset, crs_error *error) {
     return status;
 }
 
-static crs_status open_all(crs_dataset *dataset, const char *path, crs_error *error) {
-    dataset->path = crs_copy_text(path);
-    dataset->file = crs_alloc(1, sizeof *dataset->file, CRS_MEMORY_DATA);
-    if (!dataset->path || !dataset->file)
-        return crs_fail(error, CRS_INTERNAL, "out of memory");
+static crs_status open_text(crs_dataset *dataset, crs_error *error) {
+    if (read_level(dataset, error))
+        return error->status;
+    for (crs_split split = 0; split < CRS_SPLITS; split++)
+        if (crs_split_open(dataset, split, error))
+            return error->status;
+    dataset->schema = crs_schema_text(dataset->vocabulary.count);
+    return make_digest(dataset, error);
+}
+
+static crs_status open_file(crs_dataset *dataset, crs_error *error) {
+    const char *path = dataset->path;
     dataset->file->file = crs_h5_open(path, &words, error);
     if (dataset->file->file < 0)
         return error->status;
     if (!look_at_open(dataset->file, &dataset->file->opened))
         return crs_fail(error, CRS_NO_INPUT, "%s: it can't be looked at: %s; give a regular file", path,
                         strerror(errno));
-    crs_status status = crs_h5_check_format(dataset->file->file, path, CRS_FORMAT_TOKENS, CRS_TOKENS_VERSION, error);
-    if (!status)
-        status = read_level(dataset, error);
-    if (!status)
-        status = read_source(dataset, error);
-    for (crs_split split = 0; split < CRS_SPLITS && !status; split++)
-        status = crs_split_open(dataset, split, error);
-    dataset->text = true;
-    dataset->schema = crs_schema_text(dataset->vocabulary.count);
-    return status ? status : make_digest(dataset, error);
+    return CRS_OK;
+}
+
+static crs_status open_all(crs_dataset *dataset, const char *path, crs_error *error) {
+    char format[64];
+    dataset->path = crs_copy_text(path);
+    dataset->file = crs_alloc(1, sizeof *dataset->file, CRS_MEMORY_DATA);
+    if (!dataset->path || !dataset->file)
+        return crs_fail(error, CRS_INTERNAL, "out of memory");
+    if (open_file(dataset, error))
+        return error->status;
+    hid_t file = dataset->file->file;
+    crs_h5_text(file, "format", format, sizeof format);
+    dataset->text = strcmp(format, CRS_FORMAT_SEQUENCES) != 0;
+    if (dataset->text ? crs_h5_check_format(file, path, CRS_FORMAT_TOKENS, CRS_TOKENS_VERSION, error)
+                      : crs_h5_check_format(file, path, CRS_FORMAT_SEQUENCES, CRS_SEQUENCES_VERSION, error))
+        return error->status;
+    if (read_source(dataset, error))
+        return error->status;
+    return dataset->text ? open_text(dataset, error) : crs_sequences_open(dataset, error);
 }
 
 crs_status crs_dataset_open(crs_dataset *dataset, const char *path, crs_error *error) {
@@ -214,8 +231,10 @@ crs_status crs_dataset_open(crs_dataset *dataset, const char *path, crs_error *e
 void crs_dataset_close(crs_dataset *dataset) {
     for (int split = 0; split < CRS_SPLITS && dataset->file; split++)
         crs_set_close(&dataset->file->split[split]);
-    if (dataset->file)
+    if (dataset->file) {
+        crs_sequences_close(dataset);
         crs_h5_close(&dataset->file->file);
+    }
     crs_free(&dataset->file);
     crs_vocabulary_free(&dataset->vocabulary);
     crs_free(&dataset->source);
@@ -225,6 +244,8 @@ void crs_dataset_close(crs_dataset *dataset) {
 
 crs_status crs_dataset_verify(const crs_dataset *dataset, crs_split split, crs_error *error) {
     char hex[CRS_HASH_HEX];
+    if (!dataset->text)
+        return crs_sequences_verify(dataset, split, error);
     crs_status status = scan_split(dataset, split, hex, error);
     if (!status && dataset->hash[split][0] && strcmp(hex, dataset->hash[split]) != 0)
         status = crs_fail(error, CRS_DATA, "%s: /%s is damaged: its hash is %s, and %s was stated; pack it again",
@@ -232,16 +253,55 @@ crs_status crs_dataset_verify(const crs_dataset *dataset, crs_split split, crs_e
     return status;
 }
 
+/* As stored; of sequences, with the bytes of their split. */
+static crs_status read_any(const crs_dataset *dataset, crs_split split, int64_t offset, int64_t count, void *packed,
+                           crs_error *error) {
+    return dataset->text ? crs_dataset_read_packed(dataset, split, offset, count, packed, error)
+                         : crs_part_read(dataset, split, CRS_PART_INPUTS, offset, count, packed, error);
+}
+
 crs_status crs_dataset_read(const crs_dataset *dataset, crs_split split, int64_t offset, int64_t count,
                             uint32_t *tokens, crs_error *error) {
+    CRS_ASSERT(dataset->schema.inputs == CRS_INPUT_TOKENS);
     uint32_t piece[READ_BYTES / sizeof(uint32_t)];
-    int64_t most = READ_BYTES / dataset->token_bytes;
+    const int bytes = dataset->text ? dataset->token_bytes : dataset->file->part[split][CRS_PART_INPUTS].unit;
+    const int64_t most = READ_BYTES / (bytes > 0 ? bytes : 1); /* a split that is not there has none */
     crs_status status = CRS_OK;
     for (int64_t done = 0; done < count && !status; done += most) {
         int64_t part = count - done < most ? count - done : most;
-        status = crs_dataset_read_packed(dataset, split, offset + done, part, piece, error);
+        status = read_any(dataset, split, offset + done, part, piece, error);
         if (!status)
-            crs_tokens_widen(piece, dataset->token_bytes, (size_t)part, tokens + done);
+            crs_tokens_widen(piece, bytes, (size_t)part, tokens + done);
     }
     return status;
+}
+
+char *crs_dataset_name(const crs_dataset *dataset, crs_split split, int64_t n, crs_error *error) {
+    const crs_set *set = dataset->text ? NULL : crs_part_of(dataset, split, CRS_PART_NAMES);
+    if (!set) {
+        char *none = crs_copy_text("");
+        if (!none)
+            crs_fail(error, CRS_INTERNAL, "out of memory for a name");
+        return none;
+    }
+    size_t length = 0;
+    char *name = NULL;
+    void *room = crs_alloc_or_fail(1, (size_t)set->unit, CRS_MEMORY_DATA, "a name", error);
+    if (!room)
+        return NULL;
+    const bool good = crs_set_read(set, n, 1, set->unit, room);
+    if (crs_dataset_check_unchanged(dataset, error) == CRS_OK && !good)
+        crs_fail(error, CRS_DATA, "%s: /%s can't be read at row %lld: the file is damaged; pack it again",
+                 dataset->path, set->plan.path, (long long)n);
+    if (error->status == CRS_OK) {
+        const char *text = crs_set_string(set, room, 0, &length);
+        name = crs_format_text("%.*s", length < INT32_MAX ? (int)length : INT32_MAX, text);
+        if (name)
+            crs_utf8_mend(name);
+        else
+            crs_fail(error, CRS_INTERNAL, "out of memory for a name");
+    }
+    crs_set_free_strings(set, 1, room);
+    crs_free(&room);
+    return name;
 }

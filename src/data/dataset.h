@@ -7,10 +7,25 @@
 #include "carousel/data.h"
 #include "store/set.h"
 
+/* The arrays of a split of sequences. */
+typedef enum crs_part {
+    CRS_PART_LENGTHS,
+    CRS_PART_INPUTS,
+    CRS_PART_TARGETS,
+    CRS_PART_COLUMNS, /* of a forecast, that are its targets */
+    CRS_PART_WEIGHTS,
+    CRS_PART_LEAD,
+    CRS_PART_NAMES,
+    CRS_PARTS
+} crs_part;
+
 struct crs_dataset_file {
     hid_t file;
-    crs_set split[CRS_SPLITS]; /* of a text */
-    struct stat opened;        /* what it was when it was opened */
+    crs_set split[CRS_SPLITS];           /* of a text */
+    crs_set part[CRS_SPLITS][CRS_PARTS]; /* of sequences: those that there are; lengths and leads stay open no longer
+                                            than it takes to read them */
+    char part_hash[CRS_SPLITS][CRS_PARTS][CRS_HASH_HEX]; /* as stated or found, empty where there is no such array */
+    struct stat opened;                                  /* what it was when it was opened */
 };
 
 /* CRS_DATA where the file is no longer what was opened: to be asked after each read, before anything of it is used. */

@@ -4,28 +4,15 @@
 #include <string.h>
 
 #include "data/pages.h"
-#include "data/sequences.h"
+#include "data/tokens.h"
 
 enum { PAGE_BYTES = 256 << 10, LEAST_PAGES = 64 };
 
-static int width_of(const crs_schema *s, crs_page_kind kind) {
-    if (kind == CRS_PAGE_WEIGHTS)
-        return 1;
-    if (kind == CRS_PAGE_INPUTS)
-        return s->inputs == CRS_INPUT_TOKENS ? 1 : s->input_size;
-    return s->targets == CRS_TARGET_CLASS ? 1 : s->target_size;
-}
-
-static int64_t rows_of(const crs_dataset *d, crs_split split, crs_page_kind kind) {
-    const crs_sequences *s = &d->sequences[split];
-    const bool by_step = kind == CRS_PAGE_WEIGHTS ? s->weights_by_step : d->schema.alignment == CRS_ALIGN_STEP;
-    return kind == CRS_PAGE_INPUTS || by_step ? d->length[split] : s->count;
-}
-
-crs_status crs_pages_open(crs_pages *p, const crs_dataset *dataset, crs_split split, crs_page_kind kind, size_t bytes,
+crs_status crs_pages_open(crs_pages *p, const crs_dataset *dataset, crs_split split, crs_part part, size_t bytes,
                           crs_error *error) {
-    *p = (crs_pages){.dataset = dataset, .split = split, .kind = kind, .width = width_of(&dataset->schema, kind)};
-    p->rows = rows_of(dataset, split, kind);
+    const crs_set *set = crs_part_of(dataset, split, part);
+    *p = (crs_pages){.dataset = dataset, .split = split, .part = part, .set = set, .width = (int)set->width};
+    p->rows = set->rows;
     p->each = PAGE_BYTES / ((int64_t)p->width * (int64_t)sizeof(float));
     p->each = p->each > 0 ? p->each : 1;
     p->pages = (p->rows + p->each - 1) / p->each;
@@ -53,18 +40,39 @@ static void scale(float *values, int64_t rows, int width, const crs_scale *scale
     }
 }
 
+/* Numbers of `unit` bytes at the end of a page become ones of 4 bytes from its beginning on: none is overwritten before
+ * it is read. */
+static void widen(char *page, const char *stored, int unit, size_t count, bool bits) {
+    enum { AT_A_TIME = 256 };
+    for (size_t done = 0; done < count; done += AT_A_TIME) {
+        const size_t part = count - done < AT_A_TIME ? count - done : AT_A_TIME;
+        uint32_t numbers[AT_A_TIME];
+        float reals[AT_A_TIME];
+        crs_tokens_widen(stored + done * (size_t)unit, unit, part, numbers);
+        for (size_t i = 0; bits && i < part; i++)
+            reals[i] = (float)numbers[i];
+        memcpy(page + done * sizeof *numbers, bits ? (const void *)reals : (const void *)numbers,
+               part * sizeof *numbers);
+    }
+}
+
 static crs_status fill(const crs_pages *p, int64_t first, int64_t count, void *out, crs_error *error) {
     const crs_schema *s = &p->dataset->schema;
-    if (p->kind == CRS_PAGE_WEIGHTS)
-        return crs_sequences_weights(p->dataset, p->split, first, count, out, error);
-    if (p->kind == CRS_PAGE_INPUTS) {
-        if (crs_sequences_inputs(p->dataset, p->split, first, count, out, error) == CRS_OK && s->scale.mean)
-            scale(out, count, p->width, &s->scale);
-    } else if (crs_sequences_targets(p->dataset, p->split, first, count, out, error) == CRS_OK &&
-               s->targets == CRS_TARGET_VALUES) {
+    const int unit = p->set->unit;
+    const size_t all = (size_t)(count * p->width);
+    char *stored = (char *)out + all * (sizeof(float) - (size_t)unit);
+    if (crs_part_read(p->dataset, p->split, p->part, first, count, stored, error))
+        return error->status;
+    const bool bits = p->part == CRS_PART_INPUTS    ? s->inputs == CRS_INPUT_BITS
+                      : p->part == CRS_PART_TARGETS ? s->targets == CRS_TARGET_BITS
+                                                    : false;
+    if (bits || p->set->plan.kind == CRS_SET_TOKENS)
+        widen(out, stored, unit, all, bits);
+    if (p->part == CRS_PART_INPUTS && s->inputs == CRS_INPUT_VALUES)
+        scale(out, count, p->width, &s->scale);
+    if (p->part == CRS_PART_TARGETS && s->targets == CRS_TARGET_VALUES)
         scale(out, count, p->width, &s->target_scale);
-    }
-    return error->status;
+    return CRS_OK;
 }
 
 /* Memory for a page: where no more may be had, that of another, in turn. */

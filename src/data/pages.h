@@ -3,15 +3,14 @@
 #ifndef CAROUSEL_DATA_PAGES_H
 #define CAROUSEL_DATA_PAGES_H
 
-#include "carousel/data.h"
-
-typedef enum crs_page_kind { CRS_PAGE_INPUTS, CRS_PAGE_TARGETS, CRS_PAGE_WEIGHTS } crs_page_kind;
+#include "data/sequences.h"
 
 /* Rows (steps, or sequences) of 4-byte numbers: tokens and classes as uint32_t, the rest as float; values are scaled. */
 typedef struct crs_pages {
     const crs_dataset *dataset; /* borrowed */
     crs_split split;
-    crs_page_kind kind;
+    crs_part part;      /* inputs, targets or weights */
+    const crs_set *set; /* borrowed */
     int width;          /* numbers a row */
     int64_t rows, each; /* of the split; of a page */
     int64_t pages, most, held;
@@ -22,8 +21,8 @@ typedef struct crs_pages {
 } crs_pages;
 
 /* bytes: about as many as may stay. CRS_INTERNAL: out of memory. */
-crs_status crs_pages_open(crs_pages *pages, const crs_dataset *dataset, crs_split split, crs_page_kind kind,
-                          size_t bytes, crs_error *error);
+crs_status crs_pages_open(crs_pages *pages, const crs_dataset *dataset, crs_split split, crs_part part, size_t bytes,
+                          crs_error *error);
 void crs_pages_close(crs_pages *pages); /* also one that is all zero */
 /* Row number `row`, and how many from it on stand behind each other; valid until the next call. NULL with *error. */
 const void *crs_pages_at(crs_pages *pages, int64_t row, int64_t *count, crs_error *error);

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "data/segments.h"
-#include "data/sequences.h"
 
 /* ---- whole sequences ---- */
 
@@ -17,24 +16,9 @@ static int64_t lead_of(const crs_sequences *s, int64_t n) {
     return s->lead ? s->lead[n] : 0;
 }
 
-/* The first window of a sequence, and how many it has. */
-static int64_t windows_of(const crs_schema *schema, const crs_sequences *s, int64_t n, int64_t *first) {
-    const int64_t lead = lead_of(s, n), all = s->length[n] - schema->context - schema->horizon + 1;
-    *first = lead > schema->context ? lead - schema->context : 0;
-    return all > *first ? all - *first : 0;
-}
-
-bool crs_sequences_count_windows(const crs_schema *schema, crs_sequences *s) {
-    s->window_start = crs_alloc((size_t)s->count + 1, sizeof *s->window_start, CRS_MEMORY_DATA);
-    for (int64_t n = 0, first; s->window_start && n < s->count; n++)
-        s->window_start[n + 1] = s->window_start[n] + windows_of(schema, s, n, &first);
-    s->windows = s->window_start ? s->window_start[s->count] : 0;
-    return s->window_start != NULL;
-}
-
 /* The sequence that has this window: the last whose windows begin at or before it. */
 static crs_segment window_at(const crs_dataset *d, const crs_sequences *s, int64_t window) {
-    int64_t first = 0, low = 0, end = s->count;
+    int64_t low = 0, end = s->count;
     while (end - low > 1) {
         const int64_t middle = low + (end - low) / 2;
         if (s->window_start[middle] <= window)
@@ -42,9 +26,9 @@ static crs_segment window_at(const crs_dataset *d, const crs_sequences *s, int64
         else
             end = middle;
     }
-    windows_of(&d->schema, s, low, &first);
-    return (crs_segment){
-        .sequence = low, .first = first + window - s->window_start[low], .steps = (int)d->schema.context};
+    return (crs_segment){.sequence = low,
+                         .first = crs_first_window(&d->schema, s, low) + window - s->window_start[low],
+                         .steps = (int)d->schema.context};
 }
 
 crs_segment crs_whole_segment(const crs_dataset *d, crs_split split, int64_t row) {
@@ -112,13 +96,13 @@ crs_status crs_segments_create(crs_segments *g, const crs_dataset *dataset, cons
     const crs_schema *schema = &dataset->schema;
     *g = (crs_segments){
         .dataset = dataset, .split = plan->split, .change = plan->change, .rows = most->rows, .lanes = lanes};
-    if (crs_pages_open(&g->inputs, dataset, plan->split, CRS_PAGE_INPUTS, PAGES_BYTES, error))
+    if (crs_pages_open(&g->inputs, dataset, plan->split, CRS_PART_INPUTS, PAGES_BYTES, error))
         return error->status;
     if (!is_next(g) && !crs_schema_is_forecast(schema) &&
-        crs_pages_open(&g->targets, dataset, plan->split, CRS_PAGE_TARGETS, OTHER_BYTES, error))
+        crs_pages_open(&g->targets, dataset, plan->split, CRS_PART_TARGETS, OTHER_BYTES, error))
         return error->status;
     if (dataset->sequences[plan->split].has_weights &&
-        crs_pages_open(&g->weights, dataset, plan->split, CRS_PAGE_WEIGHTS, OTHER_BYTES, error))
+        crs_pages_open(&g->weights, dataset, plan->split, CRS_PART_WEIGHTS, OTHER_BYTES, error))
         return error->status;
     return allocate(g, most) ? CRS_OK : crs_fail(error, CRS_INTERNAL, "out of memory for the sequences of a step");
 }

@@ -149,11 +149,22 @@ static crs_status check_storage(const crs_set *set, hid_t creation, crs_error *e
     return CRS_OK;
 }
 
-/* Whether the object lies in another file, to which a link leads. */
+/* Which open file an object lies in; false where HDF5 can't tell. */
+static bool file_of(hid_t id, unsigned long *number) {
+    H5O_info_t info;
+#if H5_VERSION_GE(1, 10, 3)
+    const bool good = H5Oget_info2(id, &info, H5O_INFO_BASIC) >= 0;
+#else
+    const bool good = H5Oget_info(id, &info) >= 0;
+#endif
+    *number = good ? info.fileno : 0;
+    return good;
+}
+
+/* Whether it lies in another file, to which a link leads. */
 static bool is_foreign(hid_t file, hid_t id) {
-    H5O_info_t ours, its;
-    return H5Oget_info2(file, &ours, H5O_INFO_BASIC) < 0 || H5Oget_info2(id, &its, H5O_INFO_BASIC) < 0 ||
-           ours.fileno != its.fileno;
+    unsigned long ours, its;
+    return !file_of(file, &ours) || !file_of(id, &its) || ours != its;
 }
 
 /* That it is stored in this file, in a way that can be read here. */
