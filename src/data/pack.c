@@ -168,7 +168,7 @@ static crs_status fail_unknown_word(const packing *p, const crs_source *source, 
 }
 
 /* What the cutter made of some characters. */
-static crs_status take_cut(packing *p, const crs_source *source, const crs_cut *cut, crs_error *error) {
+static crs_status take_cut(packing *p, const crs_source *source, const crs_cut_words *cut, crs_error *error) {
     bool fits = true;
     if (cut->stopped)
         return p->writer ? crs_source_changed(source, error) : fail_unknown_word(p, source, error);
@@ -180,7 +180,7 @@ static crs_status take_cut(packing *p, const crs_source *source, const crs_cut *
 }
 
 static crs_status take_words(packing *p, const crs_source *source, size_t count, crs_error *error) {
-    crs_cut cut = {.tokens = p->tokens, .drop = p->pack->drop_unknown};
+    crs_cut_words cut = {.tokens = p->tokens, .drop = p->pack->drop_unknown};
     if (crs_cutter_take(p->cutter, p->characters, count, &cut, error))
         return error->status;
     return take_cut(p, source, &cut, error);
@@ -188,7 +188,7 @@ static crs_status take_words(packing *p, const crs_source *source, size_t count,
 
 /* The last word of all, which no other character ends. */
 static crs_status end_words(packing *p, crs_error *error) {
-    crs_cut cut = {.tokens = p->tokens, .drop = p->pack->drop_unknown};
+    crs_cut_words cut = {.tokens = p->tokens, .drop = p->pack->drop_unknown};
     if (crs_cutter_end(p->cutter, &cut, error))
         return error->status;
     return take_cut(p, &p->source[p->pack->inputs - 1], &cut, error);

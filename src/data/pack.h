@@ -42,23 +42,23 @@ const char *crs_guess_encoding(const unsigned char *bytes, size_t count);
 typedef struct crs_cutter crs_cutter;
 
 /* What came of some code points. */
-typedef struct crs_cut {
+typedef struct crs_cut_words {
     uint32_t *tokens; /* with a vocabulary: [code points + 1] room for them, by the caller */
     bool drop;        /* by the caller: words without a token are passed over, where there is no CRS_UNKNOWN */
     size_t count;     /* of tokens */
     int64_t words, unknown;
     bool stopped; /* at a word that has no token, which is crs_cutter_word; words count it */
-} crs_cut;
+} crs_cut_words;
 
 crs_status crs_cutter_create(crs_cutter **cutter, crs_words words, bool lower, crs_error *error);
 void crs_cutter_free(crs_cutter **cutter);
 /* Begins a source, at place 0; anew: also the text, so that no word goes on. */
 void crs_cutter_begin(crs_cutter *cutter, bool anew);
 /* Without a vocabulary, words are but counted. */
-crs_status crs_cutter_take(crs_cutter *cutter, const uint32_t *code_points, size_t count, crs_cut *cut,
+crs_status crs_cutter_take(crs_cutter *cutter, const uint32_t *code_points, size_t count, crs_cut_words *cut,
                            crs_error *error);
 /* The text's last word, where no other character ended it. */
-crs_status crs_cutter_end(crs_cutter *cutter, crs_cut *cut, crs_error *error);
+crs_status crs_cutter_end(crs_cutter *cutter, crs_cut_words *cut, crs_error *error);
 /* The last word that was taken, and its place. */
 const crs_word_reader *crs_cutter_word(const crs_cutter *cutter);
 /* From now on words are tokens of this one. */

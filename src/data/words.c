@@ -103,7 +103,7 @@ static crs_status add(crs_cutter *c, const char *bytes, size_t length, uint32_t 
 }
 
 /* The word that the reader holds: counted, and where there is a vocabulary, its token at the end of the list. */
-static crs_status take_word(crs_cutter *c, crs_cut *cut, crs_error *error) {
+static crs_status take_word(crs_cutter *c, crs_cut_words *cut, crs_error *error) {
     const crs_word_reader *r = &c->reader;
     const uint32_t hash = (uint32_t)crs_hash_short(r->bytes, r->length);
     uint32_t *slot = slot_of(c, r->bytes, r->length, hash);
@@ -126,7 +126,8 @@ static crs_status take_word(crs_cutter *c, crs_cut *cut, crs_error *error) {
     return CRS_OK;
 }
 
-crs_status crs_cutter_take(crs_cutter *c, const uint32_t *code_points, size_t count, crs_cut *cut, crs_error *error) {
+crs_status crs_cutter_take(crs_cutter *c, const uint32_t *code_points, size_t count, crs_cut_words *cut,
+                           crs_error *error) {
     size_t at = 0;
     cut->count = 0;
     cut->words = cut->unknown = 0;
@@ -137,7 +138,7 @@ crs_status crs_cutter_take(crs_cutter *c, const uint32_t *code_points, size_t co
     return CRS_OK;
 }
 
-crs_status crs_cutter_end(crs_cutter *c, crs_cut *cut, crs_error *error) {
+crs_status crs_cutter_end(crs_cutter *c, crs_cut_words *cut, crs_error *error) {
     cut->count = 0;
     cut->words = cut->unknown = 0;
     cut->stopped = false;
