@@ -72,6 +72,19 @@ typedef struct crs_evaluation_plan {
 crs_status crs_evaluate(crs_comm *comm, crs_model *model, const crs_dataset *dataset, const crs_evaluation_plan *plan,
                         crs_evaluation *evaluation, crs_error *error);
 
+typedef struct crs_prediction_plan {
+    crs_split split;
+    int64_t streams;         /* text alone: as in crs_evaluation_plan; each counts as a sequence */
+    const char *output;      /* OUT.csv or OUT.h5; written under a temporary name, flushed, renamed */
+    const char *description; /* what it is, for OUT.h5 */
+} crs_prediction_plan;
+
+/* Writes what the model says of each target of a split that has a weight above 0, in the order of the data, the truth
+ * beside it; *targets: how many. The same bytes at any number of ranks and threads. The file is as it was where this
+ * fails. Collective. */
+crs_status crs_predict(crs_comm *comm, crs_model *model, const crs_dataset *dataset, const crs_prediction_plan *plan,
+                       int64_t *targets, crs_error *error);
+
 /* The model of a checkpoint file, its parameters in place; vocabulary and schema go to the caller, who frees them. Read
  * by rank 0 alone and sent to the others: collective; comm NULL: local. */
 crs_status crs_model_load(crs_comm *comm, const char *path, const crs_kernels *kernels, int threads, crs_model **model,

@@ -14,7 +14,7 @@ typedef crs_status crs_command(int argc, char **argv, crs_error *error);
 typedef crs_status crs_command_all(crs_comm *comm, int argc, char **argv, crs_error *error);
 
 crs_command crs_command_pack, crs_command_sample, crs_command_show;
-crs_command_all crs_command_train, crs_command_eval, crs_command_bench;
+crs_command_all crs_command_train, crs_command_eval, crs_command_predict, crs_command_bench;
 
 /* ---- options and operands ----
  *
@@ -62,6 +62,7 @@ bool crs_cli_asks_help(const crs_cli *cli, int argc, char **argv);
 /* The tables of the collective commands: main asks them whether --help is meant before it starts MPI. */
 const crs_cli *crs_train_cli(void);
 const crs_cli *crs_eval_cli(void);
+const crs_cli *crs_predict_cli(void);
 const crs_cli *crs_bench_cli(void);
 
 /* ---- standard output ---- */

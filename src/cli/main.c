@@ -19,6 +19,7 @@ static const command commands[] = {
     {"pack", "turn text, tables, music into a data set", crs_command_pack, NULL, NULL},
     {"train", "train a network; under mpirun, on all ranks", NULL, crs_command_train, crs_train_cli},
     {"eval", "measure a checkpoint on a data set", NULL, crs_command_eval, crs_eval_cli},
+    {"predict", "write what a checkpoint says of a data set", NULL, crs_command_predict, crs_predict_cli},
     {"sample", "write text with a checkpoint", crs_command_sample, NULL, NULL},
     {"show", "tell what is in a checkpoint or a data set", crs_command_show, NULL, NULL},
     {"bench", "this machine's limits, and how close training comes", NULL, crs_command_bench, crs_bench_cli},

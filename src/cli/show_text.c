@@ -4,6 +4,7 @@
 #include "cli/show_text.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <math.h>
 #include <stdarg.h>
 #include <string.h>
@@ -89,17 +90,29 @@ static uint32_t run_length(const crs_vocabulary *v, uint32_t first) {
     return length;
 }
 
-static int columns_of(const char *text) {
+int crs_show_cut(const char *text, int most, char *out, size_t size) {
     int columns = 0;
-    for (size_t at = 0, length = strlen(text); at < length;) {
-        uint32_t code_point;
-        int bytes = crs_utf8_decode((const unsigned char *)text + at, length - at, &code_point);
-        if (bytes <= 0)
+    size_t at = 0, used = 0;
+    for (const size_t length = strlen(text); at < length;) {
+        uint32_t code_point = 0;
+        const int bytes = crs_utf8_decode((const unsigned char *)text + at, length - at, &code_point);
+        const bool shown = bytes > 0 && code_point >= ' ' && code_point != 0x7F;
+        const int width = shown ? utf8proc_charwidth((utf8proc_int32_t)code_point) : 1;
+        const size_t takes = shown ? (size_t)bytes : 1;
+        if (columns + width > most || used + takes + 1 > size)
             break;
-        columns += utf8proc_charwidth((utf8proc_int32_t)code_point);
-        at += (size_t)bytes;
+        memcpy(out + used, shown ? text + at : "?", takes);
+        used += takes;
+        columns += width;
+        at += bytes > 0 ? (size_t)bytes : 1;
     }
+    out[used] = '\0';
     return columns;
+}
+
+int crs_show_columns(const char *text) {
+    char cut[512];
+    return crs_show_cut(text, INT_MAX, cut, sizeof cut);
 }
 
 /* A word, without what could drive a terminal, and cut short where it is long. */
@@ -151,7 +164,7 @@ void crs_show_vocabulary(const crs_vocabulary *vocabulary) {
     for (uint32_t i = 0; i < vocabulary->count;) {
         char item[80], count[32];
         const uint32_t run = write_item(vocabulary, i, item);
-        if (column + columns_of(item) + 1 > LINE_COLUMNS) {
+        if (column + crs_show_columns(item) + 1 > LINE_COLUMNS) {
             if (lines == LINES_MAX) {
                 crs_format_count(vocabulary->count - i, count);
                 printf(" and %s more", count);
@@ -160,7 +173,7 @@ void crs_show_vocabulary(const crs_vocabulary *vocabulary) {
             printf("%s%*s", lines++ ? "\n" : "", NAME_COLUMN - 1, "");
             column = NAME_COLUMN - 1;
         }
-        column += printf(" %s", item) > 0 ? columns_of(item) + 1 : 0;
+        column += printf(" %s", item) > 0 ? crs_show_columns(item) + 1 : 0;
         i += run;
     }
     putchar('\n');

@@ -11,6 +11,12 @@ void crs_show_words(int64_t number, char out[48]);
 /* "2.8 MiB" */
 void crs_show_bytes(int64_t bytes, char out[32]);
 
+/* The beginning of a text that takes at most so many columns of a terminal, and of memory `size`; what can't be shown
+ * becomes '?'. Returns how many it takes. */
+int crs_show_cut(const char *text, int most, char *out, size_t size);
+/* Columns of a terminal that (the first few hundred bytes of) a text take. */
+int crs_show_columns(const char *text);
+
 /* A line of the summary: "  name        value". */
 void crs_show_line(const char *name, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* How many there are, and the characters: neighbours as ranges ("a-z"), wrapped, at most a few lines of them. */

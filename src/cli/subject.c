@@ -1,0 +1,106 @@
+/* A checkpoint and the data that it is to be measured on, or to predict. */
+#include "config.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "cli/subject.h"
+
+/* ---- whether they go together ---- */
+
+static bool is_same(const crs_vocabulary *a, const crs_vocabulary *b, uint32_t token) {
+    char room[2][4];
+    size_t length[2];
+    const char *one = crs_vocabulary_text(a, token, room[0], &length[0]),
+               *other = crs_vocabulary_text(b, token, room[1], &length[1]);
+    return length[0] == length[1] && memcmp(one, other, length[0]) == 0;
+}
+
+static crs_status refuse_other(const crs_vocabulary *model, const crs_dataset *data, const char *checkpoint,
+                               crs_error *error) {
+    const crs_vocabulary *theirs = &data->vocabulary;
+    const bool bytes = model->level == CRS_LEVEL_BYTE;
+    if (model->level != theirs->level)
+        return crs_fail(error, CRS_DATA, "%s is of level %s, %s of level %s: pack the data with %s%s", checkpoint,
+                        crs_level_name(model->level), data->path, crs_level_name(theirs->level),
+                        bytes ? "--level=byte" : "--vocabulary=", bytes ? "" : checkpoint);
+    uint32_t token = 0;
+    while (token < model->count && token < theirs->count && is_same(model, theirs, token))
+        token++;
+    char mine[64] = "none", other[64] = "none";
+    if (token < model->count)
+        crs_vocabulary_name(model, token, mine);
+    if (token < theirs->count)
+        crs_vocabulary_name(theirs, token, other);
+    if (token == model->count && token == theirs->count)
+        return crs_fail(error, CRS_DATA,
+                        "the words of %s and of %s are cut otherwise (--words, --lower); pack the data with "
+                        "--vocabulary=%s",
+                        checkpoint, data->path, checkpoint);
+    char advice[CRS_MESSAGE_MAX] = "as those were that it was trained on";
+    if (data->text)
+        snprintf(advice, sizeof advice, "with --vocabulary=%s", checkpoint);
+    return crs_fail(error, CRS_DATA,
+                    "the vocabulary of %s (%" PRIu32 ") is not that of %s (%" PRIu32 "): token %" PRIu32
+                    " is %s in the one and %s in the other; pack the data %s",
+                    checkpoint, model->count, data->path, theirs->count, token, mine, other, advice);
+}
+
+/* A text can be read in so many streams. */
+static crs_status check_streams(const crs_dataset *data, crs_split split, int64_t streams, crs_error *error) {
+    const char *name = crs_split_name(split);
+    const int64_t length = data->length[split];
+    if (!data->text && streams > 1)
+        return crs_fail(error, CRS_CONFIG,
+                        "--streams=%" PRId64 ": %s holds sequences, each of which is read from a zero state; leave "
+                        "--streams out",
+                        streams, data->path);
+    if (!data->text)
+        return CRS_OK;
+    if (length < 2)
+        return crs_fail(error, CRS_DATA,
+                        "%s: its split %s has %" PRId64 " tokens, and 2 are the least: give another --split",
+                        data->path, name, length);
+    if (streams > length - 1)
+        return crs_fail(error, CRS_CONFIG,
+                        "--streams=%" PRId64 " is more than the %" PRId64
+                        " predictions of the split %s; at most --streams=%" PRId64,
+                        streams, length - 1, name, length - 1);
+    return CRS_OK;
+}
+
+/* Of what both are made; tokens must mean the same. */
+static crs_status check_fit(const crs_subject *s, const char *checkpoint, crs_error *error) {
+    const crs_schema *model = &s->schema, *data = &s->dataset.schema;
+    const bool alike =
+        model->inputs == data->inputs && model->targets == data->targets && model->alignment == data->alignment;
+    if (alike && data->inputs == CRS_INPUT_TOKENS && !crs_vocabulary_equal(&s->vocabulary, &s->dataset.vocabulary))
+        return refuse_other(&s->vocabulary, &s->dataset, checkpoint, error);
+    return crs_schema_same(model, checkpoint, data, s->dataset.path, error);
+}
+
+/* ---- both ---- */
+
+crs_status crs_subject_open(crs_subject *s, crs_comm *comm, const char *checkpoint, const char *data, crs_split split,
+                            int64_t streams, int threads, crs_error *error) {
+    const crs_kernels *kernels;
+    *s = (crs_subject){0};
+    threads = crs_comm_threads(comm, threads);
+    if (crs_choose_kernels(comm, &kernels, error) ||
+        crs_model_load(comm, checkpoint, kernels, threads, &s->model, &s->vocabulary, &s->schema, error))
+        return error->status;
+    crs_dataset_open(&s->dataset, data, error);
+    if (crs_dataset_agree(comm, &s->dataset, error))
+        return error->status;
+    if (check_fit(s, checkpoint, error) == CRS_OK && check_streams(&s->dataset, split, streams, error) == CRS_OK)
+        crs_dataset_verify(&s->dataset, split, error);
+    return crs_comm_agree(comm, error);
+}
+
+void crs_subject_close(crs_subject *s) {
+    crs_dataset_close(&s->dataset);
+    crs_vocabulary_free(&s->vocabulary);
+    crs_schema_free(&s->schema);
+    crs_model_free(&s->model);
+}
