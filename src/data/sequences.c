@@ -80,7 +80,7 @@ static crs_status read_lists(crs_dataset *d, crs_error *error) {
     crs_schema *s = &d->schema;
     hid_t file = d->file->file;
     if (s->inputs == CRS_INPUT_TOKENS) {
-        if (crs_vocabulary_read(file, d->path, false, advice, &d->vocabulary, error))
+        if (crs_vocabulary_read(file, d->path, CRS_LEVEL_CHAR, false, advice, &d->vocabulary, error))
             return error->status;
         s->input_size = (int)d->vocabulary.count;
     } else {
