@@ -80,7 +80,11 @@ static crs_status read_lists(crs_dataset *d, crs_error *error) {
     crs_schema *s = &d->schema;
     hid_t file = d->file->file;
     if (s->inputs == CRS_INPUT_TOKENS) {
-        if (crs_vocabulary_read(file, d->path, CRS_LEVEL_CHAR, false, advice, &d->vocabulary, error))
+        char level[16]; /* without one: of any length, as words */
+        crs_h5_text(file, "level", level, sizeof level);
+        const bool characters = strcmp(level, crs_level_name(CRS_LEVEL_CHAR)) == 0;
+        if (crs_vocabulary_read(file, d->path, characters ? CRS_LEVEL_CHAR : CRS_LEVEL_WORD, false, advice,
+                                &d->vocabulary, error))
             return error->status;
         s->input_size = (int)d->vocabulary.count;
     } else {
