@@ -269,7 +269,7 @@ struct crs_workspace {
     const crs_model *model;
     int rows, steps, pairs, uses;
     crs_part_memory *memory; /* [parts] */
-    int chunk;               /* the most pairs that the output works on at a time */
+    int chunk;               /* pairs that the output works on at a time, but for one long piece */
     float *dc;               /* [rows][widest] */
     int64_t *losses;         /* [threads][CRS_LOSS_STRIDE], a cache line each */
     /* the weight gradient */

@@ -70,10 +70,10 @@ static bool reserve(crs_workspace *w, const crs_part *part) {
     crs_part_memory *own = crs_memory_of(w, part);
     const int all = w->model->spec.alignment == CRS_ALIGN_SEQUENCE ? w->rows : w->pairs;
     w->chunk = (int)crs_workspace_chunk(part->width, w->rows, all); /* of all: its pairs are neighbours */
-    if (w->uses & CRS_TRAINING && w->chunk < w->piece)
-        w->chunk = w->piece < all ? w->piece : all;
-    return crs_reserve(w, &own->outputs, (size_t)w->chunk, (size_t)part->padded) &&
-           (w->chunk == all || crs_reserve(w, &own->gathered, (size_t)w->chunk, (size_t)part->below->padded));
+    const int piece = !(w->uses & CRS_TRAINING) ? 0 : w->piece < all ? w->piece : all;
+    const int room = w->chunk < piece ? piece : w->chunk;
+    return crs_reserve(w, &own->outputs, (size_t)room, (size_t)part->padded) &&
+           (w->chunk == all || crs_reserve(w, &own->gathered, (size_t)room, (size_t)part->below->padded));
 }
 
 /* ---- a chunk ---- */
@@ -234,7 +234,7 @@ static chunk next_chunk(const crs_pass *pass, int piece) {
     do
         c.pairs += list->piece_at[c.end_piece++].n;
     while (c.end_piece < list->pieces && c.pairs + list->piece_at[c.end_piece].n <= most);
-    CRS_ASSERT(c.pairs <= most);
+    CRS_ASSERT(c.pairs <= most || c.end_piece == piece + 1);
     return c;
 }
 
