@@ -1,7 +1,8 @@
 # CRS_LIBRARY(VARIABLE, PKG-CONFIG MODULES, PROLOGUE, BODY, NAME FOR A PERSON, DEBIAN PACKAGE)
 # -------------------------------------------------------------------------------------------
 # Takes the first of the modules (separated by blanks, each tried in turn; a version may follow: `hdf5>=1.10`)
-# with which a program of PROLOGUE and BODY compiles and links. Sets VARIABLE_CFLAGS and VARIABLE_LIBS,
+# with which a program of PROLOGUE and BODY compiles and links; one that begins with a dash (`-lcsv`) is what is linked,
+# without pkg-config. Sets VARIABLE_CFLAGS and VARIABLE_LIBS,
 # which the user may set beforehand instead (no module is asked for then). Ends configure with the name of
 # the Debian package where there is none.
 AC_DEFUN([CRS_LIBRARY], [
@@ -14,13 +15,18 @@ crs_save_LIBS=$LIBS
 crs_modules="$2"
 AS_IF([test -n "$$1_CFLAGS$$1_LIBS"], [crs_modules=given])
 for crs_module in $crs_modules; do
-  AS_IF([test "$crs_module" != given], [
+  AS_CASE([$crs_module],
+    [given], [crs_name="as given"],
+    [-*], [
+    crs_name=$crs_module
+    $1_LIBS=$crs_module
+  ], [
     crs_spaced=`AS_ECHO(["$crs_module"]) | sed 's/[[<>=]]\{1,\}/ & /'`
     $PKG_CONFIG --exists "$crs_spaced" 2>/dev/null || continue
     crs_name=${crs_spaced%% *}
     $1_CFLAGS=`$PKG_CONFIG --cflags "$crs_name"`
     $1_LIBS=`$PKG_CONFIG --libs "$crs_name"`
-  ], [crs_name="as given"])
+  ])
   CFLAGS="$crs_save_CFLAGS $$1_CFLAGS"
   LIBS="$$1_LIBS $crs_save_LIBS"
   AC_LINK_IFELSE([AC_LANG_PROGRAM([$3], [$4])], [crs_found=$crs_name])
