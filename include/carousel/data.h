@@ -149,6 +149,46 @@ typedef struct crs_packed {
 /* Text in constant memory into a data set. The file is as it was where this fails. */
 crs_status crs_pack_text(const crs_pack *pack, crs_packed *packed, crs_error *error);
 
+/* ---- what else is packed: data sets of sequences. The file is as it was where this fails. ---- */
+
+/* What came of it. */
+typedef struct crs_packed_sequences {
+    int64_t sequences[CRS_SPLITS], steps[CRS_SPLITS];
+    int64_t windows[CRS_SPLITS]; /* forecasting */
+    int input_size, target_size;
+    int64_t filled, dropped; /* values that were missing, and rows left out for that */
+    int64_t unused;          /* rows that no split takes */
+    double seconds;
+} crs_packed_sequences;
+
+/* What is done about a value that is missing: an error, the last one of the series, 0, the row left out. */
+typedef enum crs_missing { CRS_MISSING_ERROR, CRS_MISSING_FORWARD, CRS_MISSING_ZERO, CRS_MISSING_DROP } crs_missing;
+
+/* How a table is cut into splits. */
+typedef enum crs_cut { CRS_CUT_SHARES, CRS_CUT_ROWS, CRS_CUT_COLUMN } crs_cut;
+
+/* Tables (CSV) with a header line of names, taken as one. Columns by their names; NULL: none. */
+typedef struct crs_table_pack {
+    const char *output;
+    int files;
+    const char *const *file; /* [files] names, "-" for standard input */
+    char delimiter;
+    const char *time;          /* must grow within a series */
+    const char *group;         /* the rows of a group are a series; NULL: all are one */
+    const char *class;         /* what is to be said: a class ... */
+    crs_names inputs, targets; /* ... or numbers. inputs: empty for all that are nothing else. Borrowed */
+    bool per_sequence;         /* of the series, not of each step */
+    int64_t context, horizon;  /* forecasting (of targets; empty: of all inputs); else 0 */
+    crs_cut cut;
+    double split[CRS_SPLITS]; /* CRS_CUT_SHARES: of the rows of the one series, or of the groups */
+    int64_t rows[CRS_SPLITS]; /* CRS_CUT_ROWS: of the one series */
+    const char *split_column; /* CRS_CUT_COLUMN: train, validation or test */
+    crs_missing missing;
+} crs_table_pack;
+
+/* In constant memory, but for the names of groups. CRS_USAGE, CRS_NO_INPUT, CRS_DATA, CRS_CREATE. */
+crs_status crs_pack_table(const crs_table_pack *pack, crs_packed_sequences *packed, crs_error *error);
+
 /* ---- tables: a row for each of many things, as text (.csv) or as HDF5 (.h5: a data set a column) ---- */
 
 typedef enum crs_table_kind { CRS_TABLE_INTEGER, CRS_TABLE_REAL, CRS_TABLE_TEXT } crs_table_kind;

@@ -13,6 +13,7 @@ typedef struct kind {
 
 static const kind kinds[] = {
     {"text", "texts: a token a character, a byte or a word, in one stream", crs_pack_text_command},
+    {"table", "tables (CSV): forecasts, numbers or classes of rows or of groups of them", crs_pack_table_command},
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
@@ -83,7 +84,8 @@ static crs_status print_help(crs_error *error) {
         printf("  %-8s %s\n", kinds[i].name, kinds[i].about);
     puts("\n'carousel pack KIND --help' tells a kind's options.\n\n"
          "Examples:\n"
-         "  carousel pack text -o shakespeare.h5 input.txt");
+         "  carousel pack text -o shakespeare.h5 input.txt\n"
+         "  carousel pack table -o load.h5 --time=date --context=96 --horizon=24 load.csv");
     return crs_output_flush(error);
 }
 
@@ -149,6 +151,56 @@ crs_status crs_pack_check_output(const char *output, const crs_cli *cli, crs_err
         return CRS_OK;
     return crs_fail(error, CRS_USAGE, "-o is missing: the data set to write; usage: carousel %s %s", cli->name,
                     cli->usage);
+}
+
+crs_status crs_pack_take_missing(const crs_typed *typed, crs_missing *missing, crs_error *error) {
+    static const char *const names[] = {[CRS_MISSING_ERROR] = "error",
+                                        [CRS_MISSING_FORWARD] = "forward",
+                                        [CRS_MISSING_ZERO] = "zero",
+                                        [CRS_MISSING_DROP] = "drop",
+                                        NULL};
+    int choice = 0;
+    if (crs_typed_choice(typed, names, &choice, error) == CRS_OK)
+        *missing = (crs_missing)choice;
+    return error->status;
+}
+
+static void tell_split(const crs_packed_sequences *packed, crs_split split, bool windows) {
+    char sequences[32], steps[32], more[32];
+    crs_format_count(packed->sequences[split], sequences);
+    crs_format_count(packed->steps[split], steps);
+    crs_format_count(packed->windows[split], more);
+    crs_note("%-10s  %s sequence%s of %s steps%s%s%s", crs_split_name(split), sequences,
+             crs_plural(packed->sequences[split], "", "s"), steps, windows ? ": " : "", windows ? more : "",
+             windows ? crs_plural(packed->windows[split], " window", " windows") : "");
+    if (windows && packed->windows[split] == 0 && packed->sequences[split] > 0)
+        crs_warn("%s has no room for a context and a horizon: there is nothing to forecast in it",
+                 crs_split_name(split));
+}
+
+void crs_pack_tell_sequences(const char *output, const crs_packed_sequences *packed, crs_missing missing) {
+    char sequences[32], steps[32], number[32];
+    int64_t sums[3] = {0};
+    for (int split = 0; split < CRS_SPLITS; split++) {
+        sums[0] += packed->sequences[split];
+        sums[1] += packed->steps[split];
+        sums[2] += packed->windows[split];
+    }
+    crs_note("%s: %s sequence%s of %s steps, %d inputs a step", output, crs_format_count(sums[0], sequences),
+             crs_plural(sums[0], "", "s"), crs_format_count(sums[1], steps), packed->input_size);
+    for (crs_split split = 0; split < CRS_SPLITS; split++)
+        tell_split(packed, split, sums[2] > 0);
+    if (packed->filled > 0)
+        crs_note("missing: %s value%s, %s", crs_format_count(packed->filled, number),
+                 crs_plural(packed->filled, "", "s"),
+                 missing == CRS_MISSING_ZERO ? "taken as 0" : "for which the last one of the series was taken");
+    if (packed->dropped > 0)
+        crs_note("dropped: %s row%s in which something was missing", crs_format_count(packed->dropped, number),
+                 crs_plural(packed->dropped, "", "s"));
+    if (packed->unused > 0)
+        crs_note("not used: %s row%s behind the last split", crs_format_count(packed->unused, number),
+                 crs_plural(packed->unused, "", "s"));
+    crs_pack_tell_next(output);
 }
 
 void crs_pack_tell_next(const char *output) {

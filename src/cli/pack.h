@@ -6,13 +6,17 @@
 #include "cli/cli.h"
 
 /* argv[0] is the kind. */
-crs_command crs_pack_text_command;
+crs_command crs_pack_text_command, crs_pack_table_command;
 
 /* Three shares that make 1. example: for messages, as "0.9,0.05,0.05". */
 crs_status crs_pack_take_shares(const crs_typed *typed, const char *example, double split[CRS_SPLITS],
                                 crs_error *error);
+/* --missing */
+crs_status crs_pack_take_missing(const crs_typed *typed, crs_missing *missing, crs_error *error);
 /* CRS_USAGE where there is no -o (NULL). */
 crs_status crs_pack_check_output(const char *output, const crs_cli *cli, crs_error *error);
+/* What was packed, what was done about missing values, and what one would do next. */
+void crs_pack_tell_sequences(const char *output, const crs_packed_sequences *packed, crs_missing missing);
 /* What one would do next with the data set. */
 void crs_pack_tell_next(const char *output);
 

@@ -284,6 +284,12 @@ crs_status crs_sequence_writer_add(crs_sequence_writer *w, int64_t steps, const 
     return CRS_OK;
 }
 
+/* Of a sequence: one for each start of a context from which a horizon fits, whose targets lie behind the lead. */
+static int64_t count_windows(const crs_schema *s, int64_t steps, int64_t lead) {
+    const int64_t first = lead > s->context ? lead - s->context : 0, last = steps - s->context - s->horizon;
+    return crs_schema_is_forecast(s) && last >= first ? last - first + 1 : 0;
+}
+
 crs_status crs_sequence_writer_end(crs_sequence_writer *w, const void *target, float weight, crs_error *error) {
     const crs_schema *s = w->plan->schema;
     const bool whole = s->alignment == CRS_ALIGN_SEQUENCE, weighed = whole && w->plan->weights;
@@ -294,6 +300,7 @@ crs_status crs_sequence_writer_end(crs_sequence_writer *w, const void *target, f
     w->open = false;
     w->counts.sequences[w->at]++;
     w->counts.steps[w->at] += w->length;
+    w->counts.windows[w->at] += count_windows(s, w->length, w->lead);
     if (!add(f, LENGTHS, &w->length, 1) || (target && !add_targets(w, f, target, 1)) ||
         (weighed && !add(f, WEIGHTS, &weight, 1)))
         return fail(w, error);
@@ -370,6 +377,14 @@ crs_status crs_sequence_writer_finish(crs_sequence_writer *w, crs_error *error) 
 
 const crs_sequence_counts *crs_sequence_writer_counts(const crs_sequence_writer *w) {
     return &w->counts;
+}
+
+void crs_sequence_writer_result(const crs_sequence_writer *w, crs_packed_sequences *packed) {
+    *packed =
+        (crs_packed_sequences){.input_size = w->plan->schema->input_size, .target_size = w->plan->schema->target_size};
+    memcpy(packed->sequences, w->counts.sequences, sizeof packed->sequences);
+    memcpy(packed->steps, w->counts.steps, sizeof packed->steps);
+    memcpy(packed->windows, w->counts.windows, sizeof packed->windows);
 }
 
 void crs_sequence_writer_free(crs_sequence_writer **writer) {

@@ -22,6 +22,7 @@ typedef struct crs_sequence_plan {
 /* What there is so far. */
 typedef struct crs_sequence_counts {
     int64_t sequences[CRS_SPLITS], steps[CRS_SPLITS];
+    int64_t windows[CRS_SPLITS]; /* of forecasts */
 } crs_sequence_counts;
 
 /* Begins the file in output->temporary (CRS_CREATE). output is borrowed. */
@@ -45,6 +46,8 @@ crs_status crs_sequence_writer_end(crs_sequence_writer *writer, const void *targ
 /* Writes what is left, the scales among it, and closes the file. No sequence is open. */
 crs_status crs_sequence_writer_finish(crs_sequence_writer *writer, crs_error *error);
 const crs_sequence_counts *crs_sequence_writer_counts(const crs_sequence_writer *writer);
+/* The same, and the widths, for whoever asked for the packing; the rest of *packed is 0. */
+void crs_sequence_writer_result(const crs_sequence_writer *writer, crs_packed_sequences *packed);
 void crs_sequence_writer_free(crs_sequence_writer **writer); /* closes the file, if it is open still */
 
 #endif

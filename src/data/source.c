@@ -55,8 +55,7 @@ ssize_t crs_source_read(const crs_source *source, int descriptor, void *bytes, s
     return (ssize_t)done;
 }
 
-/* A file without a name, in $TMPDIR or else beside the output; -1 with errno. */
-static int open_spool(const crs_output *output, const char **folder) {
+int crs_spool_open(const crs_output *output, const char **folder) {
     const char *wish = getenv("TMPDIR");
     *folder = wish && *wish ? wish : output->folder;
     char *path = crs_format_text("%s/.carousel-XXXXXX", *folder);
@@ -71,6 +70,12 @@ static int open_spool(const crs_output *output, const char **folder) {
     return descriptor;
 }
 
+crs_status crs_spool_fail(const char *folder, const char *what, int reason, crs_error *error) {
+    return crs_fail(error, CRS_CREATE, "%s: a temporary copy of %s can't be written there: %s; %s", folder, what,
+                    strerror(reason),
+                    reason == EFBIG ? "raise the limit on file sizes (ulimit -f)" : "set TMPDIR to a folder with room");
+}
+
 /* Copies all of `from` to a file that can be read again. */
 static crs_status spool(crs_source *source, int from, const crs_output *output, crs_error *error) {
     const char *folder;
@@ -78,7 +83,7 @@ static crs_status spool(crs_source *source, int from, const crs_output *output, 
     char *bytes = crs_alloc_or_fail(COPY_BYTES, 1, CRS_MEMORY_DATA, "copying the input", error);
     if (!bytes)
         return error->status;
-    int reason = 0, to = open_spool(output, &folder);
+    int reason = 0, to = crs_spool_open(output, &folder);
     if (to < 0)
         reason = errno;
     while (!reason) {
@@ -90,11 +95,11 @@ static crs_status spool(crs_source *source, int from, const crs_output *output, 
         reason = crs_write(to, bytes, (size_t)got) ? 0 : errno;
         source->size += got;
     }
-    if (reason)
-        status = crs_fail(
-            error, CRS_CREATE, "%s: a temporary copy of %s, which is read twice, can't be written there: %s; %s",
-            folder, crs_source_name(source), strerror(reason),
-            reason == EFBIG ? "raise the limit on file sizes (ulimit -f)" : "set TMPDIR to a folder with room");
+    if (reason) {
+        char what[CRS_MESSAGE_MAX / 2];
+        snprintf(what, sizeof what, "%s, which is read twice,", crs_source_name(source));
+        status = crs_spool_fail(folder, what, reason, error);
+    }
     if (status && to >= 0)
         close(to);
     else
