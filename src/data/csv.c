@@ -289,7 +289,8 @@ static crs_status read_all(reading *r, struct csv_parser *parser, int descriptor
                            crs_hash *hash) {
     const crs_csv *csv = r->csv;
     for (;;) {
-        const ssize_t got = crs_source_read(csv->source, descriptor, bytes, READ_BYTES, r->error);
+        const ssize_t got =
+            crs_source_read(csv->source, descriptor, bytes, csv->read_bytes ? csv->read_bytes : READ_BYTES, r->error);
         if (got <= 0)
             break;
         const size_t mark = *size == 0 && got >= 3 && memcmp(bytes, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
@@ -313,7 +314,8 @@ crs_status crs_csv_read(const crs_csv *csv, int64_t *size, char hash[CRS_HASH_HE
     reading r = {.csv = csv, .error = error, .row = {.source = csv->source, .line = 1}, .line = 1};
     struct csv_parser parser;
     int64_t bytes_read = 0;
-    char *bytes = crs_alloc_or_fail(READ_BYTES, 1, CRS_MEMORY_DATA, "reading a table", error);
+    char *bytes =
+        crs_alloc_or_fail(csv->read_bytes ? csv->read_bytes : READ_BYTES, 1, CRS_MEMORY_DATA, "reading a table", error);
     crs_hash *sum = crs_hash_new();
     const int descriptor = bytes && sum ? crs_source_begin(csv->source, error) : -1;
     if (bytes && !sum)

@@ -25,6 +25,7 @@ typedef struct crs_csv {
     /* Is told of bytes that were read; may be NULL. */
     void (*progress)(void *context, int64_t bytes);
     void *context;
+    size_t read_bytes; /* at once; 0: the usual */
 } crs_csv;
 
 /* Reads a file from its beginning to its end. size, hash: of the bytes, to be compared where it is read again; may be

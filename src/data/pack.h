@@ -111,8 +111,8 @@ void crs_sources_describe(const crs_source *sources, int count, char text[CRS_SO
 crs_status crs_source_open(crs_source *source, const char *input, const crs_output *output, crs_error *error);
 /* Also one that was never opened, all zero. */
 void crs_source_close(crs_source *source);
-/* A new file without a name, in $TMPDIR or else beside the output: a descriptor, or -1 with errno. *folder: where it is,
- * or would be; borrowed. */
+/* A new file without a name, in $TMPDIR or else beside the output: a descriptor, or -1 with errno. *folder: where it
+ * is, or would be; borrowed. */
 int crs_spool_open(const crs_output *output, const char **folder);
 /* CRS_CREATE: a temporary copy of what can't be written there. */
 crs_status crs_spool_fail(const char *folder, const char *what, int reason, crs_error *error);

@@ -166,7 +166,7 @@ static void show_progress(void *context, int64_t bytes) {
 }
 
 static crs_status read_file(crs_tabling *t, crs_source *source, crs_error *error) {
-    const crs_csv csv = {source, t->pack->delimiter, take_row, show_progress, t};
+    const crs_csv csv = {source, t->pack->delimiter, take_row, show_progress, t, 0};
     char hash[CRS_HASH_HEX] = "";
     int64_t size = 0;
     t->headed = false;
