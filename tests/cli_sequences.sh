@@ -1,0 +1,94 @@
+#!/bin/bash
+# Training on sequences: the same bits at any number of ranks, threads, instruction sets, and after a stop; what is
+# refused; --patience.
+. "$(dirname "$0")/lib.sh"
+cd "$WORK" || exit 99
+
+# 30 groups of 3 to 21 rows: two numbers, a class of each row and one of the group.
+awk 'BEGIN { print "who,x,y,up,kind"; s = 7
+    for (g = 0; g < 30; g++) for (t = 0; t < 3 + (g * 5) % 19; t++) {
+        s = (s * 1103 + 12345) % 65536; x = s / 65536; y = x * x + g % 3
+        printf "g%d,%.4f,%.4f,%s,%s\n", g, x, y, (x > 0.5 ? "yes" : "no"), (g % 3 ? "odd" : "even") } }' > groups.csv
+awk 'BEGIN { print "load,heat"; for (t = 0; t < 160; t++) printf "%.4f,%.4f\n", sin(t / 5) + t / 99, cos(t / 7) }' > series.csv
+expect 0 "a class of each row" "$CAROUSEL" pack table -o step.h5 --group=who --inputs=x,y --class=up groups.csv --quiet
+expect 0 "a class of each group" "$CAROUSEL" pack table -o whole.h5 --group=who --inputs=x,y --class=kind --per-sequence \
+    groups.csv --quiet
+expect 0 "numbers of each row" "$CAROUSEL" pack table -o real.h5 --group=who --inputs=x --targets=y groups.csv --quiet
+expect 0 "a forecast" "$CAROUSEL" pack table -o ahead.h5 --context=12 --horizon=4 series.csv --quiet
+small=(--hidden=7 --layers=2 --batch=6 --epochs=3 --dropout=0.2 --quiet --keep=1)
+
+# same NAME DATA OPTION...: at 1 to 4 ranks, with 1 to 3 threads, on the slowest instruction set, and after a stop. With
+# the model of one rank, eval and predict say the same at 1 and 3 ranks.
+same() {
+    local name=$1 data=$2 one n
+    shift 2
+    rm -rf run-*
+    expect 0 "$name" "$CAROUSEL" train "$data" -o run-1 "${small[@]}" "$@" --threads=1
+    one=$(digest run-1/last.h5)
+    for n in 2 3 4; do
+        expect 0 "$name, $n ranks" ranks $n "$CAROUSEL" train "$data" -o run-$n "${small[@]}" "$@" --threads=$((n - 1))
+        equal "the same bits" "$(digest run-$n/last.h5)" "$one"
+    done
+    expect 0 "$name, slowly" env CAROUSEL_ISA=baseline "$CAROUSEL" train "$data" -o run-slow "${small[@]}" "$@" --threads=2
+    equal "the same bits on another instruction set" "$(digest run-slow/last.h5)" "$one"
+    expect 0 "$name, the beginning" "$CAROUSEL" train "$data" -o run-cut "${small[@]}" "$@" --epochs=1
+    expect 0 "$name, the rest" ranks 2 "$CAROUSEL" train "$data" -o run-cut "${small[@]}" "$@"
+    equal "the same bits after a stop" "$(digest run-cut/last.h5)" "$one"
+    expect 0 "eval" "$CAROUSEL" eval --json run-1/last.h5 "$data" --quiet
+    cp "$out" eval.json
+    expect 0 "eval at 3 ranks" ranks 3 "$CAROUSEL" eval --json run-1/last.h5 "$data" --quiet
+    check "says the same" cmp -s eval.json "$out"
+    expect 0 "predict" "$CAROUSEL" predict run-1/last.h5 "$data" -o one.csv --quiet
+    expect 0 "predict at 3 ranks" ranks 3 "$CAROUSEL" predict run-1/last.h5 "$data" -o three.csv --quiet
+    check "writes the same" cmp -s one.csv three.csv
+}
+
+same "a class of each step" step.h5 --cell=gru
+same "in streams" step.h5 --window=5 --cell=peephole --residual
+same "a class of each sequence, both ways" whole.h5 --bidirectional --layer-norm --pool=mean
+same "numbers" real.h5 --loss=gaussian --input-noise=0.1 --input-dropout=0.1 --cell=rnn
+same "a forecast" ahead.h5 --change --order=file
+
+# Batches as they stand, or in an order of each epoch's own.
+expect 0 "in the order of the file" "$CAROUSEL" train step.h5 -o file "${small[@]}" --order=file
+expect 0 "shuffled" "$CAROUSEL" train step.h5 -o shuffled "${small[@]}"
+check "are not the same" test "$(digest file/last.h5)" != "$(digest shuffled/last.h5)"
+expect 0 "with another seed" "$CAROUSEL" train step.h5 -o seed "${small[@]}" --seed=2
+check "nor is this" test "$(digest seed/last.h5)" != "$(digest shuffled/last.h5)"
+
+# What goes with what.
+printf 'the quick brown fox jumps over the lazy dog and the quick cat %.0s' 1 2 3 4 5 6 7 8 9 > text.txt
+"$CAROUSEL" pack text -o text.h5 text.txt --quiet || exit 99
+expect 78 "whole sequences of one text" "$CAROUSEL" train text.h5 -o no --window=0
+says "says what it is" "$err" "--window=0 is for data sets of sequences"
+expect 78 "a window where there is one target a sequence" "$CAROUSEL" train whole.h5 -o no --window=5
+says "says so" "$err" "one target a sequence"
+expect 78 "a window both ways" "$CAROUSEL" train step.h5 -o no --window=5 --bidirectional
+says "says so" "$err" "--bidirectional reads whole sequences"
+expect 78 "both ways to what comes next" "$CAROUSEL" train text.h5 -o no --bidirectional
+says "says why" "$err" "--bidirectional: what comes next"
+expect 78 "a change of no forecast" "$CAROUSEL" train real.h5 -o no --change
+says "says so" "$err" "no forecast"
+expect 78 "numbers tied" "$CAROUSEL" train real.h5 -o no --tie
+says "says so" "$err" "--tie: it needs tokens"
+expect 78 "tied widths that differ" "$CAROUSEL" train text.h5 -o no --tie --embed=5 --hidden=6
+says "says so" "$err" "--tie needs --embed as --hidden"
+check "nothing was made" test ! -e no
+expect 0 "another run" "$CAROUSEL" train real.h5 -o other "${small[@]}"
+expect 65 "other data" "$CAROUSEL" eval other/last.h5 step.h5
+says "says how they differ" "$err" "they don't go together"
+expect 65 "a run that goes on with other data" "$CAROUSEL" train step.h5 -o other --quiet
+expect 0 "weights to begin with" "$CAROUSEL" train real.h5 -o from "${small[@]}" --init-from=other/last.h5
+expect 65 "weights of other data" "$CAROUSEL" train step.h5 -o no "${small[@]}" --init-from=other/last.h5
+
+# The rate is nil: no validation is lower than the first.
+patient=("$CAROUSEL" train step.h5 -o patient --hidden=5 --batch=6 --rate=1e-30 --epochs=20 --patience=3)
+expect 0 "--patience ends a run" "${patient[@]}"
+says "says so" "$err" "3 validations without a lower loss: --patience ends the run"
+equal "after so many" "$(grep -c validation_loss patient/metrics.jsonl)" 4
+at=$("$CAROUSEL" show --json patient/last.h5 | grep -oE '"step":[0-9]+' | head -n 1)
+expect 0 "once more" "${patient[@]}" --quiet
+equal "is at its end" "$("$CAROUSEL" show --json patient/last.h5 | grep -oE '"step":[0-9]+' | head -n 1)" "$at"
+expect 0 "with more patience" "${patient[@]}" --patience=5 --quiet
+equal "it goes on" "$(grep -c validation_loss patient/metrics.jsonl)" 6
+finish
