@@ -236,10 +236,10 @@ static double loss_of_all(const sequences *s, double *weight) {
     return loss;
 }
 
-/* Six points: the error is of the sixth order in the distance. */
+/* Six points: the error is of the sixth order in the distance, but where Huber's loss bends. */
 static double difference_of(const sequences *s, double *value) {
     static const double factor[3] = {45.0 / 60, -9.0 / 60, 1.0 / 60};
-    const double distance = 1e-3, centre = *value;
+    const double distance = 1e-5, centre = *value;
     double sum = 0, weight;
     for (int p = 0; p < 3; p++) {
         *value = centre + (p + 1) * distance;
@@ -409,6 +409,27 @@ static void test_gradient_inputs(void) {
         }
 }
 
+/* Both directions, norm, residual, tied weights, under every head and pool: what a target a sequence reads is either
+ * direction's own last step. */
+static void test_gradient_options(void) {
+    for (int cell = 0; cell < CRS_CELLS; cell++)
+        for (int option = 0; option < 6; option++) {
+            const int turn = (int)cell + option;
+            crs_spec spec = spec_of((crs_cell)cell, 3, 5 + turn % 2 * 2, 2, (crs_head_kind)(turn % CRS_HEADS), 3);
+            spec.bidirectional = option % 3 != 2;
+            spec.layer_norm = option % 2 == 1 || option == 2;
+            spec.residual = option >= 2;
+            spec.alignment = option == 4 ? CRS_ALIGN_STEP : CRS_ALIGN_SEQUENCE;
+            spec.pool = turn % 2 ? CRS_POOL_MEAN : CRS_POOL_LAST;
+            if (option == 3) {
+                spec.input = CRS_INPUT_TOKENS;
+                spec.embed = 4;
+            }
+            check_gradient(&spec, row_counts[turn % LENGTHS], lengths[turn % LENGTHS], turn % 3 == 0,
+                           110 + (uint64_t)turn);
+        }
+}
+
 /* ---- the same bits ------------------------------------------------------------------------------------*/
 
 typedef struct outcome {
@@ -520,6 +541,21 @@ static void test_exact(void) {
             spec.pool = head % 2 ? CRS_POOL_MEAN : CRS_POOL_LAST;
             check_lanes(&spec, head == 2 ? 9 : ROWS, head % 3 == 1 ? even_lengths : long_lengths, head % 2 ? 0 : 0.25f,
                         90 + (uint64_t)head);
+        }
+}
+
+/* The same for layers of two directions, norm and residual. */
+static void test_exact_options(void) {
+    for (int cell = 0; cell < CRS_CELLS; cell++)
+        for (int option = cell % 2; option < 4; option += 2) {
+            crs_spec spec = spec_of((crs_cell)cell, 19, 17, 2, option % 2 ? CRS_HEAD_SOFTMAX : CRS_HEAD_LOGISTIC, 17);
+            spec.bidirectional = option < 3;
+            spec.layer_norm = option > 0;
+            spec.residual = option % 2 == 1;
+            spec.alignment = option == 1 ? CRS_ALIGN_STEP : CRS_ALIGN_SEQUENCE;
+            spec.pool = (cell + option) % 2 ? CRS_POOL_MEAN : CRS_POOL_LAST;
+            check_lanes(&spec, ROWS, option == 2 ? even_lengths : long_lengths, option % 2 ? 0.25f : 0,
+                        91 + 2 * (uint64_t)option);
         }
 }
 
@@ -981,12 +1017,20 @@ static void test_out_of_memory(void) {
 }
 
 int main(int argc, char **argv) {
-    static const harness_test gradient[] = {HARNESS_TEST(test_gradient_lstm),   HARNESS_TEST(test_gradient_peephole),
-                                            HARNESS_TEST(test_gradient_gru),    HARNESS_TEST(test_gradient_rnn),
-                                            HARNESS_TEST(test_gradient_inputs), HARNESS_END};
-    static const harness_test exact[] = {HARNESS_TEST(test_exact),  HARNESS_TEST(test_neighbours),
-                                         HARNESS_TEST(test_states), HARNESS_TEST(test_no_rows),
-                                         HARNESS_TEST(test_pieces), HARNESS_END};
+    static const harness_test gradient[] = {HARNESS_TEST(test_gradient_lstm),
+                                            HARNESS_TEST(test_gradient_peephole),
+                                            HARNESS_TEST(test_gradient_gru),
+                                            HARNESS_TEST(test_gradient_rnn),
+                                            HARNESS_TEST(test_gradient_inputs),
+                                            HARNESS_TEST(test_gradient_options),
+                                            HARNESS_END};
+    static const harness_test exact[] = {HARNESS_TEST(test_exact),
+                                         HARNESS_TEST(test_exact_options),
+                                         HARNESS_TEST(test_neighbours),
+                                         HARNESS_TEST(test_states),
+                                         HARNESS_TEST(test_no_rows),
+                                         HARNESS_TEST(test_pieces),
+                                         HARNESS_END};
     static const harness_test heads[] = {HARNESS_TEST(test_bits),          HARNESS_TEST(test_weights),
                                          HARNESS_TEST(test_limit),         HARNESS_TEST(test_not_finite),
                                          HARNESS_TEST(test_said),          HARNESS_TEST(test_step),

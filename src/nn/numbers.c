@@ -11,14 +11,6 @@ static bool declare(crs_model *m, crs_part *part) {
     return true;
 }
 
-static void release(crs_part *part) {
-    (void)part;
-}
-
-static void refresh(crs_model *m, const crs_part *part) {
-    (void)m, (void)part;
-}
-
 static bool reserve(crs_workspace *w, const crs_part *part) {
     return crs_reserve(w, &crs_memory_of(w, part)->y, (size_t)w->pairs, (size_t)part->padded) &&
            (!(w->uses & CRS_TRAINING) || crs_reserve_backward(w, part));
@@ -62,10 +54,5 @@ static void backward(const crs_pass *pass, const crs_worker *worker, const crs_p
     (void)pass, (void)worker, (void)part;
 }
 
-const crs_part_kind crs_numbers_kind = {.bytes = sizeof(crs_part),
-                                        .declare = declare,
-                                        .reserve = reserve,
-                                        .refresh = refresh,
-                                        .forward = forward,
-                                        .backward = backward,
-                                        .release = release};
+const crs_part_kind crs_numbers_kind = {
+    .bytes = sizeof(crs_part), .declare = declare, .reserve = reserve, .forward = forward, .backward = backward};

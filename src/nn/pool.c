@@ -11,14 +11,6 @@ static bool declare(crs_model *m, crs_part *part) {
     return true;
 }
 
-static void release(crs_part *part) {
-    (void)part;
-}
-
-static void refresh(crs_model *m, const crs_part *part) {
-    (void)m, (void)part;
-}
-
 static bool reserve(crs_workspace *w, const crs_part *part) {
     return crs_reserve(w, &crs_memory_of(w, part)->y, (size_t)w->rows, (size_t)part->padded) &&
            (!(w->uses & CRS_TRAINING) || crs_reserve_backward(w, part));
@@ -92,9 +84,4 @@ static void backward(const crs_pass *pass, const crs_worker *worker, const crs_p
     crs_team_wait(worker);
 }
 
-const crs_part_kind crs_pool_kind = {.declare = declare,
-                                     .reserve = reserve,
-                                     .refresh = refresh,
-                                     .forward = forward,
-                                     .backward = backward,
-                                     .release = release};
+const crs_part_kind crs_pool_kind = {.declare = declare, .reserve = reserve, .forward = forward, .backward = backward};
