@@ -678,8 +678,8 @@ static int falling(const void *a, const void *b) {
     return *(const int *)b - *(const int *)a;
 }
 
-/* Streams of sequences: each lane has lane_rows rows of the stream, which fall apart into sequences. No more pieces than
- * crs_contributions foresees, however they do. */
+/* Streams of sequences: each lane has lane_rows rows of the stream, which fall apart into sequences. No more pieces
+ * than crs_contributions foresees, however they do. */
 static void check_pieces(crs_model *model, int lane_rows, int window, int longest, uint64_t seed) {
     enum { MOST = 4096 };
     int length[MOST], rows = 0, pairs = 0, starts[2] = {0, 0};

@@ -6,8 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* One token or vector of numbers a (time, row) pair, time by time (crs_pair); targets by sequence: one a row. The one of
- * the two that the model reads; the other is NULL. */
+/* One token or vector of numbers a (time, row) pair, time by time (crs_pair); targets by sequence: one a row. The
+ * one of the two that the model reads; the other is NULL. */
 typedef struct crs_series {
     const uint32_t *tokens; /* [pairs], each below the model's input_size or outputs (checked by whoever fills it);
                                also classes */

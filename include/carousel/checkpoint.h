@@ -38,7 +38,8 @@ crs_array *crs_checkpoint_add(crs_checkpoint *checkpoint, const char *path, crs_
                               const int64_t *dims, crs_error *error);
 /* Copies the schema into the checkpoint, its scales as arrays (/scale/mean, ...) too. */
 crs_status crs_checkpoint_put_schema(crs_checkpoint *checkpoint, const crs_schema *schema, crs_error *error);
-/* From the attributes and arrays, with the names that stand in schema already: all of it, checked. file: for messages. */
+/* From the attributes and arrays, with the names that stand in schema already: all of it, checked. file: for
+ * messages. */
 crs_status crs_checkpoint_take_schema(crs_checkpoint *checkpoint, const char *file, crs_error *error);
 /* The array of that path, or NULL. */
 crs_array *crs_checkpoint_find(const crs_checkpoint *checkpoint, const char *path);

@@ -42,16 +42,17 @@ typedef struct crs_dataset {
     crs_dataset_file *file;              /* owned */
 } crs_dataset;
 
-/* Opens and checks everything but the tokens or values (which are read only where the file states no hash of them: the
- * digest needs one). CRS_NO_INPUT: missing or unreadable; CRS_DATA: not HDF5, foreign, truncated, a version from the future,
- * wrong types. On failure *dataset is empty. To be closed before MPI ends. */
+/* Opens and checks everything but the tokens or values (which are read only where the file states no hash of them:
+ * the digest needs one). CRS_NO_INPUT: missing or unreadable; CRS_DATA: not HDF5, foreign, truncated, a version from
+ * the future, wrong types. On failure *dataset is empty. To be closed before MPI ends. */
 crs_status crs_dataset_open(crs_dataset *dataset, const char *path, crs_error *error);
 void crs_dataset_close(crs_dataset *dataset);
 /* Reads a split from end to end in constant memory and compares its hash (where the file states one) and its greatest
  * token; of sequences every array of it, and whether each value can be (CRS_DATA). */
 crs_status crs_dataset_verify(const crs_dataset *dataset, crs_split split, crs_error *error);
-/* tokens[offset .. offset + count) of a split (of sequences of tokens: laid end to end); a token outside the vocabulary is CRS_DATA with its place. So is, here
- * and whenever else tokens are read, a file that has changed since it was opened: its size, time or inode. */
+/* tokens[offset .. offset + count) of a split (of sequences of tokens: laid end to end); a token outside the
+ * vocabulary is CRS_DATA with its place. So is, here and whenever else tokens are read, a file that has changed
+ * since it was opened: its size, time or inode. */
 crs_status crs_dataset_read(const crs_dataset *dataset, crs_split split, int64_t offset, int64_t count,
                             uint32_t *tokens, crs_error *error);
 

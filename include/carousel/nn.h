@@ -1,7 +1,7 @@
 /* Models of recurrent layers: parameters, forward and backward through time. No MPI, no HDF5.
  *
- * A model is an input (an embedding, or one-hot), layers of one cell, and a linear output with a head; where a sequence has one
- * target, it reads a row's last output, or their mean. Cells:
+ * A model is an input (an embedding, or one-hot), layers of one cell, and a linear output with a head; where a
+ * sequence has one target, it reads a row's last output, or their mean. Cells:
  *   lstm      i, f, o = s(W x + U h + b), g = tanh(...); c' = f c + i g; h' = o tanh(c')
  *   peephole  the same; i and f also see p_i c and p_f c, o sees p_o c' (Gers, Schraudolph & Schmidhuber 2002)
  *   gru       r, z = s(...); n = tanh(W x + b + r (U h + b')); h' = (1 - z) n + z h (PyTorch's: reset after)
@@ -51,15 +51,15 @@ double crs_model_norm(const crs_model *model, const float *arena);
 /* The carried state of one row: [layers][parts][H] floats, parts = h, c (lstm, peephole) or h. */
 size_t crs_model_state(const crs_model *model); /* floats a row */
 
-/* Activations of at most rows x steps, of lanes that have at least half of lane_rows, and no more. A workspace for training needs about steps * rows * H * (gates + 3) floats a
- * layer. */
+/* Activations of at most rows x steps, of lanes that have at least half of lane_rows, and no more. A workspace for
+ * training needs about steps * rows * H * (gates + 3) floats a layer. */
 typedef struct crs_workspace crs_workspace;
 /* What it is for; | CRS_DROPOUT where batches have dropout > 0. */
 enum { CRS_FORWARD = 0, CRS_TRAINING = 1, CRS_DROPOUT = 2 };
 crs_status crs_workspace_create(crs_workspace **workspace, const crs_model *model, int rows, int steps, int uses,
                                 crs_error *error);
-/* For rows of unlike lengths, and lanes of unlike rows: at most so many (time, row) pairs, at least rows, at most rows *
- * steps. */
+/* For rows of unlike lengths, and lanes of unlike rows: at most so many (time, row) pairs, at least rows, at most
+ * rows * steps. */
 crs_status crs_workspace_create_packed(crs_workspace **workspace, const crs_model *model, int rows, int steps,
                                        int pairs, int uses, crs_error *error);
 void crs_workspace_free(crs_workspace **workspace);
@@ -92,8 +92,8 @@ typedef struct crs_watch {
  * watch may be NULL. */
 void crs_model_train(crs_model *model, crs_workspace *workspace, const crs_batch *batch, int64_t *sums,
                      const crs_watch *watch);
-/* What a pass says, to whoever reports it, block by block: outputs[count][row] of the targets first .. first + count - 1
- * of the batch (pairs, or rows by sequence). Called by several threads, one at a time, in any order. */
+/* What a pass says, to whoever reports it, block by block: outputs[count][row] of the targets first .. first + count
+ * - 1 of the batch (pairs, or rows by sequence). Called by several threads, one at a time, in any order. */
 typedef struct crs_said {
     void (*take)(void *context, const crs_batch *batch, ptrdiff_t first, int count, const float *outputs,
                  ptrdiff_t row);

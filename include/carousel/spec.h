@@ -45,8 +45,9 @@ typedef struct crs_spec {
 
 /* A model that says the next of so many tokens. */
 crs_spec crs_spec_text(crs_cell cell, int vocabulary, int embed, int hidden, int layers);
-/* One for these data; options that a model of such data can't have are refused (CRS_CONFIG), with what would do. wanted:
- * cell, hidden, layers, embed (values, bits: taken as 0) and the switches; loss: what values are to be learned by. */
+/* One for these data; options that a model of such data can't have are refused (CRS_CONFIG), with what would do.
+ * wanted: cell, hidden, layers, embed (values, bits: taken as 0) and the switches; loss: what values are to be
+ * learned by. */
 crs_status crs_spec_for(const crs_schema *schema, const crs_spec *wanted, crs_head_kind loss, crs_spec *spec,
                         crs_error *error);
 /* Refuses (CRS_CONFIG) sizes below 1 (embed: below 0), and what is larger than this program can train. */

@@ -195,8 +195,7 @@ crs_status crs_bench_steps(const crs_bench_team *team, const crs_bench_case *c, 
     const crs_schema schema = crs_schema_text((uint32_t)c->shape.outputs);
     const double memory = crs_comm_memory(team->comm);
     b.plan = (crs_plan){.stride = (int64_t)c->window * WINDOWS, .windows = WINDOWS, .longest = c->window};
-    crs_plan_ranks(&b.plan, c->config, &schema, crs_comm_rank(team->comm), crs_comm_size(team->comm), memory,
-                   error);
+    crs_plan_ranks(&b.plan, c->config, &schema, crs_comm_rank(team->comm), crs_comm_size(team->comm), memory, error);
     if (error->status == CRS_OK)
         create(&b, error);
     if (crs_comm_agree(team->comm, error) == CRS_OK)

@@ -104,8 +104,8 @@ static crs_status set_value(const crs_option *o, const crs_typed *typed, void *f
     }
 }
 
-/* Whether a field stands at what no one can type, for "by default", or at a default of zero that goes without saying: it
- * is not written down. */
+/* Whether a field stands at what no one can type, for "by default", or at a default of zero that goes without
+ * saying: it is not written down. */
 static bool is_unset(const crs_option *o, const void *field) {
     static const char zeros[sizeof(double)];
     const crs_every *every = field;

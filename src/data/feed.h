@@ -52,8 +52,9 @@ struct crs_feed {
 
 /* A permutation of 0 .. count - 1, keyed by (seed, epoch). */
 void crs_order_shuffle(int64_t *order, int64_t count, uint64_t seed, int64_t epoch);
-/* The same, for batches of whole sequences (order has room for 2 * count + the number of batches): within blocks of 64 batches sorted by steps, and the batches shuffled; one
- * short batch stays short, wherever it falls: batch b has the places batch_start[b] .. batch_start[b + 1] - 1. */
+/* The same, for batches of whole sequences (order has room for 2 * count + the number of batches): within blocks of
+ * 64 batches sorted by steps, and the batches shuffled; one short batch stays short, wherever it falls: batch b has
+ * the places batch_start[b] .. batch_start[b + 1] - 1. */
 void crs_order_batches(int64_t *order, int64_t count, int64_t batch, const int *steps, uint64_t seed, int64_t epoch,
                        int64_t *batch_start);
 

@@ -5,7 +5,8 @@
 
 #include "data/sequences.h"
 
-/* Rows (steps, or sequences) of 4-byte numbers: tokens and classes as uint32_t, the rest as float; values are scaled. */
+/* Rows (steps, or sequences) of 4-byte numbers: tokens and classes as uint32_t, the rest as float; values are
+ * scaled. */
 typedef struct crs_pages {
     const crs_dataset *dataset; /* borrowed */
     crs_split split;

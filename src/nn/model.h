@@ -1,11 +1,12 @@
 /* What a model and a workspace are made of. Private to the room nn.
  *
  * A model is a stack of parts, each of which reads what the one below gives: the input, the recurrent layers, the
- * output. A layer of two directions is four parts: what is below reversed, a layer that reads that, a layer that reads
- * what is below, and the joint of both.
+ * output. A layer of two directions is four parts: what is below reversed, a layer that reads that, a layer that
+ * reads what is below, and the joint of both.
  *
- * Units, inputs and columns are padded to blocks of 16 (suffix `_padded`); padding of parameters, states and gradients
- * is zero. Gates stand as gates.h says; panels, sums and biases follow the same groups; a bias is a panel with K = 1. */
+ * Units, inputs and columns are padded to blocks of 16 (suffix `_padded`); padding of parameters, states and
+ * gradients is zero. Gates stand as gates.h says; panels, sums and biases follow the same groups; a bias is a panel
+ * with K = 1. */
 #ifndef CRS_MODEL_H
 #define CRS_MODEL_H
 

@@ -1,6 +1,6 @@
-/* Gaussian noise on numbers. What a column gets depends on seed, step, global row, time and column alone: of the draw of
- * its pair of columns, two numbers u, v of its own, sqrt(-2 ln (1 - u)) cos(pi v) (Box & Muller 1958; a half turn does,
- * as the cosine alone is taken). */
+/* Gaussian noise on numbers. What a column gets depends on seed, step, global row, time and column alone: of the
+ * draw of its pair of columns, two numbers u, v of its own, sqrt(-2 ln (1 - u)) cos(pi v) (Box & Muller 1958; a half
+ * turn does, as the cosine alone is taken). */
 #include "config.h"
 
 #include <math.h>

@@ -158,8 +158,8 @@ static void add_to_layer(list *l, int layer, const char *way, const char *what, 
 }
 
 /* Half widths of the distributions. Measured on characters: input weights four times as wide as recurrent ones, and
- * output weights twice, save an LSTM about two of its first epochs; no cell loses by it. Numbers have no embedding whose
- * variance is 1 a column: their input weights are as wide as the width of a step asks for. */
+ * output weights twice, save an LSTM about two of its first epochs; no cell loses by it. Numbers have no embedding
+ * whose variance is 1 a column: their input weights are as wide as the width of a step asks for. */
 static double input_range(const crs_spec *s, int layer) {
     const double unit = 1.0 / sqrt((double)s->hidden);
     return unit * 4 * (layer == 0 && s->input != CRS_INPUT_TOKENS ? 0.5 : 1);

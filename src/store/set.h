@@ -43,8 +43,8 @@ bool crs_set_exists(hid_t file, const char *path);
 crs_status crs_set_open(crs_set *set, hid_t file, const crs_set_plan *plan, crs_error *error);
 void crs_set_close(crs_set *set); /* also one that is all zero */
 /* Rows first .. first + count - 1 as [count][width] numbers of `unit` bytes (set->unit; tokens may be wider),
- * little-endian on any machine. Strings as they are stored, or addresses to be freed by crs_set_free_strings. False where
- * HDF5 can't. */
+ * little-endian on any machine. Strings as they are stored, or addresses to be freed by crs_set_free_strings. False
+ * where HDF5 can't. */
 bool crs_set_read(const crs_set *set, int64_t first, int64_t count, int unit, void *values);
 void crs_set_free_strings(const crs_set *set, int64_t count, void *values);
 /* String number i of values: its bytes (no zero need follow) and how many. */

@@ -20,8 +20,8 @@ typedef struct crs_plan {
  * window is left to a row, then the window. CRS_DATA: no text at all; CRS_CONFIG: what was given does not fit. */
 crs_status crs_plan_length(crs_plan *plan, crs_settings *settings, int64_t tokens, const char *data, crs_error *error);
 
-/* The same for data of any kind: of sequences, also whether they are taken whole (--window=0). wanted: the model that is
- * asked for. */
+/* The same for data of any kind: of sequences, also whether they are taken whole (--window=0). wanted: the model
+ * that is asked for. */
 crs_status crs_plan_data(crs_plan *plan, crs_settings *settings, const crs_dataset *dataset, crs_error *error);
 
 /* The shape of the model and this rank's rows, and whether they can be had: sizes, memory, the number of contributions
