@@ -21,10 +21,14 @@ static crs_status refuse_other(const crs_vocabulary *model, const crs_dataset *d
                                crs_error *error) {
     const crs_vocabulary *theirs = &data->vocabulary;
     const bool bytes = model->level == CRS_LEVEL_BYTE;
+    char advice[CRS_MESSAGE_MAX] = "as those were that it was trained on";
+    if (data->text && bytes)
+        snprintf(advice, sizeof advice, "with --level=byte");
+    else if (data->text)
+        snprintf(advice, sizeof advice, "with --vocabulary=%s", checkpoint);
     if (model->level != theirs->level)
-        return crs_fail(error, CRS_DATA, "%s is of level %s, %s of level %s: pack the data with %s%s", checkpoint,
-                        crs_level_name(model->level), data->path, crs_level_name(theirs->level),
-                        bytes ? "--level=byte" : "--vocabulary=", bytes ? "" : checkpoint);
+        return crs_fail(error, CRS_DATA, "%s is of level %s, %s of level %s: pack the data %s", checkpoint,
+                        crs_level_name(model->level), data->path, crs_level_name(theirs->level), advice);
     uint32_t token = 0;
     while (token < model->count && token < theirs->count && is_same(model, theirs, token))
         token++;
@@ -38,9 +42,6 @@ static crs_status refuse_other(const crs_vocabulary *model, const crs_dataset *d
                         "the words of %s and of %s are cut otherwise (--words, --lower); pack the data with "
                         "--vocabulary=%s",
                         checkpoint, data->path, checkpoint);
-    char advice[CRS_MESSAGE_MAX] = "as those were that it was trained on";
-    if (data->text)
-        snprintf(advice, sizeof advice, "with --vocabulary=%s", checkpoint);
     return crs_fail(error, CRS_DATA,
                     "the vocabulary of %s (%" PRIu32 ") is not that of %s (%" PRIu32 "): token %" PRIu32
                     " is %s in the one and %s in the other; pack the data %s",
