@@ -30,7 +30,7 @@ wrong() { # NAME WORDS ARGUMENT...: refused with 64
 
 forecast=(--time=date --inputs=load,heat --context=4 --horizon=2)
 expect 0 "a forecast" table "${forecast[@]}" --split-rows=20,8,8 hours.csv
-says "what there is" "$err" "data.h5: 3 sequences of 44 steps, 2 inputs a step"
+says "what there is" "$err" "data.h5: 3 sequences of 44 steps, 2 numbers a step"
 says "windows of training" "$err" "train       1 sequence of 20 steps: 15 windows"
 says "those of validation begin early" "$err" "validation  1 sequence of 12 steps: 7 windows"
 says "what is not used" "$err" "not used: 4 rows"
@@ -47,7 +47,7 @@ expect 0 "tabs" table "${forecast[@]}" --delimiter=tab --split-rows=20,8,8 tabs.
 expect 0 "one target" table "${forecast[@]}" --targets=heat hours.csv
 says "shares of the rows" "$err" "train       1 sequence of 28 steps: 23 windows"
 expect 0 "all columns but the time" table --time=date --context=4 --horizon=2 hours.csv
-says "are inputs" "$err" "3 inputs a step"
+says "are inputs" "$err" "3 numbers a step"
 # Two files in a row are one table.
 head -n 21 hours.csv > one.csv
 { head -n 1 hours.csv && tail -n +22 hours.csv; } > two.csv
@@ -61,7 +61,7 @@ says "is told of" "$err" "warning: validation has no room"
 # ---- classes and numbers ----
 
 expect 0 "a class of each step" table --time=date --class=kind hours.csv
-says "of 40 steps" "$err" "3 sequences of 40 steps, 2 inputs a step"
+says "of 40 steps" "$err" "3 sequences of 40 steps, 2 numbers a step"
 expect 0 "a number of each step" table --time=date --targets=heat,load --inputs=kind hours.csv
 {
     echo 'who,x,y,is,age,part'

@@ -144,6 +144,7 @@ typedef enum crs_draw {
     CRS_DRAW_INPUT_DROPOUT = 4, /* a: step, b: global row, c: time, d: column / 8 */
     CRS_DRAW_INPUT_NOISE = 5,   /* a: step, b: global row, c: time, d: column / 2 */
     CRS_DRAW_ORDER = 16,        /* a: epoch, b: which permutation of it, c: place */
+    CRS_DRAW_TASK = 17,         /* a: split, b: sequence, c: draw of it / 4 */
 } crs_draw;
 
 /* out[4] = Philox(counter = a, b, c, d; key = seed, draw). */

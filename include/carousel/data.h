@@ -156,6 +156,7 @@ crs_status crs_pack_text(const crs_pack *pack, crs_packed *packed, crs_error *er
 typedef struct crs_packed_sequences {
     int64_t sequences[CRS_SPLITS], steps[CRS_SPLITS];
     int64_t windows[CRS_SPLITS]; /* forecasting */
+    crs_input_kind inputs;
     int input_size, target_size;
     int64_t filled, dropped; /* values that were missing, and rows left out for that */
     int64_t unused;          /* rows that no split takes */
@@ -189,6 +190,29 @@ typedef struct crs_table_pack {
 
 /* In constant memory, but for the names of groups. CRS_USAGE, CRS_NO_INPUT, CRS_DATA, CRS_CREATE. */
 crs_status crs_pack_table(const crs_table_pack *pack, crs_packed_sequences *packed, crs_error *error);
+
+/* Series of the UEA/UCR archive (.ts), each with a class. */
+typedef struct crs_series_pack {
+    const char *output, *train, *test; /* "-" for standard input; test NULL: none */
+    double validation;                 /* every k-th series of train, k the nearest to 1 / share; 0: none */
+    crs_missing missing;
+} crs_series_pack;
+
+/* In the memory of the longest series. CRS_USAGE, CRS_NO_INPUT, CRS_DATA, CRS_CREATE. */
+crs_status crs_pack_series(const crs_series_pack *pack, crs_packed_sequences *packed, crs_error *error);
+
+/* Sequences of a task that are made up; the same numbers give the same bytes. */
+typedef struct crs_task_pack {
+    const char *output, *name;
+    int64_t length[CRS_SPLITS]; /* steps, about; 0: the default */
+    int64_t count[CRS_SPLITS];  /* sequences */
+    int64_t period;             /* 0: the default */
+    uint64_t seed;
+} crs_task_pack;
+
+const char *const *crs_task_names(void); /* ended by NULL */
+/* CRS_USAGE, CRS_CREATE. */
+crs_status crs_pack_task(const crs_task_pack *pack, crs_packed_sequences *packed, crs_error *error);
 
 /* ---- tables: a row for each of many things, as text (.csv) or as HDF5 (.h5: a data set a column) ---- */
 

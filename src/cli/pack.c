@@ -14,6 +14,8 @@ typedef struct kind {
 static const kind kinds[] = {
     {"text", "texts: a token a character, a byte or a word, in one stream", crs_pack_text_command},
     {"table", "tables (CSV): forecasts, numbers or classes of rows or of groups of them", crs_pack_table_command},
+    {"series", "series of the UEA/UCR archive (.ts), each with a class", crs_pack_series_command},
+    {"task", "made-up tasks: adding, temporal order, Reber's grammar, spikes, waves", crs_pack_task_command},
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
@@ -85,7 +87,9 @@ static crs_status print_help(crs_error *error) {
     puts("\n'carousel pack KIND --help' tells a kind's options.\n\n"
          "Examples:\n"
          "  carousel pack text -o shakespeare.h5 input.txt\n"
-         "  carousel pack table -o load.h5 --time=date --context=96 --horizon=24 load.csv");
+         "  carousel pack table -o load.h5 --time=date --context=96 --horizon=24 load.csv\n"
+         "  carousel pack series -o vowels.h5 Vowels_TRAIN.ts Vowels_TEST.ts\n"
+         "  carousel pack task -o adding.h5 adding --length=100");
     return crs_output_flush(error);
 }
 
@@ -186,8 +190,15 @@ void crs_pack_tell_sequences(const char *output, const crs_packed_sequences *pac
         sums[1] += packed->steps[split];
         sums[2] += packed->windows[split];
     }
-    crs_note("%s: %s sequence%s of %s steps, %d inputs a step", output, crs_format_count(sums[0], sequences),
-             crs_plural(sums[0], "", "s"), crs_format_count(sums[1], steps), packed->input_size);
+    const char *one = packed->inputs == CRS_INPUT_VALUES ? "number a step" : "bit a step";
+    const char *many = packed->inputs == CRS_INPUT_VALUES ? "numbers a step" : "bits a step";
+    char inputs[48];
+    if (packed->inputs == CRS_INPUT_TOKENS)
+        snprintf(inputs, sizeof inputs, "tokens of %d kinds", packed->input_size);
+    else
+        snprintf(inputs, sizeof inputs, "%d %s", packed->input_size, crs_plural(packed->input_size, one, many));
+    crs_note("%s: %s sequence%s of %s steps, %s", output, crs_format_count(sums[0], sequences),
+             crs_plural(sums[0], "", "s"), crs_format_count(sums[1], steps), inputs);
     for (crs_split split = 0; split < CRS_SPLITS; split++)
         tell_split(packed, split, sums[2] > 0);
     if (packed->filled > 0)

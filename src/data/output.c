@@ -167,6 +167,22 @@ crs_status crs_output_open(crs_output *output, const char *name, crs_error *erro
     return CRS_OK;
 }
 
+crs_status crs_output_verify(const crs_output *output, crs_error *error) {
+    crs_dataset dataset;
+    crs_error inner = {0};
+    crs_status status = crs_dataset_open(&dataset, output->temporary, &inner);
+    if (!status) {
+        for (crs_split split = 0; split < CRS_SPLITS && !status; split++)
+            status = crs_dataset_verify(&dataset, split, &inner);
+        crs_dataset_close(&dataset);
+    }
+    if (!status)
+        return CRS_OK;
+    return crs_fail(error, status == CRS_INTERNAL ? status : CRS_CREATE,
+                    "%s: what was written does not read back as it should (is the disk sound?): %s", output->name,
+                    inner.message);
+}
+
 /* The file is there and whole, whatever comes of it. */
 static void flush_folder(const crs_output *output) {
     int folder = open(output->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

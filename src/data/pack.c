@@ -401,23 +401,6 @@ static crs_status prepare_vocabulary(packing *p, crs_error *error) {
     return status;
 }
 
-/* Reads back what was written, before it takes its place: HDF5 is known to lose chunks without a word. */
-static crs_status check_output(const packing *p, crs_error *error) {
-    crs_dataset dataset;
-    crs_error inner = {0};
-    crs_status status = crs_dataset_open(&dataset, p->output.temporary, &inner);
-    if (!status) {
-        for (crs_split split = 0; split < CRS_SPLITS && !status; split++)
-            status = crs_dataset_verify(&dataset, split, &inner);
-        crs_dataset_close(&dataset);
-    }
-    if (!status)
-        return CRS_OK;
-    return crs_fail(error, status == CRS_INTERNAL ? status : CRS_CREATE,
-                    "%s: what was written does not read back as it should (is the disk sound?): %s", p->output.name,
-                    inner.message);
-}
-
 static crs_status write_tokens(packing *p, crs_packed *packed, crs_error *error) {
     char source[CRS_SOURCES_TEXT];
     int64_t tokens = p->known;
@@ -432,7 +415,7 @@ static crs_status write_tokens(packing *p, crs_packed *packed, crs_error *error)
     if (!status) /* every source hashed as before, so that what comes out is as long as it was counted */
         status = crs_writer_finish(p->writer, error);
     if (!status)
-        status = check_output(p, error);
+        status = crs_output_verify(&p->output, error);
     packed->level = p->level;
     packed->tokens = tokens;
     packed->unknown = p->unknown;

@@ -82,6 +82,8 @@ typedef struct crs_output {
 /* Creates the temporary file (CRS_CREATE). It is removed by crs_output_discard, and by SIGINT, SIGTERM and SIGHUP; what
  * is left of a process that was killed, by the next one with the same output. */
 crs_status crs_output_open(crs_output *output, const char *name, crs_error *error);
+/* Reads back what was written, before it takes its place: HDF5 is known to lose chunks without a word. */
+crs_status crs_output_verify(const crs_output *output, crs_error *error);
 /* Flushes the closed temporary file to the disk and gives it its name. */
 crs_status crs_output_finish(crs_output *output, crs_error *error);
 /* Removes the temporary file, if there is one still, and frees. */
