@@ -16,6 +16,7 @@ static const kind kinds[] = {
     {"table", "tables (CSV): forecasts, numbers or classes of rows or of groups of them", crs_pack_table_command},
     {"series", "series of the UEA/UCR archive (.ts), each with a class", crs_pack_series_command},
     {"task", "made-up tasks: adding, temporal order, Reber's grammar, spikes, waves", crs_pack_task_command},
+    {"notes", "music: piano rolls of MIDI or JSON; the keys of the next step are to be said", crs_pack_notes_command},
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
