@@ -6,6 +6,8 @@
  */
 #include "config.h"
 
+#include <string.h>
+
 #include "nn/model.h"
 
 crs_dropout crs_dropout_of(const crs_batch *b, crs_draw draw, float share) {
@@ -25,9 +27,26 @@ static uint16_t draw_block(const crs_dropout *d, uint64_t row, uint64_t place, u
     return kept;
 }
 
+/* Four units: all ones where the unit's bit is set. */
+#define FOUR(bits) \
+    { -(bits & 1u), -(bits >> 1 & 1u), -(bits >> 2 & 1u), -(bits >> 3 & 1u) }
+static const uint32_t masks[16][4] = {FOUR(0u),  FOUR(1u),  FOUR(2u),  FOUR(3u), FOUR(4u),  FOUR(5u),
+                                      FOUR(6u),  FOUR(7u),  FOUR(8u),  FOUR(9u), FOUR(10u), FOUR(11u),
+                                      FOUR(12u), FOUR(13u), FOUR(14u), FOUR(15u)};
+
+/* Masks instead of branches, which are foreseen half of the time: small models spend a tenth of a step here. */
 static void apply(float *to, const float *from, uint16_t kept, float scale) {
-    for (int i = 0; i < CRS_BLOCK; i++)
-        to[i] = kept >> i & 1 ? from[i] * scale : 0.0f;
+    for (int first = 0; first < CRS_BLOCK; first += 4) {
+        const uint32_t *mask = masks[kept >> first & 15];
+        uint32_t bits[4];
+        float scaled[4];
+        for (int i = 0; i < 4; i++)
+            scaled[i] = from[first + i] * scale;
+        memcpy(bits, scaled, sizeof bits);
+        for (int i = 0; i < 4; i++)
+            bits[i] &= mask[i];
+        memcpy(to + first, bits, sizeof bits);
+    }
 }
 
 void crs_drop(const crs_dropout *d, uint64_t row, uint64_t place, int blocks, const float *from, float *to,

@@ -234,14 +234,22 @@ static double surprise(double weight, double share) {
     return !(weight > 0) ? 0 : share > 0 ? -weight * crs_log(share) : INFINITY;
 }
 
+/* Bits that training never (or always) has are not held for impossible: as the output's bias begins (start.c). */
+static double held(double share) {
+    static const double least = 1e-4;
+    return share < least ? least : share > 1 - least ? 1 - least : share;
+}
+
 /* Shares of training as probabilities of what is true here. */
 static void guess_by_shares(const crs_score *score, const crs_score *training, crs_evaluation *e) {
     const double all = crs_fixed_real(training->weight), over = crs_fixed_real(score->weight);
     double nats = 0, most = -1;
     for (int c = 0; c < score->columns; c++) {
-        const double weight = crs_fixed_real(&score->sum[c]), share = crs_fixed_real(&training->sum[c]) / all;
+        const bool one_of_many = says_one_of_many(score->schema);
+        const double weight = crs_fixed_real(&score->sum[c]), of_all = crs_fixed_real(&training->sum[c]) / all;
+        const double share = one_of_many ? of_all : held(of_all);
         nats += surprise(weight, share);
-        if (!says_one_of_many(score->schema))
+        if (!one_of_many)
             nats += surprise(over - weight, 1 - share);
         if (share > most) {
             most = share;
