@@ -1,5 +1,5 @@
-/* Sequences of made-up tasks, which recurrent networks are measured by. Each is a function of the seed, the split and its
- * number. */
+/* Sequences of made-up tasks, which recurrent networks are measured by. Each is a function of the seed, the split
+ * and its number. */
 #include "config.h"
 
 #include <stdlib.h>
