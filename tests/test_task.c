@@ -118,8 +118,8 @@ static void test_reber(void) {
     CU_ASSERT_FALSE(get(path, "train/targets", H5T_NATIVE_UINT32, classes));
     const uint32_t *x = tokens;
     for (int n = 0; n < COUNT; x += lengths[n++]) {
-        const int64_t last = lengths[n] - 1;
-        CU_ASSERT(x[0] == 0 && x[last] == 6 && x[1] == x[last - 1] && (x[1] == 1 || x[1] == 2));
+        const int64_t final = lengths[n] - 1;
+        CU_ASSERT(x[0] == 0 && x[final] == 6 && x[1] == x[final - 1] && (x[1] == 1 || x[1] == 2));
         CU_ASSERT(is_reber(x + 2, lengths[n] - 4));
         with_t += x[1] == 1;
     }
