@@ -133,6 +133,7 @@ apart "--epsilon sgd" --epsilon=1e-7 --optimizer=sgd
 apart "--decay-every --schedule=step" --decay-every=2
 apart "--decay-factor --schedule=step" --decay-factor=0.2 --schedule=cosine
 apart "--forget-bias --cell=lstm" --forget-bias=2 --cell=gru
+apart "--input-bias --cell=lstm" --input-bias=-2 --cell=rnn
 apart "--lane=9 --batch=8" --lane=9 --batch=8
 again=(train data.h5 -o run --steps=2)
 refused 78 "another size of the same run" "--hidden=9 --hidden=8 run --fresh" "$CAROUSEL" "${again[@]}" --hidden=9

@@ -316,6 +316,29 @@ static void test_initial(void) {
     for_each_shape(check_initial);
 }
 
+/* Of the biases the input gates' alone, which come first; of both directions. */
+static void test_input_bias(void) {
+    crs_spec shape = crs_spec_text(CRS_PEEPHOLE, 7, 3, 5, 2);
+    shape.bidirectional = true;
+    crs_model *model = model_of(&shape, best(), 1), *other = model_of(&shape, best(), 1);
+    crs_model_initialize(model, 9, 1.5f);
+    crs_model_initialize(other, 9, 1.5f);
+    crs_model_set_input_bias(model, -7);
+    for (int k = 0; k < crs_model_tensors(model); k++) {
+        const size_t size = tensor_size(model, k);
+        float *set = floats(size), *old = floats(size);
+        crs_model_export(model, crs_model_parameters(model), k, set);
+        crs_model_export(other, crs_model_parameters(other), k, old);
+        const bool bias = strstr(crs_model_tensor(model, k)->name, "bias_ih") != NULL;
+        for (size_t e = 0; e < size; e++)
+            CU_ASSERT_EQUAL(set[e], bias && e < 5 ? -7 : old[e]);
+        crs_free(&set);
+        crs_free(&old);
+    }
+    crs_model_free(&model);
+    crs_model_free(&other);
+}
+
 /* The same values for all threads and instruction sets; others for another seed. */
 static void test_initial_same(void) {
     crs_spec shape = crs_spec_text(CRS_PEEPHOLE, 65, 20, 33, 2);
@@ -834,7 +857,7 @@ int main(int argc, char **argv) {
                                          HARNESS_TEST(test_round_trip),
                                          HARNESS_TEST(test_padding),
                                          HARNESS_TEST(test_initial),
-                                         HARNESS_TEST(test_initial_same),
+                                         HARNESS_TEST(test_input_bias), HARNESS_TEST(test_initial_same),
                                          HARNESS_TEST(test_norm),
                                          HARNESS_TEST(test_refused_range),
                                          HARNESS_TEST(test_refused_loss),

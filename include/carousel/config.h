@@ -47,7 +47,7 @@ typedef struct crs_config {
     /* the model */
     crs_cell cell;
     int64_t hidden, layers, embed; /* embed -1: = hidden */
-    double forget_bias;
+    double forget_bias, input_bias;
     bool bidirectional, layer_norm, residual, tie, change;
     crs_pool pool;
     int loss; /* of real numbers: the head CRS_HEAD_MSE + loss */

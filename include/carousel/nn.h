@@ -28,6 +28,9 @@ const crs_spec *crs_model_spec(const crs_model *model);
  * embedding: uniform in +-sqrt(3), variance 1. Drawn by tensor and index (CRS_DRAW_PARAMETER). lstm, peephole: biases 0
  * but forget_bias for the forget gates. Calls crs_model_refresh. */
 void crs_model_initialize(crs_model *model, uint64_t seed, float forget_bias);
+/* lstm, peephole: what the input gates' biases begin with, instead of 0: far below 0, a cell takes little in until it
+ * has learned what to. Calls crs_model_refresh. */
+void crs_model_set_input_bias(crs_model *model, float input_bias);
 
 /* Arenas: the parameters, a gradient and each moment are flat arrays of crs_model_arena() floats in the same (blocked,
  * padded) order; padding stays zero. Tensors are numbered in the order of the file. */

@@ -192,6 +192,7 @@ const crs_option crs_options[] = {
     {"loss", "NAME", "of real numbers: mse, mae, huber or gaussian (mse)", FIXED, BRIEF(loss, value_losses)},
     {"change", NULL, "forecasts: say the change from the last value", FIXED, SWITCHED(change)},
     {"forget-bias", "F", "bias of forget gates at the start (1)", FIXED, NUMBER(forget_bias, -1000, 1000)},
+    {"input-bias", "F", "bias of input gates at the start (0)", FIXED, NUMBER(input_bias, -1000, 1000), .brief = true},
     {"dropout", "P", "share of units dropped between layers and before the output (0)", FIXED, SHARE(dropout)},
     {"input-dropout", "P", "share of inputs (tokens: of units of embeddings) dropped (0)", FIXED, SHARE(input_dropout),
      .brief = true},
@@ -356,6 +357,7 @@ static crs_status needs(const crs_settings *s, const char *name, bool fits, cons
 crs_status crs_settings_check(const crs_settings *s, crs_error *error) {
     const crs_config *c = &s->config;
     const bool moments = c->optimizer == CRS_ADAM || c->optimizer == CRS_RMSPROP;
+    const bool has_c = c->cell == CRS_LSTM || c->cell == CRS_PEEPHOLE;
     if (crs_settings_given(s, "epochs") && crs_settings_given(s, "steps"))
         return crs_fail(error, CRS_CONFIG,
                         "--epochs=%" PRId64 " and --steps=%" PRId64 " both say where to end: give one", c->epochs,
@@ -382,7 +384,8 @@ crs_status crs_settings_check(const crs_settings *s, crs_error *error) {
         needs(s, "epsilon", c->optimizer != CRS_SGD, "an optimizer other than sgd", error) ||
         needs(s, "decay-every", c->schedule == CRS_STEP, "--schedule=step", error) ||
         needs(s, "decay-factor", c->schedule == CRS_STEP, "--schedule=step", error) ||
-        needs(s, "forget-bias", c->cell == CRS_LSTM || c->cell == CRS_PEEPHOLE, "--cell=lstm or peephole", error))
+        needs(s, "forget-bias", has_c, "--cell=lstm or peephole", error) ||
+        needs(s, "input-bias", has_c, "--cell=lstm or peephole", error))
         return error->status;
     return CRS_OK;
 }

@@ -204,3 +204,10 @@ void crs_model_initialize(crs_model *m, uint64_t seed, float forget_bias) {
     }
     crs_model_refresh(m);
 }
+
+void crs_model_set_input_bias(crs_model *m, float input_bias) {
+    for (int i = 0; i < m->tensors; i++)
+        for (int u = 0; m->tensor[i].start.forget && u < m->spec.hidden; u++)
+            m->parameters[m->place[i][u].base] = input_bias;
+    crs_model_refresh(m);
+}

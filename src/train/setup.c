@@ -190,6 +190,8 @@ static crs_status create(crs_training *t, const crs_checkpoint *checkpoint, cons
         return crs_state_restore(t, checkpoint, path, error);
     if (!config->init_from) {
         crs_model_initialize(t->model, config->seed, (float)config->forget_bias);
+        if (config->input_bias != 0)
+            crs_model_set_input_bias(t->model, (float)config->input_bias);
         return CRS_OK;
     }
     if (crs_arena_restore(t->model, crs_model_parameters(t->model), checkpoint, "/model", path, error) == CRS_OK)
