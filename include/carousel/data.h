@@ -50,9 +50,9 @@ void crs_dataset_close(crs_dataset *dataset);
 /* Reads a split from end to end in constant memory and compares its hash (where the file states one) and its greatest
  * token; of sequences every array of it, and whether each value can be (CRS_DATA). */
 crs_status crs_dataset_verify(const crs_dataset *dataset, crs_split split, crs_error *error);
-/* tokens[offset .. offset + count) of a split (of sequences of tokens: laid end to end); a token outside the
- * vocabulary is CRS_DATA with its place. So is, here and whenever else tokens are read, a file that has changed
- * since it was opened: its size, time or inode. */
+/* tokens[offset .. offset + count) of a split (of sequences of tokens: laid end to end); a token outside the vocabulary
+ * is CRS_DATA with its place. So is, here and whenever else tokens or values are read, a file that has changed since it
+ * was opened: its size, time or inode. */
 crs_status crs_dataset_read(const crs_dataset *dataset, crs_split split, int64_t offset, int64_t count,
                             uint32_t *tokens, crs_error *error);
 

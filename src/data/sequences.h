@@ -31,8 +31,8 @@ static inline int64_t crs_first_window(const crs_schema *schema, const crs_seque
 }
 static inline int64_t crs_windows_of(const crs_schema *schema, const crs_sequences *sequences, int64_t i) {
     const int64_t first = crs_first_window(schema, sequences, i), length = sequences->length[i];
-    const int64_t last = length - schema->context - schema->horizon;
-    return last >= first ? last - first + 1 : 0;
+    const int64_t end = length - schema->context - schema->horizon + 1;
+    return end > first ? end - first : 0;
 }
 
 /* ---- whether values can be what they stand for ---- */
