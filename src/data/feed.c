@@ -22,6 +22,8 @@ crs_status crs_feed_open(crs_feed **feed, const crs_dataset *dataset, const crs_
         status = crs_fail(error, CRS_INTERNAL, "out of memory for the plan of a step");
     if (!status)
         status = f->kind->open(f, error);
+    if (!status && f->kind->steps)
+        f->steps = f->kind->steps(dataset, plan);
     if (status)
         crs_feed_close(feed);
     return status;
@@ -38,7 +40,7 @@ void crs_feed_close(crs_feed **feed) {
 }
 
 int64_t crs_feed_steps(const crs_feed *feed) {
-    return feed->kind->steps(feed->dataset, &feed->plan);
+    return feed->steps;
 }
 
 crs_feed_size crs_feed_most(const crs_feed *feed) {
@@ -58,7 +60,9 @@ crs_status crs_feed_read(crs_feed *feed, int64_t step, int pass, crs_batch *batc
 }
 
 int64_t crs_epoch_steps(const crs_dataset *dataset, const crs_feed_plan *plan) {
-    return kind_of(dataset, plan)->steps(dataset, plan);
+    const crs_feed_kind *kind = kind_of(dataset, plan);
+    CRS_ASSERT(kind->steps); /* what is read once of sequences takes a feed to tell */
+    return kind->steps(dataset, plan);
 }
 
 crs_feed_place crs_feed_place_of(const crs_feed *feed, const crs_batch *batch, ptrdiff_t i) {

@@ -31,6 +31,7 @@ typedef struct crs_feed_kind {
     /* Fills feed->own; what it leaves there is freed by close, also where it fails. */
     crs_status (*open)(crs_feed *feed, crs_error *error);
     void (*close)(crs_feed *feed);
+    /* Of an epoch; NULL: open has set feed->steps. */
     int64_t (*steps)(const crs_dataset *dataset, const crs_feed_plan *plan);
     crs_feed_size (*most)(const crs_feed *feed);
     int (*passes)(crs_feed *feed, int64_t step);
@@ -45,6 +46,7 @@ struct crs_feed {
     const crs_dataset *dataset; /* borrowed */
     crs_feed_plan plan;         /* lane_start: NULL */
     crs_passes passes;          /* not with once */
+    int64_t steps;              /* of an epoch */
     void *own;                  /* of the kind */
 };
 
@@ -52,9 +54,11 @@ struct crs_feed {
 
 /* A permutation of 0 .. count - 1, keyed by (seed, epoch). */
 void crs_order_shuffle(int64_t *order, int64_t count, uint64_t seed, int64_t epoch);
-/* The same, for batches of whole sequences (order has room for 2 * count + the number of batches): within blocks of
- * 64 batches sorted by steps, and the batches shuffled; one short batch stays short, wherever it falls: batch b has
- * the places batch_start[b] .. batch_start[b + 1] - 1. */
+/* Sorts by steps[order[i]], the longest first; equal ones stay as they stand. room: [count]. */
+void crs_order_sort(int64_t *order, int64_t count, const int *steps, int64_t *room);
+/* The same as crs_order_shuffle, for batches of whole sequences: sorted by steps (NULL: all are of one length) within
+ * blocks of 64 batches, and the batches shuffled. Batch b has the places batch_start[b] .. batch_start[b + 1] - 1; one
+ * may be short, wherever it falls. order has room for 2 * count + the number of batches. */
 void crs_order_batches(int64_t *order, int64_t count, int64_t batch, const int *steps, uint64_t seed, int64_t epoch,
                        int64_t *batch_start);
 

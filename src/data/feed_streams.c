@@ -2,6 +2,7 @@
  * b * stride + window * (its number) on; where a sequence begins in it, a segment begins, from a zero state. */
 #include "config.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "data/feed.h"
@@ -23,13 +24,33 @@ static int64_t steps(const crs_dataset *dataset, const crs_feed_plan *plan) {
     return stride_of(dataset, plan) / plan->window;
 }
 
-/* How many segments a window can have: all but the first begin a sequence. */
-static int most_segments(const crs_dataset *dataset, const crs_feed_plan *plan) {
-    const crs_sequences *s = &dataset->sequences[plan->split];
-    int64_t shortest = plan->window;
-    for (int64_t n = 0; n < s->count; n++)
-        shortest = s->length[n] < shortest ? s->length[n] : shortest;
-    return 1 + (int)((plan->window + shortest - 1) / shortest);
+static int compare(const void *a, const void *b) {
+    const int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* How many segments a window can have: of the sequences that lie in it whole, the shortest there are, and the ends of two
+ * others. lengths: [N], to be sorted. */
+static int most_segments(int64_t *lengths, int64_t count, int window) {
+    int64_t steps = 2;
+    int segments = window < 2 ? window : 2;
+    qsort(lengths, (size_t)count, sizeof *lengths, compare);
+    for (int64_t i = 0; i < count && steps + lengths[i] <= window; i++, segments++)
+        steps += lengths[i];
+    return segments;
+}
+
+static crs_feed_size most_of(crs_feed *f, const streams *s) {
+    const crs_feed_plan *plan = &f->plan;
+    const crs_sequences *of = &f->dataset->sequences[plan->split];
+    int rows = 0;
+    for (int p = 0; p < f->passes.count; p++)
+        rows = f->passes.pass[p].rows > rows ? f->passes.pass[p].rows : rows;
+    memcpy(s->order, of->length, (size_t)of->count * sizeof *s->order);
+    return (crs_feed_size){.rows = rows * most_segments(s->order, of->count, plan->window),
+                           .steps = plan->window,
+                           .pairs = rows * plan->window,
+                           .states = f->passes.lane_start[f->passes.lanes] - f->passes.lane_start[0]};
 }
 
 static crs_status open_streams(crs_feed *f, crs_error *error) {
@@ -41,18 +62,12 @@ static crs_status open_streams(crs_feed *f, crs_error *error) {
     *s = (streams){.stride = stride_of(f->dataset, plan), .epoch = -1};
     CRS_ASSERT(s->stride >= plan->window);
     crs_passes_cut(&f->passes, plan->pass_rows);
-    int rows = 0;
-    for (int p = 0; p < f->passes.count; p++)
-        rows = f->passes.pass[p].rows > rows ? f->passes.pass[p].rows : rows;
-    s->most = (crs_feed_size){.rows = rows * most_segments(f->dataset, plan),
-                              .steps = plan->window,
-                              .pairs = rows * plan->window,
-                              .states = f->passes.lane_start[f->passes.lanes] - f->passes.lane_start[0]};
-    s->most.rows = s->most.rows < s->most.pairs ? s->most.rows : s->most.pairs;
     s->order = crs_alloc_or_fail(count, sizeof *s->order, CRS_MEMORY_DATA, "the order of the sequences", error);
     s->start = crs_alloc_or_fail(count + 1, sizeof *s->start, CRS_MEMORY_DATA, "the order of the sequences", error);
-    return error->status ? error->status
-                         : crs_segments_create(&s->segments, f->dataset, plan, &s->most, plan->lanes, error);
+    if (error->status)
+        return error->status;
+    s->most = most_of(f, s);
+    return crs_segments_create(&s->segments, f->dataset, plan, &s->most, plan->lanes, error);
 }
 
 static void close_streams(crs_feed *f) {

@@ -1,6 +1,8 @@
 /* Whole sequences, or windows of forecasts: a row each, from a zero state. */
 #include "config.h"
 
+#include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "data/feed.h"
@@ -13,7 +15,7 @@ typedef struct whole {
     int64_t epoch;         /* whose order stands here; -1: none */
     int64_t *order;        /* shuffled: [2 rows + batches], owned */
     int64_t *batch_start;  /* shuffled: [batches + 1], owned */
-    int *steps;            /* shuffled: [rows], owned */
+    int *steps;            /* shuffled, unless all are alike: [rows], owned */
     int64_t step;          /* whose passes are cut; -1: none */
     int *lane_rows;        /* [lanes] of that step, owned; a short batch fills not all */
     int64_t *lane_pairs;   /* [lanes], owned */
@@ -33,25 +35,61 @@ static bool allocate(const crs_feed *f, whole *w) {
         return true;
     w->order = crs_alloc(2 * rows + batches, sizeof *w->order, CRS_MEMORY_DATA);
     w->batch_start = crs_alloc(batches + 1, sizeof *w->batch_start, CRS_MEMORY_DATA);
+    if (!w->order || !w->batch_start || crs_schema_is_forecast(&f->dataset->schema))
+        return w->order && w->batch_start;
     w->steps = crs_alloc(rows, sizeof *w->steps, CRS_MEMORY_DATA);
     for (int64_t row = 0; w->steps && row < w->rows; row++)
         w->steps[row] = crs_whole_segment(f->dataset, f->plan.split, row).steps;
-    return w->order && w->batch_start && w->steps;
+    return w->steps != NULL;
+}
+
+static int compare(const void *a, const void *b) {
+    const int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x < y) - (x > y);
+}
+
+/* Steps of the so many longest rows; false when out of memory. */
+static bool longest_pairs(const crs_feed *f, int64_t rows, int64_t *pairs) {
+    const crs_schema *schema = &f->dataset->schema;
+    const crs_sequences *of = &f->dataset->sequences[f->plan.split];
+    const size_t bytes = (size_t)of->count * sizeof *of->length;
+    *pairs = rows * schema->context;
+    if (crs_schema_is_forecast(schema))
+        return true;
+    int64_t *sorted = crs_alloc((size_t)of->count, sizeof *sorted, CRS_MEMORY_DATA);
+    if (!sorted)
+        return false;
+    memcpy(sorted, of->length, bytes);
+    qsort(sorted, (size_t)of->count, sizeof *sorted, compare);
+    for (int64_t i = 0; i < rows; i++)
+        *pairs += sorted[i] - (schema->targets == CRS_TARGET_NEXT);
+    crs_free(&sorted);
+    return true;
 }
 
 /* A pass has one lane at least, and that may be of the longest sequences alone. */
-static crs_feed_size most_of(const crs_feed *f) {
+static crs_status find_most(const crs_feed *f, whole *w, crs_error *error) {
     const crs_feed_plan *plan = &f->plan;
-    const int64_t longest = crs_whole_longest(f->dataset, plan->split);
-    int lane = 0;
-    for (int i = 0; i < plan->lanes; i++) {
-        const int rows = f->passes.lane_start[i + 1] - f->passes.lane_start[i];
-        lane = rows > lane ? rows : lane;
-    }
-    const int64_t pairs = lane * longest > plan->pass_pairs ? lane * longest : plan->pass_pairs;
-    const int rows = lane > plan->pass_rows ? lane : plan->pass_rows;
-    return (crs_feed_size){
-        .rows = rows, .steps = (int)longest, .pairs = (int)(pairs < rows * longest ? pairs : rows * longest)};
+    const int *start = f->passes.lane_start;
+    int64_t lane = 0, own = start[plan->lanes] - start[0], pairs, all;
+    for (int i = 0; i < plan->lanes; i++)
+        lane = start[i + 1] - start[i] > lane ? start[i + 1] - start[i] : lane;
+    lane = lane < w->rows ? lane : w->rows;
+    own = own < w->rows ? own : w->rows;
+    if (!longest_pairs(f, lane, &pairs) || !longest_pairs(f, own, &all))
+        return crs_fail(error, CRS_INTERNAL, "out of memory for the lengths of the sequences");
+    const int64_t rows = plan->pass_rows > lane ? plan->pass_rows : lane;
+    pairs = plan->pass_pairs > pairs ? plan->pass_pairs : pairs;
+    pairs = pairs < all ? pairs : all;
+    if (pairs > INT32_MAX)
+        return crs_fail(error, CRS_CONFIG,
+                        "%" PRId64 " sequences of %s may have %" PRId64
+                        " steps, and at most %d go through the network at once; more --lanes, or --window=N, would do",
+                        lane, f->dataset->path, pairs, INT32_MAX);
+    w->most = (crs_feed_size){.rows = (int)(rows < own ? rows : own),
+                              .steps = (int)crs_whole_longest(f->dataset, plan->split),
+                              .pairs = (int)(pairs > 1 ? pairs : 1)};
+    return CRS_OK;
 }
 
 static crs_status open_whole(crs_feed *f, crs_error *error) {
@@ -61,9 +99,10 @@ static crs_status open_whole(crs_feed *f, crs_error *error) {
     *w = (whole){.rows = crs_whole_rows(f->dataset, f->plan.split),
                  .batches = batches_of(f->dataset, &f->plan),
                  .epoch = -1,
-                 .step = -1,
-                 .most = most_of(f)};
+                 .step = -1};
     CRS_ASSERT(w->rows >= 1);
+    if (find_most(f, w, error))
+        return error->status;
     if (!allocate(f, w))
         return crs_fail(error, CRS_INTERNAL, "out of memory for the order of %lld sequences", (long long)w->rows);
     return crs_segments_create(&w->segments, f->dataset, &f->plan, &w->most, f->plan.lanes, error);

@@ -32,8 +32,7 @@ void crs_order_shuffle(int64_t *order, int64_t count, uint64_t seed, int64_t epo
     shuffle(order, count, seed, epoch, 0);
 }
 
-/* The longest first; of equal ones that which stands first. A heap would do in place, too, but not keep that order. */
-static void sort_block(int64_t *order, int64_t count, const int *steps, int64_t *room) {
+void crs_order_sort(int64_t *order, int64_t count, const int *steps, int64_t *room) {
     for (int64_t width = 1; width < count; width *= 2) {
         for (int64_t first = 0; first < count; first += 2 * width) {
             const int64_t middle = first + width < count ? first + width : count,
@@ -51,8 +50,8 @@ void crs_order_batches(int64_t *order, int64_t count, int64_t batch, const int *
     const int64_t batches = (count + batch - 1) / batch, block = BLOCK_BATCHES * batch;
     int64_t *room = order + count; /* [count], and [batches] of numbers */
     crs_order_shuffle(order, count, seed, epoch);
-    for (int64_t first = 0; first < count; first += block)
-        sort_block(order + first, count - first < block ? count - first : block, steps, room + first);
+    for (int64_t first = 0; first < count && steps; first += block)
+        crs_order_sort(order + first, count - first < block ? count - first : block, steps, room + first);
     memcpy(room, order, (size_t)count * sizeof *order);
     int64_t *number = room + count, at = 0;
     for (int64_t b = 0; b < batches; b++)

@@ -6,7 +6,8 @@
 #include "data/pages.h"
 #include "data/tokens.h"
 
-enum { PAGE_BYTES = 256 << 10, LEAST_PAGES = 64 };
+/* Reads of less cost more than the rows that they bring; of more, sequences here and there bring too many others. */
+enum { PAGE_BYTES = 64 << 10, LEAST_PAGES = 256 };
 
 crs_status crs_pages_open(crs_pages *p, const crs_dataset *dataset, crs_split split, crs_part part, size_t bytes,
                           crs_error *error) {
@@ -33,11 +34,11 @@ void crs_pages_close(crs_pages *p) {
 }
 
 /* (x - mean) / deviation, in double, rounded once. */
-static void scale(float *values, int64_t rows, int width, const crs_scale *scale) {
-    for (int64_t i = 0; i < rows * width; i++) {
-        const int column = (int)(i % width);
-        values[i] = (float)(((double)values[i] - scale->mean[column]) / scale->deviation[column]);
-    }
+static void scale(float *restrict values, int64_t rows, int width, const crs_scale *scale) {
+    const double *restrict mean = scale->mean, *restrict deviation = scale->deviation;
+    for (int64_t row = 0; row < rows; row++, values += width)
+        for (int column = 0; column < width; column++)
+            values[column] = (float)(((double)values[column] - mean[column]) / deviation[column]);
 }
 
 /* Numbers of `unit` bytes at the end of a page become ones of 4 bytes from its beginning on: none is overwritten before

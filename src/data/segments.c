@@ -52,7 +52,7 @@ int64_t crs_whole_longest(const crs_dataset *d, crs_split split) {
 /* ---- memory ---- */
 
 /* Of all that is kept of a split: inputs have most of it. */
-enum { PAGES_BYTES = 192 << 20, OTHER_BYTES = 64 << 20 };
+enum { PAGES_BYTES = 128 << 20, OTHER_BYTES = 32 << 20 };
 
 static bool by_step(const crs_segments *g) {
     return g->dataset->schema.alignment == CRS_ALIGN_STEP;

@@ -10,6 +10,9 @@
 #include "store/names_file.h"
 #include "store/vocabulary_file.h"
 
+/* Steps of a sequence: places in memory are counted by int. */
+enum { LENGTH_MAX = 1 << 30 };
+
 static const char advice[] = CRS_SEQUENCES_ADVICE;
 
 #define PATHS(split)                                                                                                   \
@@ -75,16 +78,60 @@ static crs_status read_forecast(crs_dataset *d, crs_error *error) {
     return CRS_OK;
 }
 
+/* Words, where a token has more than one character. */
+static crs_status make_words(crs_dataset *d, const crs_names *names, crs_error *error) {
+    size_t bytes = 0;
+    for (int i = 0; i < names->count; i++)
+        bytes += strlen(names->name[i]) + 1;
+    char *text = crs_alloc_or_fail(bytes, 1, CRS_MEMORY_DATA, "a vocabulary", error), *at = text;
+    for (int i = 0; text && i < names->count; i++)
+        at = stpcpy(at, names->name[i]) + 1;
+    if (text)
+        crs_vocabulary_create_words(&d->vocabulary, text, bytes, (uint32_t)names->count, error);
+    d->vocabulary.words = CRS_WORDS_BLANK;
+    crs_free(&text);
+    return error->status;
+}
+
+/* Each token one character; the empty one is U+0000. */
+static crs_status make_characters(crs_dataset *d, const crs_names *names, crs_error *error) {
+    const size_t count = (size_t)names->count;
+    uint32_t *points = crs_alloc_or_fail(count, sizeof *points, CRS_MEMORY_DATA, "a vocabulary", error);
+    for (size_t i = 0; points && i < count; i++)
+        crs_utf8_decode((const unsigned char *)names->name[i], strlen(names->name[i]), &points[i]);
+    if (points)
+        crs_vocabulary_create(&d->vocabulary, CRS_LEVEL_CHAR, points, (uint32_t)count, error);
+    crs_free(&points);
+    return error->status;
+}
+
+/* Characters, where each token is one and the file says nothing else. */
+static crs_status read_vocabulary(crs_dataset *d, crs_error *error) {
+    char level[16];
+    crs_names names;
+    crs_error inner = {0};
+    crs_h5_text(d->file->file, "level", level, sizeof level);
+    bool characters = strcmp(level, crs_level_name(CRS_LEVEL_WORD)) != 0;
+    if (crs_names_read(d->file->file, d->path, "vocabulary", &names, error))
+        return error->status;
+    for (int i = 0; i < names.count; i++) {
+        const size_t length = strlen(names.name[i]);
+        uint32_t point;
+        characters &=
+            length == 0 || crs_utf8_decode((const unsigned char *)names.name[i], length, &point) == (int)length;
+    }
+    if (characters ? make_characters(d, &names, &inner) : make_words(d, &names, &inner))
+        crs_fail(error, inner.status, inner.status == CRS_DATA ? "%s: /%s" : "%s: %s", d->path, inner.message);
+    crs_names_free(&names);
+    return error->status;
+}
+
 /* Names of inputs and targets, and from them the sizes. Those of a forecast's targets follow from its columns. */
 static crs_status read_lists(crs_dataset *d, crs_error *error) {
     crs_schema *s = &d->schema;
     hid_t file = d->file->file;
     if (s->inputs == CRS_INPUT_TOKENS) {
-        char level[16]; /* without one: of any length, as words */
-        crs_h5_text(file, "level", level, sizeof level);
-        const bool characters = strcmp(level, crs_level_name(CRS_LEVEL_CHAR)) == 0;
-        if (crs_vocabulary_read(file, d->path, characters ? CRS_LEVEL_CHAR : CRS_LEVEL_WORD, false, advice,
-                                &d->vocabulary, error))
+        if (read_vocabulary(d, error))
             return error->status;
         s->input_size = (int)d->vocabulary.count;
     } else {
@@ -301,6 +348,10 @@ static crs_status read_lengths(crs_dataset *d, crs_split split, crs_error *error
             return crs_fail(error, CRS_DATA,
                             "%s: /%s[%" PRId64 "] is %" PRId64 ", and a sequence has at least 1 step; %s", d->path,
                             path, i, q->length[i], advice);
+        if (q->length[i] > LENGTH_MAX)
+            return crs_fail(error, CRS_DATA,
+                            "%s: /%s[%" PRId64 "] is %" PRId64 ", and a sequence has at most %d steps; cut it", d->path,
+                            path, i, q->length[i], (int)LENGTH_MAX);
         if (q->length[i] > steps - q->start[i])
             return crs_fail(
                 error, CRS_DATA,
