@@ -189,6 +189,31 @@ typedef struct crs_table_pack {
 
 /* In constant memory, but for the names of groups. CRS_USAGE, CRS_NO_INPUT, CRS_DATA, CRS_CREATE. */
 crs_status crs_pack_table(const crs_table_pack *pack, crs_packed_sequences *packed, crs_error *error);
+/* ---- piano rolls: standard MIDI files, or JSON ---- */
+
+typedef struct crs_notes_pack {
+    const char *output; /* DATA.h5, as of crs_pack */
+    int inputs;
+    const char *const *input; /* [inputs] files and folders */
+    int low, high;            /* columns are the notes from low to high (0 to 127); */
+    bool drums;               /* or nine drums */
+    int grid;                 /* MIDI: steps a whole note */
+    double split[CRS_SPLITS]; /* MIDI: shares of the files, in their order, of a sum of 1 */
+    bool split_given;         /* else a few files are all for training */
+    const char *split_table;  /* MIDI: a table with the split of each; NULL: none */
+} crs_notes_pack;
+
+typedef struct crs_notes_packed {
+    int64_t pieces[CRS_SPLITS], steps[CRS_SPLITS];
+    int64_t out_of_range; /* notes, in steps, that no column is for */
+    int64_t missing;      /* rows of the table whose file was not given */
+    int columns;
+    bool whole; /* all for training, as there were too few */
+    double seconds;
+} crs_notes_packed;
+
+/* Into a data set of sequences. The file is as it was where this fails. */
+crs_status crs_pack_notes(const crs_notes_pack *pack, crs_notes_packed *packed, crs_error *error);
 
 /* ---- tables: a row for each of many things, as text (.csv) or as HDF5 (.h5: a data set a column) ---- */
 

@@ -65,6 +65,9 @@ const crs_cli *crs_eval_cli(void);
 const crs_cli *crs_predict_cli(void);
 const crs_cli *crs_bench_cli(void);
 
+/* Steps a whole note: 16 of "1/16". */
+crs_status crs_take_grid(const crs_typed *typed, int *grid, crs_error *error);
+
 /* ---- standard output ---- */
 
 /* Writes to, and flushes standard output. CRS_CREATE where this, or with the latter anything before, was lost; a reader

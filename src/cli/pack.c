@@ -14,6 +14,7 @@ typedef struct kind {
 static const kind kinds[] = {
     {"text", "texts: a token a character, a byte or a word, in one stream", crs_pack_text_command},
     {"table", "tables (CSV): forecasts, numbers or classes of rows or of groups of them", crs_pack_table_command},
+    {"notes", "music: piano rolls of MIDI or JSON; the keys of the next step are to be said", crs_pack_notes_command},
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
 

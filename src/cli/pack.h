@@ -6,7 +6,7 @@
 #include "cli/cli.h"
 
 /* argv[0] is the kind. */
-crs_command crs_pack_text_command, crs_pack_table_command;
+crs_command crs_pack_notes_command, crs_pack_text_command, crs_pack_table_command;
 
 /* Three shares that make 1. example: for messages, as "0.9,0.05,0.05". */
 crs_status crs_pack_take_shares(const crs_typed *typed, const char *example, double split[CRS_SPLITS],

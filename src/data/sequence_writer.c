@@ -187,6 +187,8 @@ static bool write_head(crs_sequence_writer *w) {
                 crs_h5_put_text(w->file, "description", w->plan->description);
     if (good && crs_schema_is_forecast(s))
         good = crs_h5_put_integer(w->file, "context", s->context) && crs_h5_put_integer(w->file, "horizon", s->horizon);
+    for (int i = 0; w->plan->more && i < w->plan->more->count && good; i++)
+        good = crs_h5_put_text(w->file, w->plan->more->list[i].name, w->plan->more->list[i].text);
     return good && write_lists(w);
 }
 

@@ -15,6 +15,7 @@ typedef struct crs_sequence_plan {
     const crs_names *vocabulary; /* [input_size] inputs tokens; else NULL */
     const char *source;          /* UTF-8 (crs_sources_describe) */
     const char *description;     /* what it is, for a person */
+    const crs_attributes *more;  /* more attributes of the root, all text; NULL: none */
     bool weights, lead, names;   /* whether these are written; else they are 1, 0 and "" */
     size_t chunk_bytes;          /* about so many a chunk; 0: the usual */
 } crs_sequence_plan;
