@@ -59,6 +59,12 @@ crs_status crs_dataset_read(const crs_dataset *dataset, crs_split split, int64_t
 /* Of sequence n of a split its name ("" where it has none), to be freed with crs_free; NULL with *error. */
 char *crs_dataset_name(const crs_dataset *dataset, crs_split split, int64_t n, crs_error *error);
 
+/* The first steps of sequence n, which are bits: [steps][D]. Errors as of crs_dataset_read. */
+crs_status crs_dataset_bits(const crs_dataset *dataset, crs_split split, int64_t n, int64_t steps, uint8_t *bits,
+                            crs_error *error);
+/* An attribute of the root, cut where it is longer than text; false: there is none that is text. */
+bool crs_dataset_text(const crs_dataset *dataset, const char *name, char *text, size_t size);
+
 /* ---- feeds: which row reads what at which step, and the buffers that batches point into ----
  *
  * Of a text, or of sequences: streams, whole sequences, and either read once. Whoever trains or evaluates only opens

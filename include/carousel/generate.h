@@ -1,8 +1,9 @@
-/* Text from a trained model. Local. */
+/* Text and music from a trained model. Local. */
 #ifndef CAROUSEL_GENERATE_H
 #define CAROUSEL_GENERATE_H
 
 #include "carousel/nn.h"
+#include "carousel/notes.h"
 
 typedef struct crs_sampling {
     const char *prime; /* [prime_bytes] UTF-8 (level byte: any bytes), owned by the caller */
@@ -29,6 +30,36 @@ typedef crs_status (*crs_sink)(void *context, const char *bytes, size_t count, c
  * CRS_DATA and shows it. */
 crs_status crs_sample(crs_model *model, const crs_vocabulary *vocabulary, const crs_sampling *sampling, crs_sink sink,
                       void *context, crs_error *error);
+
+/* ---- music ---- */
+
+typedef struct crs_music {
+    const float *prime; /* [prime_steps][D] bits, 0 or 1, that the model reads first; steps 0: it begins with silence */
+    int64_t prime_steps, steps; /* steps: to be made after the prime */
+    double temperature;         /* of each bit's probability; 0: 1 where it is above a half */
+    uint64_t seed, piece;       /* pieces of one seed differ by their draws alone */
+} crs_music;
+
+/* What a model of next bits makes: a roll of the prime's and the made steps. columns: names of its D bits; one that
+ * stands for no note of MIDI, or the note of another, is CRS_DATA; file: for that message. drums: whether they are
+ * drums. roll is the caller's, to be freed. */
+crs_status crs_music_make(crs_model *model, const crs_names *columns, const char *file, const crs_music *music,
+                          crs_roll *roll, bool *drums, crs_error *error);
+
+/* How a roll is written. */
+typedef struct crs_score {
+    const crs_roll *roll;
+    int grid;     /* steps a whole note */
+    double tempo; /* quarter notes a minute */
+    bool drums;   /* each hit by itself, in channel 10; else a key that sounds in neighbouring steps is one note */
+} crs_score;
+/* Whether path ends in .mid, .midi or .json: else CRS_USAGE. */
+crs_status crs_score_check(const char *path, crs_error *error);
+/* As standard MIDI of format 0, or as JSON: a list of steps, each the list of its notes. Whole on the disk, or not at all
+ * (CRS_CREATE). */
+crs_status crs_score_write(const crs_score *score, const char *path, crs_error *error);
+
+/* ---- choosing a token ---- */
 
 /* One choice from logits[count] (not changed) with a draw u in [0, 1): softmax at this temperature in double, tokens by
  * falling probability (ties: the lower token first), cut by top_k and top_p. scratch: [count] of crs_candidate. */

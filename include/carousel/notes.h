@@ -6,13 +6,18 @@
 
 enum { CRS_NOTES = 128, CRS_CHANNELS = 16, CRS_DRUM_CHANNEL = 9 }; /* channel 10, as people count */
 
-/* Nine drums of the kit of General MIDI, by ascending note; others are taken for one of them. */
+/* Nine drums of the kit of General MIDI, by ascending note. A kit has more pads, each of which is taken for one of them:
+ * so in MIDI files; where drums themselves are written as notes (JSON), it is by the note of each. They differ: the pads
+ * of the toms stand for the drum above. */
 enum { CRS_DRUMS = 9 };
-int crs_drum_note(int drum);
 const char *crs_drum_name(int drum); /* "kick" */
-int crs_drum_of(int note);           /* the drum that a note is taken for, or -1 */
+int crs_drum_note(int drum);         /* where drums are written */
+int crs_drum_pad(int drum);          /* in MIDI, the first pad that is taken for it */
+int crs_drum_of_note(int note);      /* the drum that is written so, or that the pad is taken for; or -1 */
+int crs_drum_of_pad(int note);       /* the drum that a pad is taken for, or -1 */
 
-/* The note that a column of bits stands for: a number from 0 to 127, or a drum's name; -1: neither. */
+/* The note (of a drum: the pad) that a column of bits stands for: a number from 0 to 127, or a drum's name; -1:
+ * neither. */
 int crs_column_note(const char *column, bool *drum);
 
 /* Begins as zeros: no steps. */

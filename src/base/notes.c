@@ -8,17 +8,21 @@
 
 enum { PADS_MOST = 4, ROOM_LEAST = 64 };
 
-/* The pads of a kit that are taken for each drum; its own note is the first. */
+/* The note of each drum where one is meant, and the pads of a kit that are taken for it. */
 static const struct {
     const char *name;
-    int pads[PADS_MOST]; /* 0: no more */
+    int note, pads[PADS_MOST]; /* 0: no more */
 } drums[CRS_DRUMS] = {
-    {"kick", {36, 35}},          {"snare", {38, 40, 37}},   {"closed hi-hat", {42, 22, 44}},
-    {"low tom", {45, 43, 58}},   {"open hi-hat", {46, 26}}, {"mid tom", {48, 47}},
-    {"crash", {49, 52, 55, 57}}, {"high tom", {50}},        {"ride", {51, 53, 59}},
+    {"kick", 36, {36, 35}},          {"snare", 38, {38, 40, 37}},   {"closed hi-hat", 42, {42, 22, 44}},
+    {"low tom", 45, {43, 58}},       {"open hi-hat", 46, {46, 26}}, {"mid tom", 48, {47, 45}},
+    {"crash", 49, {49, 52, 55, 57}}, {"high tom", 50, {50, 48}},    {"ride", 51, {51, 53, 59}},
 };
 
 int crs_drum_note(int drum) {
+    return drums[drum].note;
+}
+
+int crs_drum_pad(int drum) {
     return drums[drum].pads[0];
 }
 
@@ -26,7 +30,14 @@ const char *crs_drum_name(int drum) {
     return drums[drum].name;
 }
 
-int crs_drum_of(int note) {
+int crs_drum_of_note(int note) {
+    for (int drum = 0; drum < CRS_DRUMS; drum++)
+        if (drums[drum].note == note)
+            return drum;
+    return crs_drum_of_pad(note);
+}
+
+int crs_drum_of_pad(int note) {
     for (int drum = 0; drum < CRS_DRUMS; drum++)
         for (int i = 0; i < PADS_MOST; i++)
             if (note > 0 && drums[drum].pads[i] == note)
@@ -39,7 +50,7 @@ int crs_column_note(const char *column, bool *drum) {
     for (int d = 0; d < CRS_DRUMS; d++)
         if (strcmp(column, drums[d].name) == 0) {
             *drum = true;
-            return crs_drum_note(d);
+            return crs_drum_pad(d);
         }
     *drum = false;
     const long note = *column >= '0' && *column <= '9' ? strtol(column, &end, 10) : -1;

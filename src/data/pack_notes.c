@@ -39,10 +39,6 @@ static crs_status make_schema(packing *p, crs_error *error) {
     const crs_notes_pack *pack = p->pack;
     crs_schema *s = &p->schema;
     *s = (crs_schema){.inputs = CRS_INPUT_BITS, .targets = CRS_TARGET_NEXT, .alignment = CRS_ALIGN_STEP};
-    for (int note = 0; note < CRS_NOTES; note++)
-        p->column[note] = pack->drums                             ? crs_drum_of(note)
-                          : note < pack->low || note > pack->high ? -1
-                                                                  : note - pack->low;
     const int columns = pack->drums ? CRS_DRUMS : pack->high - pack->low + 1;
     for (int i = 0; i < columns; i++) {
         char number[16];
@@ -52,6 +48,16 @@ static crs_status make_schema(packing *p, crs_error *error) {
     }
     s->input_size = s->target_size = p->packed->columns = columns;
     return CRS_OK;
+}
+
+/* The column of each note, once it is known whether drums are written as such. */
+static void map_notes(packing *p) {
+    const crs_notes_pack *pack = p->pack;
+    for (int note = 0; note < CRS_NOTES; note++)
+        if (pack->drums)
+            p->column[note] = p->json ? crs_drum_of_note(note) : crs_drum_of_pad(note);
+        else
+            p->column[note] = note < pack->low || note > pack->high ? -1 : note - pack->low;
 }
 
 /* Which file is for what, by shares of all. */
@@ -216,6 +222,7 @@ static crs_status look_at_first(packing *p, crs_error *error) {
         return error->status;
     p->json = is_json(bytes, count);
     crs_free(&bytes);
+    map_notes(p);
     if (p->json && (p->pack->split_given || p->pack->split_table))
         return crs_fail(error, CRS_USAGE, "--split%s: %s is JSON, which says its splits itself; leave it out",
                         p->pack->split_table ? "-table" : "", path);
