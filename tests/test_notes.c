@@ -356,7 +356,7 @@ static void test_json_refused(void) {
                  {"{\"train\": [[[60]]], \"dev\": []}", "in.json 'dev' validation"},
                  {"{\"train\": [[[60]], []]}", "in.json train piece 1"},
                  {"{\"train\": [[[60], 61]]}", "in.json train piece 0 step 1"},
-                 {"{\"train\": [[[60], [61, 128]]]}", "in.json train piece 0 step 1 number 1 128"},
+                 {"{\"train\": [[[60], [61, 128]]]}", "in.json train piece 0 step 1 number 1 127"},
                  {"{\"train\": [[[60], [-1]]]}", "in.json step 1 number 0"},
                  {"{\"train\": [[[60.5]]]}", "in.json step 0 number 0"},
                  {"{\"train\": [[[20], []]]}", "in.json no note 21 108 --low"}};
