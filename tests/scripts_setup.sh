@@ -28,7 +28,8 @@ expect 0 "root, nothing installed" setup
 says "it fetches the lists first" <(asked | head -n 1) "update"
 asked | tail -n 1 | sed 's/.*--no-install-recommends //' | tr -s ' ' '\n' > "$WORK/all"
 for package in gcc make autoconf automake pkg-config libopenmpi-dev openmpi-bin libhdf5-openmpi-dev libcunit1-dev \
-    libxxhash-dev libjansson-dev libutf8proc-dev libhwloc-dev librandom123-dev libcsv-dev; do
+    libxxhash-dev libjansson-dev libutf8proc-dev libhwloc-dev librandom123-dev libcsv-dev libsmf-dev \
+    zlib1g-dev; do
     check "it asks for $package" grep -qx "$package" "$WORK/all"
 done
 grep -v '^libutf8proc-dev$' "$WORK/all" > "$WORK/installed"

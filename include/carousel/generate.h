@@ -55,8 +55,8 @@ typedef struct crs_score {
 } crs_score;
 /* Whether path ends in .mid, .midi or .json: else CRS_USAGE. */
 crs_status crs_score_check(const char *path, crs_error *error);
-/* As standard MIDI of format 0, or as JSON: a list of steps, each the list of its notes. Whole on the disk, or not at all
- * (CRS_CREATE). */
+/* As standard MIDI of format 0, or as JSON: a list of steps, each the list of its notes. Whole on the disk, or not at
+ * all (CRS_CREATE). */
 crs_status crs_score_write(const crs_score *score, const char *path, crs_error *error);
 
 /* ---- choosing a token ---- */

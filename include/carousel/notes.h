@@ -7,8 +7,8 @@
 enum { CRS_NOTES = 128, CRS_CHANNELS = 16, CRS_DRUM_CHANNEL = 9 }; /* channel 10, as people count */
 
 /* Nine drums of the kit of General MIDI, by ascending note. A kit has more pads, each of which is taken for one of
- * them: so in MIDI files; where drums themselves are written as notes (JSON), it is by the note of each. They
- * differ: the pads of the toms stand for the drum above. */
+ * them: so in MIDI files; where drums themselves are written as notes (JSON), it is by the note of each. They differ:
+ * the note of a tom is, as a pad, taken for the tom above. */
 enum { CRS_DRUMS = 9 };
 const char *crs_drum_name(int drum); /* "kick" */
 int crs_drum_note(int drum);         /* where drums are written */

@@ -18,8 +18,8 @@ typedef struct crs_notes_files {
 /* A file stands for itself, a folder for all .mid and .midi files (also with .gz) below it, by name. CRS_NO_INPUT: one
  * is missing, or a folder has none. To be freed in any case. */
 crs_status crs_notes_files_find(crs_notes_files *files, const char *const *input, int inputs, crs_error *error);
-/* Splits and order from the columns midi_filename and split of a table; names that it lacks are CRS_DATA, rows
- * without a file are counted. */
+/* Splits and order from the columns midi_filename and split of a table; names that it lacks are CRS_DATA, rows without
+ * a file are counted. */
 crs_status crs_notes_files_sort(crs_notes_files *files, const char *table, const crs_output *output, int64_t *missing,
                                 crs_error *error);
 void crs_notes_files_free(crs_notes_files *files);
