@@ -29,8 +29,8 @@ static int compare(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-/* How many segments a window can have: of the sequences that lie in it whole, the shortest there are, and the ends of two
- * others. lengths: [N], to be sorted. */
+/* How many segments a window can have: of the sequences that lie in it whole, the shortest there are, and the ends
+ * of two others. lengths: [N], to be sorted. */
 static int most_segments(int64_t *lengths, int64_t count, int window) {
     int64_t steps = 2;
     int segments = window < 2 ? window : 2;
