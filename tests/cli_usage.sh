@@ -61,10 +61,13 @@ numbers=('' abc -1 0 1.5 1e3 0x10 12x ' 12' '12 ' 99999999999999999999 nan inf -
 for value in "${numbers[@]}"; do
     train "--hidden: ${value// /} whole number from 1" --hidden="$value"
 done
-for option in layers batch window lane epochs steps keep threads; do
+for option in layers batch lane epochs steps keep threads; do
     for value in 0 9999999999999999 1x; do
         train "--$option: '$value' whole number from 1" --$option="$value"
     done
+done
+for value in -1 9999999999999999 1x; do
+    train "--window: '$value' whole number from 0" --window="$value"
 done
 for value in '' abc -1 0 nan inf -inf 1e999 1e-999 0x1p3 1,5 1.5x ' 1'; do
     train "--rate: ${value// /} number above 0" --rate="$value"

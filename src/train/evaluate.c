@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "train/evaluate.h"
-#include "train/score.h"
+#include "train/tally.h"
 
 /* Rows and steps of one pass: at most 4,095 losses of less than 2^19 nats, so that a trailer can't wrap before it is
  * folded. Of sequences, rows and pairs. */
@@ -24,7 +24,7 @@ typedef struct crs_evaluator {
     const crs_dataset *dataset;
     float *state;      /* [rows of a pass][crs_model_state] */
     double loss_limit; /* crs_batch */
-    crs_score *score;  /* counts what is said, or NULL */
+    crs_tally *score;  /* counts what is said, or NULL */
 
     /* whether to go on */
     crs_comm *comm;
@@ -88,7 +88,7 @@ static const float *last_values(void *context, const crs_batch *batch, ptrdiff_t
 static crs_status evaluate_feed(crs_evaluator *e, crs_feed *feed, crs_total *total, crs_error *error) {
     const crs_feed_size most = crs_feed_most(feed);
     const size_t state = (size_t)most.states * crs_model_state(e->model);
-    const crs_said said = {crs_score_said, e->score};
+    const crs_said said = {crs_tally_said, e->score};
     e->state = crs_alloc_or_fail(state, sizeof *e->state, CRS_MEMORY_ACTIVATIONS, "the state of an evaluation", error);
     if (!e->state ||
         crs_workspace_create_packed(&e->workspace, e->model, most.rows, most.steps, most.pairs, CRS_FORWARD, error))
@@ -249,22 +249,22 @@ crs_status crs_evaluate_total(crs_comm *comm, crs_model *model, const crs_datase
 }
 
 /* The truth of the training split, into a score. Collective. */
-static crs_status count_training(crs_comm *comm, const crs_dataset *dataset, crs_score *score, crs_error *error) {
+static crs_status count_training(crs_comm *comm, const crs_dataset *dataset, crs_tally *score, crs_error *error) {
     crs_feed_plan plan = {.split = CRS_TRAIN, .once = true, .batch = 1, .pass_rows = ROWS, .pass_pairs = PAIRS};
     crs_feed *feed = NULL;
     share(comm, dataset, &plan);
-    if (crs_score_create(score, &dataset->schema, true, error) == CRS_OK && plan.first < plan.end)
+    if (crs_tally_create(score, &dataset->schema, true, error) == CRS_OK && plan.first < plan.end)
         crs_feed_open(&feed, dataset, &plan, error);
     for (int64_t step = 0; feed && step < crs_feed_steps(feed) && error->status == CRS_OK; step++) {
         crs_batch batch = {0};
         if (crs_feed_read(feed, step, 0, &batch, error))
             break;
         const bool by_step = dataset->schema.alignment == CRS_ALIGN_STEP;
-        crs_score_take(score, &batch, 0, by_step ? (int)crs_pair(&batch, batch.steps, 0) : batch.rows, NULL, 0);
+        crs_tally_take(score, &batch, 0, by_step ? (int)crs_pair(&batch, batch.steps, 0) : batch.rows, NULL, 0);
     }
     crs_feed_close(&feed);
     if (crs_comm_agree(comm, error) == CRS_OK)
-        crs_score_sum(comm, score);
+        crs_tally_sum(comm, score);
     return error->status;
 }
 
@@ -285,18 +285,18 @@ static crs_status check_total(const crs_dataset *dataset, crs_split split, const
 static crs_status evaluate_sequences(crs_evaluator *e, const crs_evaluation_plan *plan, crs_total *total,
                                      crs_evaluation *evaluation, crs_error *error) {
     const bool values = e->dataset->schema.targets == CRS_TARGET_VALUES; /* are guessed without training */
-    crs_score score = {0}, training = {0};
+    crs_tally score = {0}, training = {0};
     e->score = &score;
-    crs_score_create(&score, &e->dataset->schema, false, error);
+    crs_tally_create(&score, &e->dataset->schema, false, error);
     if (crs_comm_agree(e->comm, error) == CRS_OK && evaluate_split(e, plan->split, 0, total, error) == CRS_OK &&
         check_total(e->dataset, plan->split, total, error) == CRS_OK) {
-        crs_score_sum(e->comm, &score);
+        crs_tally_sum(e->comm, &score);
         if (!plan->guess || values || count_training(e->comm, e->dataset, &training, error) == CRS_OK)
-            crs_score_figures(&score, training.number ? &training : NULL, evaluation, error);
+            crs_tally_figures(&score, training.number ? &training : NULL, evaluation, error);
         crs_comm_agree(e->comm, error);
     }
-    crs_score_free(&score);
-    crs_score_free(&training);
+    crs_tally_free(&score);
+    crs_tally_free(&training);
     return error->status;
 }
 

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "train/evaluate.h"
-#include "train/score.h"
+#include "train/tally.h"
 
 /* What is said of a target: its sequence and step, then ... */
 enum { AT_SEQUENCE, AT_STEP, AT_SAID };

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "train/score.h"
+#include "train/tally.h"
 
 /* ---- sums of real numbers ---- */
 
@@ -31,7 +31,7 @@ static bool says_one_of_many(const crs_schema *s) {
 }
 
 /* The arrays in order, whole numbers first. */
-static void place(crs_score *score, size_t hits, size_t confusion, size_t sums) {
+static void place(crs_tally *score, size_t hits, size_t confusion, size_t sums) {
     int64_t *at = score->number;
     score->targets = at++;
     score->hits = at;
@@ -43,9 +43,9 @@ static void place(crs_score *score, size_t hits, size_t confusion, size_t sums) 
     CRS_ASSERT((int64_t *)(score->sum + sums) == score->number + score->numbers);
 }
 
-crs_status crs_score_create(crs_score *score, const crs_schema *schema, bool truth_alone, crs_error *error) {
+crs_status crs_tally_create(crs_tally *score, const crs_schema *schema, bool truth_alone, crs_error *error) {
     const size_t columns = (size_t)schema->target_size;
-    *score = (crs_score){.schema = schema,
+    *score = (crs_tally){.schema = schema,
                          .columns = schema->target_size,
                          .confuses = schema->targets == CRS_TARGET_CLASS && !truth_alone};
     const size_t hits = 3, confusion = score->confuses ? columns * columns : 0,
@@ -58,9 +58,9 @@ crs_status crs_score_create(crs_score *score, const crs_schema *schema, bool tru
     return error->status;
 }
 
-void crs_score_free(crs_score *score) {
+void crs_tally_free(crs_tally *score) {
     crs_free(&score->number);
-    *score = (crs_score){0};
+    *score = (crs_tally){0};
 }
 
 int crs_likeliest(const float *outputs, int count) {
@@ -71,7 +71,7 @@ int crs_likeliest(const float *outputs, int count) {
     return most;
 }
 
-static void take_class(crs_score *score, uint32_t truth, const float *outputs, double weight) {
+static void take_class(crs_tally *score, uint32_t truth, const float *outputs, double weight) {
     crs_fixed_add(&score->sum[truth], weight);
     if (score->confuses && outputs) {
         const int said = crs_likeliest(outputs, score->columns);
@@ -80,7 +80,7 @@ static void take_class(crs_score *score, uint32_t truth, const float *outputs, d
 }
 
 /* A logistic output above 0 is a probability above 0.5. */
-static void take_bits(crs_score *score, const float *truth, const float *outputs, double weight) {
+static void take_bits(crs_tally *score, const float *truth, const float *outputs, double weight) {
     for (int c = 0; c < score->columns; c++) {
         const bool is = truth[c] > 0, said = outputs && outputs[c] > 0;
         if (is)
@@ -91,13 +91,13 @@ static void take_bits(crs_score *score, const float *truth, const float *outputs
 }
 
 /* The scaled values of the context's last step, where the batch has them in its input. */
-static const float *last_input(const crs_score *score, const crs_batch *batch, ptrdiff_t row) {
+static const float *last_input(const crs_tally *score, const crs_batch *batch, ptrdiff_t row) {
     const ptrdiff_t pair = crs_pair(batch, (int)score->schema->context - 1, (int)row);
     return batch->input.numbers + pair * score->schema->input_size;
 }
 
 /* outputs may go on behind the means, with log-variances. */
-static void take_values(crs_score *score, const crs_batch *batch, ptrdiff_t i, const float *truth, const float *outputs,
+static void take_values(crs_tally *score, const crs_batch *batch, ptrdiff_t i, const float *truth, const float *outputs,
                         double weight) {
     const crs_schema *s = score->schema;
     const int numbers = crs_schema_numbers(s);
@@ -117,7 +117,7 @@ static void take_values(crs_score *score, const crs_batch *batch, ptrdiff_t i, c
     }
 }
 
-void crs_score_take(crs_score *score, const crs_batch *batch, ptrdiff_t first, int count, const float *outputs,
+void crs_tally_take(crs_tally *score, const crs_batch *batch, ptrdiff_t first, int count, const float *outputs,
                     ptrdiff_t row) {
     const int numbers = crs_schema_numbers(score->schema);
     for (ptrdiff_t i = first; i < first + count; i++) {
@@ -136,13 +136,13 @@ void crs_score_take(crs_score *score, const crs_batch *batch, ptrdiff_t first, i
     }
 }
 
-void crs_score_said(void *context, const crs_batch *batch, ptrdiff_t first, int count, const float *outputs,
+void crs_tally_said(void *context, const crs_batch *batch, ptrdiff_t first, int count, const float *outputs,
                     ptrdiff_t row) {
-    crs_score_take(context, batch, first, count, outputs, row);
+    crs_tally_take(context, batch, first, count, outputs, row);
 }
 
 /* Whole numbers are added, parts too: of 2^15 ranks they stay in range. */
-void crs_score_sum(crs_comm *comm, crs_score *score) {
+void crs_tally_sum(crs_comm *comm, crs_tally *score) {
     crs_comm_sum(comm, score->number, score->numbers);
     const crs_fixed *end = (crs_fixed *)(score->number + score->numbers);
     for (crs_fixed *sum = score->weight; sum < end; sum++) {
@@ -158,7 +158,7 @@ static double ratio(double part, double whole) {
 }
 
 /* Of a column's sums, over the weight `over`. */
-static double mean(const crs_score *score, int column, int sum, double over) {
+static double mean(const crs_tally *score, int column, int sum, double over) {
     return crs_fixed_real(&score->sum[column * CRS_OF_VALUE + sum]) / over;
 }
 
@@ -169,7 +169,7 @@ static double r2_of(double mse, double truth, double truth_square) {
 }
 
 /* Summed over columns in their order. A forecast's column is that of each step of the horizon. */
-static crs_status value_figures(const crs_score *score, crs_evaluation *e, crs_error *error) {
+static crs_status value_figures(const crs_tally *score, crs_evaluation *e, crs_error *error) {
     const int columns = score->columns;
     const double over = crs_fixed_real(score->weight) * (crs_schema_numbers(score->schema) / columns);
     e->column = crs_alloc_or_fail((size_t)columns, sizeof *e->column, CRS_MEMORY_OTHER, "what is off by column", error);
@@ -198,7 +198,7 @@ static crs_status value_figures(const crs_score *score, crs_evaluation *e, crs_e
 }
 
 /* Over the classes that occur or are said. */
-static crs_status class_figures(const crs_score *score, crs_evaluation *e, crs_error *error) {
+static crs_status class_figures(const crs_tally *score, crs_evaluation *e, crs_error *error) {
     const size_t classes = (size_t)score->columns;
     int64_t right = 0;
     int occur = 0;
@@ -222,7 +222,7 @@ static crs_status class_figures(const crs_score *score, crs_evaluation *e, crs_e
     return CRS_OK;
 }
 
-static void bit_figures(const crs_score *score, crs_evaluation *e) {
+static void bit_figures(const crs_tally *score, crs_evaluation *e) {
     const double good = (double)score->hits[0], wrong = (double)score->hits[1], missed = (double)score->hits[2];
     e->precision = ratio(good, good + wrong);
     e->recall = ratio(good, good + missed);
@@ -241,7 +241,7 @@ static double held(double share) {
 }
 
 /* Shares of training as probabilities of what is true here. */
-static void guess_by_shares(const crs_score *score, const crs_score *training, crs_evaluation *e) {
+static void guess_by_shares(const crs_tally *score, const crs_tally *training, crs_evaluation *e) {
     const double all = crs_fixed_real(training->weight), over = crs_fixed_real(score->weight);
     double nats = 0, most = -1;
     for (int c = 0; c < score->columns; c++) {
@@ -266,7 +266,7 @@ static void guess_by_shares(const crs_score *score, const crs_score *training, c
     e->guess_accuracy = ratio((double)right, (double)e->targets);
 }
 
-crs_status crs_score_figures(const crs_score *score, const crs_score *training, crs_evaluation *e, crs_error *error) {
+crs_status crs_tally_figures(const crs_tally *score, const crs_tally *training, crs_evaluation *e, crs_error *error) {
     *e = (crs_evaluation){.targets = *score->targets};
     if (score->schema->targets == CRS_TARGET_VALUES)
         return value_figures(score, e, error);

@@ -6,7 +6,7 @@
 
 #include "carousel/train.h"
 #include "harness.h"
-#include "train/score.h"
+#include "train/tally.h"
 
 enum { TARGETS = 60, COLUMNS = 3, CONTEXT = 2, HORIZON = 2, INPUTS = 4, MOST = COLUMNS * HORIZON };
 
@@ -70,34 +70,34 @@ static void must(crs_status status, const crs_error *error) {
 }
 
 /* Counts targets by the piece, backwards, this rank every so many of them. NULL outputs: the truth. Collective. */
-static void count(fixture *f, crs_comm *comm, int piece, bool truth_alone, crs_last_values *last, crs_score *score) {
+static void count(fixture *f, crs_comm *comm, int piece, bool truth_alone, crs_last_values *last, crs_tally *score) {
     crs_error error = {0};
     const ptrdiff_t row = crs_schema_numbers(&f->schema) == 1 ? COLUMNS : crs_schema_numbers(&f->schema);
-    must(crs_score_create(score, &f->schema, truth_alone, &error), &error);
+    must(crs_tally_create(score, &f->schema, truth_alone, &error), &error);
     score->last = last;
     score->last_context = f;
     for (int at = (TARGETS - 1) / piece * piece, n = 0; at >= 0; at -= piece, n++)
         if (n % harness_size() == harness_rank())
-            crs_score_take(score, &f->batch, at, TARGETS - at < piece ? TARGETS - at : piece,
+            crs_tally_take(score, &f->batch, at, TARGETS - at < piece ? TARGETS - at : piece,
                            truth_alone ? NULL : f->outputs + at * row, row);
-    crs_score_sum(comm, score);
+    crs_tally_sum(comm, score);
 }
 
-static void figure(fixture *f, crs_last_values *last, const crs_score *training, crs_evaluation *e) {
+static void figure(fixture *f, crs_last_values *last, const crs_tally *training, crs_evaluation *e) {
     crs_comm *comm = crs_comm_open(NULL, NULL);
     crs_error error = {0};
-    crs_score score, other;
+    crs_tally score, other;
     crs_evaluation again;
     count(f, comm, TARGETS, false, last, &score);
-    must(crs_score_figures(&score, training, e, &error), &error);
+    must(crs_tally_figures(&score, training, e, &error), &error);
     count(f, comm, 7, false, last, &other);
     CU_ASSERT_EQUAL(memcmp(score.number, other.number, score.numbers * sizeof *score.number), 0);
-    must(crs_score_figures(&other, training, &again, &error), &error);
+    must(crs_tally_figures(&other, training, &again, &error), &error);
     CU_ASSERT_EQUAL(e->mse, again.mse);
     CU_ASSERT_EQUAL(e->accuracy, again.accuracy);
     crs_evaluation_free(&again);
-    crs_score_free(&score);
-    crs_score_free(&other);
+    crs_tally_free(&score);
+    crs_tally_free(&other);
     crs_comm_close(&comm);
 }
 
@@ -194,7 +194,7 @@ static void test_absent_classes(void) {
 static void test_guess_by_class(void) {
     fixture f;
     crs_comm *comm = crs_comm_open(NULL, NULL);
-    crs_score training;
+    crs_tally training;
     crs_evaluation e;
     double weight[COLUMNS] = {0}, all = 0, nats = 0;
     int64_t ones = 0;
@@ -219,7 +219,7 @@ static void test_guess_by_class(void) {
     figure(&f, NULL, &training, &e);
     CU_ASSERT_EQUAL(e.guess_loss, INFINITY);
     crs_evaluation_free(&e);
-    crs_score_free(&training);
+    crs_tally_free(&training);
     crs_comm_close(&comm);
 }
 
@@ -228,7 +228,7 @@ static void test_guess_by_class(void) {
 static void test_bits(void) {
     fixture f;
     crs_comm *comm = crs_comm_open(NULL, NULL);
-    crs_score training;
+    crs_tally training;
     crs_evaluation e;
     double hits = 0, said_of = 0, true_of = 0, on[COLUMNS] = {0}, all = 0, nats = 0;
     make(&f, CRS_INPUT_BITS, CRS_TARGET_NEXT, false);
@@ -252,7 +252,7 @@ static void test_bits(void) {
     CU_ASSERT(hits > 0 && hits < said_of && hits < true_of);
     CU_ASSERT_DOUBLE_EQUAL(e.guess_loss, nats, 1e-9);
     crs_evaluation_free(&e);
-    crs_score_free(&training);
+    crs_tally_free(&training);
     crs_comm_close(&comm);
 }
 

@@ -3,8 +3,8 @@
  *
  * All that is summed is whole numbers, so that the figures have the same bits at any number of ranks, threads and
  * passes. */
-#ifndef CRS_TRAIN_SCORE_H
-#define CRS_TRAIN_SCORE_H
+#ifndef CRS_TRAIN_TALLY_H
+#define CRS_TRAIN_TALLY_H
 
 #include "carousel/train.h"
 
@@ -32,7 +32,7 @@ enum {
 /* The last values of the context that a forecast's target i of a batch is relative to ([K]; --change), or NULL. */
 typedef const float *crs_last_values(void *context, const crs_batch *batch, ptrdiff_t i);
 
-typedef struct crs_score {
+typedef struct crs_tally {
     const crs_schema *schema; /* borrowed */
     crs_last_values *last;    /* forecasts alone; NULL: batches are not relative */
     void *last_context;
@@ -47,25 +47,25 @@ typedef struct crs_score {
     crs_fixed *weight;  /* [1]: of all targets */
     crs_fixed *sum;     /* classes, tokens: [columns], weight by true class; bits: [columns], weight times bit; values:
                            [columns][CRS_OF_VALUE], times weight */
-} crs_score;
+} crs_tally;
 
 /* truth_alone: nothing is said, the truth is counted (for shares). CRS_INTERNAL: out of memory. */
-crs_status crs_score_create(crs_score *score, const crs_schema *schema, bool truth_alone, crs_error *error);
-void crs_score_free(crs_score *score);
+crs_status crs_tally_create(crs_tally *score, const crs_schema *schema, bool truth_alone, crs_error *error);
+void crs_tally_free(crs_tally *score);
 /* Targets first .. first + count - 1 of a batch, as crs_said has them; outputs NULL: the truth alone. */
-void crs_score_take(crs_score *score, const crs_batch *batch, ptrdiff_t first, int count, const float *outputs,
+void crs_tally_take(crs_tally *score, const crs_batch *batch, ptrdiff_t first, int count, const float *outputs,
                     ptrdiff_t row);
-/* The same, for crs_said: context is a crs_score. */
-void crs_score_said(void *context, const crs_batch *batch, ptrdiff_t first, int count, const float *outputs,
+/* The same, for crs_said: context is a crs_tally. */
+void crs_tally_said(void *context, const crs_batch *batch, ptrdiff_t first, int count, const float *outputs,
                     ptrdiff_t row);
 /* Of the greatest output; of equal ones the first. */
 int crs_likeliest(const float *outputs, int count);
 /* Sums over ranks. Collective. */
-void crs_score_sum(crs_comm *comm, crs_score *score);
+void crs_tally_sum(crs_comm *comm, crs_tally *score);
 
 /* The figures of what has been summed, and with training (the truth of the training split, or NULL) those of guessing
  * by it, to *evaluation, which takes ownership of what it points to there: all but sequences, loss and seconds. */
-crs_status crs_score_figures(const crs_score *score, const crs_score *training, crs_evaluation *evaluation,
+crs_status crs_tally_figures(const crs_tally *score, const crs_tally *training, crs_evaluation *evaluation,
                              crs_error *error);
 
 #endif
