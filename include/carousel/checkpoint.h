@@ -57,8 +57,8 @@ crs_status crs_checkpoint_read(const char *path, crs_checkpoint *checkpoint, crs
  * path, shape and bytes, in the order of the paths. */
 void crs_checkpoint_digests(const crs_checkpoint *checkpoint, char parameters[CRS_HASH_HEX], char state[CRS_HASH_HEX]);
 
-/* What a file of this project says that it is: "carousel/checkpoint" or "carousel/tokens". CRS_NO_INPUT; CRS_DATA where
- * it says neither. */
+/* What a file of this project says that it is: "carousel/checkpoint", "carousel/tokens" or "carousel/sequences".
+ * CRS_NO_INPUT; CRS_DATA where it says none of these. */
 crs_status crs_file_format(const char *path, char format[32], crs_error *error);
 
 /* ---- a run's folder ---- */

@@ -56,14 +56,28 @@ crs_status crs_dataset_verify(const crs_dataset *dataset, crs_split split, crs_e
 crs_status crs_dataset_read(const crs_dataset *dataset, crs_split split, int64_t offset, int64_t count,
                             uint32_t *tokens, crs_error *error);
 
+/* What an attribute of the root says for a person (description, missing), to be freed with crs_free; NULL where
+ * there is none. */
+char *crs_dataset_text(const crs_dataset *dataset, const char *attribute);
+
+/* What stands in the sequences of a data set. */
+typedef struct crs_summary {
+    int64_t targets[CRS_SPLITS];  /* of weight above 0, outside the lead: what `eval` counts, but for labels */
+    int64_t *classes[CRS_SPLITS]; /* [target_size] targets of each; else NULL. Owned, as all that follows */
+    float *least, *most;          /* [input_size] values in training; else NULL */
+    int64_t *ones;                /* [input_size] bits that are 1, in all splits; else NULL */
+    int64_t *target_ones;         /* [target_size] the same of targets; else NULL */
+} crs_summary;
+/* Reads inputs, targets and weights once, in constant memory. On failure *summary is empty. */
+crs_status crs_dataset_summarize(const crs_dataset *dataset, crs_summary *summary, crs_error *error);
+void crs_summary_free(crs_summary *summary);
+
 /* Of sequence n of a split its name ("" where it has none), to be freed with crs_free; NULL with *error. */
 char *crs_dataset_name(const crs_dataset *dataset, crs_split split, int64_t n, crs_error *error);
 
 /* The first steps of sequence n, which are bits: [steps][D]. Errors as of crs_dataset_read. */
 crs_status crs_dataset_bits(const crs_dataset *dataset, crs_split split, int64_t n, int64_t steps, uint8_t *bits,
                             crs_error *error);
-/* An attribute of the root, cut where it is longer than text; false: there is none that is text. */
-bool crs_dataset_text(const crs_dataset *dataset, const char *name, char *text, size_t size);
 
 /* ---- feeds: which row reads what at which step, and the buffers that batches point into ----
  *

@@ -60,7 +60,8 @@ static crs_status read_format(const reader *r, char format[32], crs_error *error
     if (there < 0)
         return crs_fail(error, CRS_DATA, "%s: its attributes can't be read; %s", r->name, CRS_DAMAGED_ADVICE);
     bool named = there && crs_h5_get(r->file, "format", &value) == CRS_FOUND && value.kind == CRS_ATTRIBUTE_TEXT;
-    if (named && (strcmp(value.text, CRS_FORMAT_CHECKPOINT) == 0 || strcmp(value.text, CRS_FORMAT_TOKENS) == 0)) {
+    if (named && (strcmp(value.text, CRS_FORMAT_CHECKPOINT) == 0 || strcmp(value.text, CRS_FORMAT_TOKENS) == 0 ||
+                  strcmp(value.text, CRS_FORMAT_SEQUENCES) == 0)) {
         memcpy(format, value.text, strlen(value.text) + 1);
         return CRS_OK;
     }
@@ -76,8 +77,9 @@ static crs_status check_format(const reader *r, crs_error *error) {
     int64_t version;
     if (read_format(r, format, error))
         return error->status;
-    if (strcmp(format, CRS_FORMAT_TOKENS) == 0)
-        return crs_fail(error, CRS_DATA, "%s: this is a data set of tokens; give a checkpoint", r->name);
+    if (strcmp(format, CRS_FORMAT_CHECKPOINT) != 0)
+        return crs_fail(error, CRS_DATA, "%s: this is a data set of %s; give a checkpoint", r->name,
+                        strcmp(format, CRS_FORMAT_TOKENS) == 0 ? "tokens" : "sequences");
     if (root_integer(r, "version", &version, error))
         return error->status;
     if (version > CRS_CHECKPOINT_VERSION)

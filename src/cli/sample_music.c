@@ -60,12 +60,12 @@ static crs_status read_piece(const crs_sample_request *r, const crs_dataset *dat
 }
 
 static void read_grid(const crs_dataset *data, prime *p) {
-    char text[16];
-    if (!crs_dataset_text(data, "grid", text, sizeof text))
-        return;
+    char *text = crs_dataset_text(data, "grid");
     const crs_typed typed = {text, "grid", CRS_DATA};
     crs_error ours = {0}; /* what is no grid is none */
-    crs_take_grid(&typed, &p->grid, &ours);
+    if (text)
+        crs_take_grid(&typed, &p->grid, &ours);
+    crs_free(&text);
 }
 
 static crs_status read_prime(const crs_sample_request *r, const char *checkpoint, const crs_schema *schema, prime *p,

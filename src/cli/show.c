@@ -44,6 +44,13 @@ static const crs_cli show_cli = {
     .take = take,
 };
 
+/* What tells of a file of this format. */
+static crs_status (*show_of(const char *format))(const char *, int64_t, crs_show_form, crs_error *) {
+    return strcmp(format, "carousel/tokens") == 0      ? crs_show_tokens
+           : strcmp(format, "carousel/sequences") == 0 ? crs_show_sequences
+                                                       : crs_show_checkpoint;
+}
+
 crs_status crs_command_show(int argc, char **argv, crs_error *error) {
     crs_show_form form = CRS_SHOW_PEOPLE;
     crs_cli_arguments arguments;
@@ -55,8 +62,7 @@ crs_status crs_command_show(int argc, char **argv, crs_error *error) {
     if (crs_file_format(path, format, error))
         return error->status;
     stat(path, &about);
-    if ((strcmp(format, "carousel/tokens") == 0 ? crs_show_tokens : crs_show_checkpoint)(path, about.st_size, form,
-                                                                                         error))
+    if (show_of(format)(path, about.st_size, form, error))
         return error->status;
     return crs_output_flush(error);
 }

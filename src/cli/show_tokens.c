@@ -80,7 +80,7 @@ static json_t *whole_object(const crs_dataset *d, int64_t bytes) {
                      crs_show_json_vocabulary(&d->vocabulary));
 }
 
-static crs_status verify(const crs_dataset *d, crs_error *error) {
+crs_status crs_show_verify(const crs_dataset *d, crs_error *error) {
     for (int s = 0; s < CRS_SPLITS && error->status == CRS_OK; s++) {
         char line[64];
         snprintf(line, sizeof line, "checking %s ...", crs_split_name((crs_split)s));
@@ -95,7 +95,7 @@ crs_status crs_show_tokens(const char *path, int64_t bytes, crs_show_form form, 
     crs_dataset d;
     if (crs_dataset_open(&d, path, error))
         return error->status;
-    if (verify(&d, error)) {
+    if (crs_show_verify(&d, error)) {
         /* nothing is told of it */
     } else if (form == CRS_SHOW_DIGEST) {
         printf("data %s\n", d.digest);

@@ -407,8 +407,10 @@ static crs_status run(packing *p, crs_error *error) {
     for (int file = 0; file < p->sources && !error->status; file++)
         read_file(p, file, bytes, error);
     crs_free(&bytes);
-    if (error->status || check_classes(p, error) || crs_sequence_writer_finish(p->writer, error) ||
-        crs_output_verify(&p->output, error))
+    if (error->status || check_classes(p, error))
+        return error->status;
+    crs_sequence_writer_missing(p->writer, p->pack->missing, p->filled, p->dropped);
+    if (crs_sequence_writer_finish(p->writer, error) || crs_output_verify(&p->output, error))
         return error->status;
     return crs_output_finish(&p->output, error);
 }

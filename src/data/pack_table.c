@@ -342,6 +342,7 @@ static crs_status run(crs_tabling *t, crs_error *error) {
     t->second = true;
     if (crs_table_put_begin(t, error) || read_all(t, error) || crs_table_put_end(t, error) || check_classes(t, error))
         return error->status;
+    crs_sequence_writer_missing(t->writer, t->pack->missing, t->filled, t->dropped);
     if (crs_sequence_writer_finish(t->writer, error) || crs_output_verify(&t->output, error))
         return error->status;
     return crs_output_finish(&t->output, error);

@@ -10,7 +10,3 @@ crs_status crs_dataset_bits(const crs_dataset *dataset, crs_split split, int64_t
     CRS_ASSERT(dataset->schema.inputs == CRS_INPUT_BITS && n >= 0 && n < s->count && steps <= s->length[n]);
     return crs_part_read(dataset, split, CRS_PART_INPUTS, s->start[n], steps, bits, error);
 }
-
-bool crs_dataset_text(const crs_dataset *dataset, const char *name, char *text, size_t size) {
-    return crs_h5_text(dataset->file->file, name, text, size) == CRS_FOUND;
-}

@@ -30,7 +30,8 @@ struct crs_sequence_writer {
     split_file split[CRS_SPLITS];
     crs_moments inputs, targets; /* of training */
     crs_sequence_counts counts;
-    bool open; /* a sequence is */
+    char missing[96]; /* for a person */
+    bool open;        /* a sequence is */
     crs_split at;
     int64_t length, lead; /* of it: steps so far */
 };
@@ -362,6 +363,16 @@ static bool write_scale(crs_sequence_writer *w, const char *name, const crs_mome
     return good;
 }
 
+void crs_sequence_writer_missing(crs_sequence_writer *w, crs_missing what, int64_t filled, int64_t dropped) {
+    if (filled > 0)
+        snprintf(w->missing, sizeof w->missing, "%lld %s", (long long)filled,
+                 what == CRS_MISSING_ZERO ? "values, taken as 0"
+                                          : "values, for which the last one of the series stands");
+    if (dropped > 0)
+        snprintf(w->missing, sizeof w->missing, "%lld steps left out, in which a value was missing",
+                 (long long)dropped);
+}
+
 crs_status crs_sequence_writer_finish(crs_sequence_writer *w, crs_error *error) {
     CRS_ASSERT(!w->open);
     for (crs_split split = 0; split < CRS_SPLITS; split++)
@@ -371,6 +382,8 @@ crs_status crs_sequence_writer_finish(crs_sequence_writer *w, crs_error *error) 
         (w->targets.columns > 0 && !write_scale(w, "target_scale", &w->targets)))
         return fail(w, error);
     errno = 0;
+    if (*w->missing && !crs_h5_put_text(w->file, "missing", w->missing))
+        return fail(w, error);
     bool flushed = H5Fflush(w->file, H5F_SCOPE_LOCAL) >= 0;
     const int reason = errno;
     bool closed = crs_h5_close(&w->file);

@@ -44,6 +44,8 @@ crs_status crs_sequence_writer_add(crs_sequence_writer *writer, int64_t steps, c
 /* Ends it, after a step or more. target, weight: of alignment sequence (target NULL for a forecast; weight 1 without
  * plan->weights); else NULL and anything. */
 crs_status crs_sequence_writer_end(crs_sequence_writer *writer, const void *target, float weight, crs_error *error);
+/* Keeps for a person what was done about missing values; nothing where there were none. */
+void crs_sequence_writer_missing(crs_sequence_writer *writer, crs_missing what, int64_t filled, int64_t dropped);
 /* Writes what is left, the scales among it, and closes the file. No sequence is open. */
 crs_status crs_sequence_writer_finish(crs_sequence_writer *writer, crs_error *error);
 const crs_sequence_counts *crs_sequence_writer_counts(const crs_sequence_writer *writer);

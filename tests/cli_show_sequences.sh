@@ -1,0 +1,76 @@
+#!/bin/bash
+# `carousel show` on data sets of sequences.
+. "$(dirname "$0")/lib.sh"
+cd "$WORK" || exit 99
+
+# table OPTION...: packs x.csv into data.h5
+table() {
+    "$CAROUSEL" pack table -q -o data.h5 "$@" x.csv || exit 99
+}
+line() { # the line of standard output that begins so, its blanks single
+    sed -n "s/^ *$1 /$1 /p" "$out" | tr -s ' ' | sed 's/ $//' | head -n 1
+}
+
+{ echo 'g,load,heat,kind' && for i in $(seq 0 39); do echo "g$((i / 8)),$i,2.5,$([ $((i % 4)) -eq 0 ] && echo hot || echo cold)"; done; } > x.csv
+
+# ---- a forecast ----
+
+table --inputs=load,heat --targets=load --context=4 --horizon=2 --split-rows=20,10,10
+expect 0 "a forecast" "$CAROUSEL" show data.h5
+says "what it is" "$out" "data.h5: a data set of sequences, whole"
+equal "inputs" "$(line inputs)" "inputs 2 numbers a step"
+equal "targets" "$(line targets)" "targets from 4 steps, the next 2 of 1 column"
+equal "training" "$(line train)" "train 1 20 15"
+equal "validation, with its lead" "$(line validation)" "validation 1 14 9"
+equal "a column" "$(line load)" "load 9.5 5.76628 0 19"
+equal "one that is constant" "$(line heat)" "heat 2.5 1 2.5 2.5"
+says "lengths" "$out" "Lengths in steps"
+equal "two of 14" "$(line 14)" "14 2 ########################################"
+says "what is forecast" "$out" "To be forecast"
+expect 0 "its digest" "$CAROUSEL" show --digest data.h5
+check "is one line" grep -Eqx 'data [0-9a-f]{32}' "$out"
+expect 0 "as JSON" "$CAROUSEL" show --json data.h5
+for text in '"format":"carousel/sequences"' '"alignment":"sequence"' '"context":4' '"horizon":2' \
+    '"train":{"sequences":1,"steps":20,"targets":15,"longest":20}' '{"name":"load","mean":9.5,' '"least":0.0,"most":19.0}' \
+    '"target_columns":[{"name":"load","mean":9.5,'; do
+    says "with $text" "$out" "$text"
+done
+says "the same digest" "$out" "\"data_digest\":\"$(digest data.h5 data)\""
+
+# ---- classes ----
+
+table --group=g --inputs=load --class=kind --split=0.6,0.2,0.2
+expect 0 "a class of each step" "$CAROUSEL" show data.h5
+equal "targets" "$(line targets)" "targets a class of each step, of 2"
+equal "shares" "$(line hot)" "hot 6 25.00 % 2 25.00 % 2 25.00 %"
+equal "all of a length" "$(line 8)" "8 5 ########################################"
+expect 0 "as JSON" "$CAROUSEL" show --json data.h5
+says "how many of each" "$out" '"classes":[{"name":"cold","train":18,"validation":6,"test":6},'
+sed 's/,2.5,/,,/; 2s/,,/,1,/' x.csv > y.csv && mv y.csv x.csv
+table --group=g --inputs=load,heat --class=kind --split=0.6,0.2,0.2 --missing=zero
+expect 0 "missing values" "$CAROUSEL" show data.h5
+equal "are told" "$(line missing)" "missing 39 values, taken as 0"
+
+# ---- tasks: what is to be said is told; weights count ----
+
+"$CAROUSEL" pack task -q -o data.h5 spike-delay --count=10,0,0 --length=100 --period=20
+expect 0 "spikes" "$CAROUSEL" show data.h5
+check "targets are at spikes alone" test "$(line train | cut -d' ' -f4)" -lt 60
+says "what it is" "$out" "measure spike delays"
+says "what made it" "$out" "carousel pack task spike-delay"
+"$CAROUSEL" pack task -q -o data.h5 reber --count=300,0,0
+expect 0 "Reber's grammar" "$CAROUSEL" show data.h5
+equal "tokens" "$(line inputs)" "inputs a token a step, of 7"
+equal "one less than steps a sequence" "$(line train | tr -d , | awk '{ print $3 - $4 }')" 300
+check "a histogram" test "$(sed -n '/^Lengths/,$p' "$out" | grep -c '#')" -gt 3
+"$CAROUSEL" pack task -q -o data.h5 timed-spikes --count=5,0,0 --length=110
+expect 0 "spikes to be made" "$CAROUSEL" show data.h5
+says "are bits" "$out" "1 bit of each step"
+says "few" "$out" "from spike to spike"
+
+# ---- a file that is damaged ----
+
+size=$(wc -c < data.h5)
+head -c $((size - 100)) data.h5 > short.h5
+refused 65 "cut off" "short.h5" "$CAROUSEL" show short.h5
+finish
