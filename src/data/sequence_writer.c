@@ -395,8 +395,9 @@ const crs_sequence_counts *crs_sequence_writer_counts(const crs_sequence_writer 
 }
 
 void crs_sequence_writer_result(const crs_sequence_writer *w, crs_packed_sequences *packed) {
-    *packed =
-        (crs_packed_sequences){.input_size = w->plan->schema->input_size, .target_size = w->plan->schema->target_size};
+    const crs_schema *schema = w->plan->schema;
+    *packed = (crs_packed_sequences){
+        .inputs = schema->inputs, .input_size = schema->input_size, .target_size = schema->target_size};
     memcpy(packed->sequences, w->counts.sequences, sizeof packed->sequences);
     memcpy(packed->steps, w->counts.steps, sizeof packed->steps);
     memcpy(packed->windows, w->counts.windows, sizeof packed->windows);
