@@ -13,10 +13,10 @@ typedef struct kind {
 
 static const kind kinds[] = {
     {"text", "texts: a token a character, a byte or a word, in one stream", crs_pack_text_command},
-    {"table", "tables (CSV): forecasts, numbers or classes of rows or of groups of them", crs_pack_table_command},
+    {"table", "tables (CSV): forecasts, numbers or classes of rows or groups", crs_pack_table_command},
     {"series", "series of the UEA/UCR archive (.ts), each with a class", crs_pack_series_command},
     {"task", "made-up tasks: adding, temporal order, Reber's grammar, spikes, waves", crs_pack_task_command},
-    {"notes", "music: piano rolls of MIDI or JSON; the keys of the next step are to be said", crs_pack_notes_command},
+    {"notes", "music: piano rolls of MIDI or JSON, whose next step is to be said", crs_pack_notes_command},
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
 

@@ -61,12 +61,12 @@ static crs_status take(void *context, int option, const crs_typed *typed, crs_er
 static const crs_cli notes_cli = {
     .name = "pack notes",
     .usage = "[OPTION]... -o DATA.h5 FILE|FOLDER...",
-    .about = "Turn music into a data set of piano rolls: standard MIDI files (a folder stands for\n"
-             "those below it), or JSON: {\"train\": [[[60, 64], ...], ...], \"valid\": ..., \"test\": ...};\n"
-             "also packed by gzip.",
+    .about = "Turn music into a data set of piano rolls: standard MIDI files (a folder stands\n"
+             "for those below it), or JSON: {\"train\": [[[60, 64], ...], ...], \"valid\": ...,\n"
+             "\"test\": ...}; also packed by gzip.",
     .more = "Examples:\n"
             "  carousel pack notes -o chorales.h5 jsb-chorales-quarter.json\n"
-            "  carousel pack notes -o drums.h5 --drums --grid=1/16 --split-table=groove/info.csv groove\n",
+            "  carousel pack notes -o drums.h5 --drums --split-table=groove/info.csv groove\n",
     .operands = operands,
     .operands_least = 1,
     .operands_most = INT_MAX,

@@ -143,7 +143,7 @@ static const crs_cli sample_cli = {
     .more = "Examples:\n"
             "  carousel sample run/best.h5 --prime='KING' --length=2000 --temperature=0.8\n"
             "  carousel sample run/best.h5 --count=3 --seed=7\n"
-            "  carousel sample chorales/best.h5 --prime-from=chorales.h5:3 --steps=64 -o more.mid\n",
+            "  carousel sample run/best.h5 --prime-from=music.h5:3 --steps=64 -o more.mid\n",
     .operands = operands,
     .operands_least = 1,
     .operands_most = 1,
