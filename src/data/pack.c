@@ -8,7 +8,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { UNICODE = 0x110000, CHARACTERS = 8192, REPORT_BYTES = 16 << 20 };
+enum { UNICODE = 0x110000, CHARACTERS = 8192 };
 
 typedef struct packing {
     const crs_pack *pack;
@@ -24,13 +24,13 @@ typedef struct packing {
     uint32_t *tokens;   /* level word: owned, [CHARACTERS + 1] */
     crs_level level;    /* that of the vocabulary, where one is given */
     crs_vocabulary vocabulary;
-    bool made;                     /* the vocabulary comes from the text itself */
-    const char *guess;             /* of the source that is read: another encoding that it looks like, or NULL */
-    crs_hash *hash;                /* owned */
-    crs_writer *writer;            /* owned; NULL in the first pass */
-    int64_t known, dropped;        /* characters or words, in this pass */
-    int64_t unknown;               /* of the known: words that are but CRS_UNKNOWN */
-    int64_t total, done, reported; /* bytes of both passes: expected, read, and read when it was last said */
+    bool made;                  /* the vocabulary comes from the text itself */
+    const char *guess;          /* of the source that is read: another encoding that it looks like, or NULL */
+    crs_hash *hash;             /* owned */
+    crs_writer *writer;         /* owned; NULL in the first pass */
+    int64_t known, dropped;     /* characters or words, in this pass */
+    int64_t unknown;            /* of the known: words that are but CRS_UNKNOWN */
+    crs_pack_progress progress; /* of both passes */
 } packing;
 
 /* ---- shares ---- */
@@ -102,17 +102,6 @@ static crs_status check_request(const crs_pack *pack, crs_error *error) {
 }
 
 /* ---- one pass over the inputs ---- */
-
-static void show_progress(packing *p, size_t bytes) {
-    char line[64];
-    p->done += (int64_t)bytes;
-    if (p->done - p->reported < REPORT_BYTES || p->total <= 0)
-        return;
-    p->reported = p->done;
-    double percent = 100.0 * (double)p->done / (double)p->total;
-    snprintf(line, sizeof line, "packing: %.0f %%", percent < 100 ? percent : 100);
-    crs_live(line);
-}
 
 /* First pass: counts characters. Returns how many were taken: less than count where one is unknown and not to be
  * dropped. */
@@ -291,7 +280,7 @@ static crs_status take_source(packing *p, const crs_source *source, int descript
         *size += got;
         kept = count - used;
         memmove(p->bytes, p->bytes + used, kept);
-        show_progress(p, (size_t)got);
+        crs_pack_progress_add(&p->progress, got);
     }
     if (kept > 0)
         return p->writer ? crs_source_changed(source, error) : fail_cut_off(p, source, *size - (int64_t)kept, error);
@@ -431,7 +420,7 @@ static crs_status run_passes(packing *p, crs_packed *packed, crs_error *error) {
     packed->dropped = p->dropped;
     for (int i = 0; i < p->pack->inputs; i++)
         packed->bytes += p->source[i].size;
-    p->total = 2 * packed->bytes;
+    p->progress.total = 2 * packed->bytes;
     if (p->known == 0 && p->dropped > 0)
         return crs_fail(error, CRS_DATA, "nothing to pack: none of the text's %lld %ss is in the vocabulary of %s",
                         (long long)p->dropped, crs_level_unit(p->level), p->pack->vocabulary);
@@ -460,7 +449,7 @@ static crs_status open_all(packing *p, crs_error *error) {
         status = crs_output_open(&p->output, pack->output, error);
     for (int i = 0; i < pack->inputs && !status; i++) {
         status = crs_source_open(&p->source[i], pack->input[i], &p->output, error);
-        p->total += 2 * p->source[i].size;
+        p->progress.total += 2 * p->source[i].size;
     }
     return status;
 }

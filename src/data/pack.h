@@ -126,6 +126,13 @@ ssize_t crs_source_read(const crs_source *source, int descriptor, void *bytes, s
 /* CRS_DATA: it is not what it was in the first pass. */
 crs_status crs_source_changed(const crs_source *source, crs_error *error);
 
+/* How far it is: bytes of all passes over the inputs, expected, read, and read when it was last said. */
+typedef struct crs_pack_progress {
+    int64_t total, done, reported;
+} crs_pack_progress;
+/* So many more were read: says so now and then, with crs_live. */
+void crs_pack_progress_add(crs_pack_progress *progress, int64_t bytes);
+
 /* ---- the HDF5 file (writer.c) ---- */
 
 typedef struct crs_writer crs_writer;

@@ -11,7 +11,7 @@
 #include "data/dictionary.h"
 #include "data/sequence_writer.h"
 
-enum { READ_BYTES = 1 << 18, WORD_MOST = 255, LINE_MOST = 1 << 20, REPORT_BYTES = 16 << 20, BLOCK = 256 };
+enum { READ_BYTES = 1 << 18, WORD_MOST = 255, LINE_MOST = 1 << 20, BLOCK = 256 };
 
 /* Where a class stands: in training; else the first place elsewhere, or in the header alone. */
 typedef struct seen {
@@ -32,7 +32,8 @@ typedef struct packing {
     crs_sequence_writer *writer; /* NULL before the first series */
     char text[CRS_SOURCES_TEXT];
     int64_t every, series; /* every so many-th of training validates; 0: none. Series of training so far */
-    int64_t filled, dropped, total, done, reported;
+    int64_t filled, dropped;
+    crs_pack_progress progress;
     /* the file that is read */
     const crs_source *at;
     bool test, within_data, has_classes;
@@ -335,24 +336,13 @@ static crs_status take_bytes(packing *p, const char *bytes, ssize_t count, crs_e
     return status;
 }
 
-static void show_progress(packing *p, int64_t bytes) {
-    char line[64];
-    p->done += bytes;
-    if (p->done - p->reported < REPORT_BYTES || p->total <= 0)
-        return;
-    p->reported = p->done;
-    const double percent = 100.0 * (double)p->done / (double)p->total;
-    snprintf(line, sizeof line, "packing: %.0f %%", percent < 100 ? percent : 100);
-    crs_live(line);
-}
-
 static crs_status read_bytes(packing *p, char *bytes, crs_error *error) {
     ssize_t got = 0;
     const int descriptor = crs_source_begin(p->at, error);
     while (descriptor >= 0 && !error->status &&
            (got = crs_source_read(p->at, descriptor, bytes, READ_BYTES, error)) > 0) {
         take_bytes(p, bytes, got, error);
-        show_progress(p, got);
+        crs_pack_progress_add(&p->progress, got);
     }
     crs_source_end(p->at, descriptor);
     return error->status;
@@ -394,7 +384,7 @@ static crs_status open_all(packing *p, crs_error *error) {
     crs_status status = crs_output_open(&p->output, p->pack->output, error);
     for (; p->sources < 2 && names[p->sources] && !status; p->sources++) {
         status = crs_source_open(&p->source[p->sources], names[p->sources], &p->output, error);
-        p->total += p->source[p->sources].size;
+        p->progress.total += p->source[p->sources].size;
     }
     return status;
 }

@@ -8,8 +8,6 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { REPORT_BYTES = 16 << 20 };
-
 /* ---- what was asked for ---- */
 
 static crs_status check_target(const crs_table_pack *pack, crs_error *error) {
@@ -155,14 +153,7 @@ static crs_status take_row(void *context, const crs_csv_row *row, crs_error *err
 
 static void show_progress(void *context, int64_t bytes) {
     crs_tabling *t = context;
-    char line[64];
-    t->done += bytes;
-    if (t->done - t->reported < REPORT_BYTES || t->total <= 0)
-        return;
-    t->reported = t->done;
-    const double percent = 100.0 * (double)t->done / (double)t->total;
-    snprintf(line, sizeof line, "packing: %.0f %%", percent < 100 ? percent : 100);
-    crs_live(line);
+    crs_pack_progress_add(&t->progress, bytes);
 }
 
 static crs_status read_file(crs_tabling *t, crs_source *source, crs_error *error) {
@@ -331,7 +322,7 @@ static crs_status open_all(crs_tabling *t, crs_error *error) {
     crs_status status = t->source ? crs_output_open(&t->output, pack->output, error) : error->status;
     for (int i = 0; i < pack->files && !status; i++) {
         status = crs_source_open(&t->source[i], pack->file[i], &t->output, error);
-        t->total += 2 * t->source[i].size;
+        t->progress.total += 2 * t->source[i].size;
     }
     return status;
 }

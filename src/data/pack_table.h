@@ -64,7 +64,7 @@ typedef struct crs_tabling {
     int last;                          /* series of the last row; -1 */
     bool mixed;                        /* the rows of some group don't stand together */
     int64_t filled, dropped;
-    int64_t total, done, reported; /* bytes of both passes: expected, read, and read when it was last said */
+    crs_pack_progress progress; /* of both passes */
     /* the second pass */
     crs_schema schema; /* owned */
     char sources[CRS_SOURCES_TEXT];

@@ -168,3 +168,15 @@ crs_status crs_source_changed(const crs_source *source, crs_error *error) {
     return crs_fail(error, CRS_DATA, "%s: it changed while it was being packed; pack it again when it rests",
                     crs_source_name(source));
 }
+
+void crs_pack_progress_add(crs_pack_progress *p, int64_t bytes) {
+    enum { REPORT_BYTES = 16 << 20 };
+    char line[64];
+    p->done += bytes;
+    if (p->done - p->reported < REPORT_BYTES || p->total <= 0)
+        return;
+    p->reported = p->done;
+    const double percent = 100.0 * (double)p->done / (double)p->total;
+    snprintf(line, sizeof line, "packing: %.0f %%", percent < 100 ? percent : 100);
+    crs_live(line);
+}
