@@ -104,27 +104,14 @@ static void lay_out(const crs_feed *f, int64_t epoch) {
         s->start[n + 1] = s->start[n] + of->length[s->order[n]];
 }
 
-/* The place in the order of the sequence that has this step of the stream. */
-static int64_t place_of(const crs_feed *f, int64_t at) {
-    const streams *s = f->own;
-    int64_t low = 0, end = f->dataset->sequences[f->plan.split].count;
-    while (end - low > 1) {
-        const int64_t middle = low + (end - low) / 2;
-        if (s->start[middle] <= at)
-            low = middle;
-        else
-            end = middle;
-    }
-    return low;
-}
-
 /* The segments of a row in a window. row: of the pass; at: where the window begins. */
 static void cut_row(crs_feed *f, int lane, int64_t row, int state, int64_t at) {
     streams *s = f->own;
     const bool next = f->dataset->schema.targets == CRS_TARGET_NEXT;
     const int64_t end = at + f->plan.window;
     int number = 0;
-    for (int64_t place = place_of(f, at); at < end; place++, number++) {
+    for (int64_t place = crs_start_before(s->start, f->dataset->sequences[f->plan.split].count, at); at < end;
+         place++, number++) {
         const int64_t first = at - s->start[place], whole = s->start[place + 1] - at,
                       steps = whole < end - at ? whole : end - at;
         const bool ends = steps == whole; /* then a last step says nothing of what comes next, and nothing is carried */

@@ -16,18 +16,22 @@ static int64_t lead_of(const crs_sequences *s, int64_t n) {
     return s->lead ? s->lead[n] : 0;
 }
 
-/* The sequence that has this window: the last whose windows begin at or before it. */
-static crs_segment window_at(const crs_dataset *d, const crs_sequences *s, int64_t window) {
-    int64_t low = 0, end = s->count;
+int64_t crs_start_before(const int64_t *start, int64_t count, int64_t at) {
+    int64_t low = 0, end = count;
     while (end - low > 1) {
         const int64_t middle = low + (end - low) / 2;
-        if (s->window_start[middle] <= window)
+        if (start[middle] <= at)
             low = middle;
         else
             end = middle;
     }
-    return (crs_segment){.sequence = low,
-                         .first = crs_first_window(&d->schema, s, low) + window - s->window_start[low],
+    return low;
+}
+
+static crs_segment window_at(const crs_dataset *d, const crs_sequences *s, int64_t window) {
+    const int64_t n = crs_start_before(s->window_start, s->count, window);
+    return (crs_segment){.sequence = n,
+                         .first = crs_first_window(&d->schema, s, n) + window - s->window_start[n],
                          .steps = (int)d->schema.context};
 }
 

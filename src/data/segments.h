@@ -37,6 +37,8 @@ crs_status crs_segments_fill(crs_segments *segments, int lanes, crs_batch *batch
 /* Of which sequence, and which of its steps, target i of that batch is. */
 crs_feed_place crs_segments_place(const crs_segments *segments, const crs_batch *batch, ptrdiff_t i);
 
+/* Of what begins at start[0] = 0 <= start[1] <= ... the last of `count` that begins at or before `at`. */
+int64_t crs_start_before(const int64_t *start, int64_t count, int64_t at);
 /* How many rows a split has where sequences are taken whole: sequences, or windows of forecasts. */
 int64_t crs_whole_rows(const crs_dataset *dataset, crs_split split);
 /* Row number `row` of these as a segment; of `next`, its last step is no input. Steps 0: nothing in it has a target. */
