@@ -151,6 +151,29 @@ crs_status crs_pack_take_shares(const crs_typed *typed, const char *example, dou
     return CRS_OK;
 }
 
+crs_status crs_pack_take_three(const crs_typed *typed, int64_t low, int64_t high, bool one, const char *give,
+                               int64_t number[CRS_SPLITS], crs_error *error) {
+    const char *at = typed->value;
+    int found = 0;
+    for (bool more = true; more; found++) {
+        const size_t length = strcspn(at, ",");
+        char text[40] = "";
+        if (length < sizeof text)
+            memcpy(text, at, length);
+        const crs_typed part = {text, typed->where, typed->status};
+        crs_error ours = {0};
+        if (found == CRS_SPLITS || crs_typed_whole(&part, low, high, &number[found], &ours))
+            return crs_typed_refuse(typed, error, "%s", give);
+        more = at[length] == ',';
+        at += length + more;
+    }
+    if (found == 1 && one)
+        number[1] = number[2] = number[0];
+    else if (found != CRS_SPLITS)
+        return crs_typed_refuse(typed, error, "%s", give);
+    return CRS_OK;
+}
+
 crs_status crs_pack_check_output(const char *output, const crs_cli *cli, crs_error *error) {
     if (output)
         return CRS_OK;

@@ -80,22 +80,6 @@ static crs_status take_delimiter(const crs_typed *typed, char *delimiter, crs_er
     return CRS_OK;
 }
 
-static crs_status take_rows(const crs_typed *typed, int64_t rows[CRS_SPLITS], crs_error *error) {
-    const char *at = typed->value;
-    for (int i = 0; i < CRS_SPLITS; i++) {
-        const size_t length = strcspn(at, ",");
-        char text[40] = "";
-        if (length < sizeof text)
-            memcpy(text, at, length);
-        const crs_typed part = {text, typed->where, typed->status};
-        crs_error ours = {0};
-        if (crs_typed_whole(&part, 0, INT64_MAX / 4, &rows[i], &ours) || (at[length] == ',') != (i < CRS_SPLITS - 1))
-            return crs_typed_refuse(typed, error, "three numbers of rows, as 8640,2880,2880");
-        at += length + 1;
-    }
-    return CRS_OK;
-}
-
 /* One of the three ways to cut; the same one again is fine. */
 static crs_status choose_cut(taking *t, const crs_typed *typed, crs_cut cut, crs_error *error) {
     if (t->cut_by && t->pack.cut != cut)
@@ -113,7 +97,10 @@ static crs_status take_cut(taking *t, int option, const crs_typed *typed, crs_er
                    ? error->status
                    : crs_pack_take_shares(typed, "0.7,0.15,0.15", t->pack.split, error);
     case OPTION_SPLIT_ROWS:
-        return choose_cut(t, typed, CRS_CUT_ROWS, error) ? error->status : take_rows(typed, t->pack.rows, error);
+        return choose_cut(t, typed, CRS_CUT_ROWS, error)
+                   ? error->status
+                   : crs_pack_take_three(typed, 0, INT64_MAX / 4, false, "three numbers of rows, as 8640,2880,2880",
+                                         t->pack.rows, error);
     default:
         t->pack.split_column = typed->value;
         return choose_cut(t, typed, CRS_CUT_COLUMN, error);

@@ -20,30 +20,6 @@ static const crs_cli_option options[OPTIONS] = {
 
 static const char *const operands[] = {"NAME"};
 
-/* Three numbers, or (one) the same three times. */
-static crs_status take_three(const crs_typed *typed, int64_t low, int64_t high, bool one, const char *give,
-                             int64_t number[CRS_SPLITS], crs_error *error) {
-    const char *at = typed->value;
-    int found = 0;
-    for (bool more = true; more; found++) {
-        const size_t length = strcspn(at, ",");
-        char text[40] = "";
-        if (length < sizeof text)
-            memcpy(text, at, length);
-        const crs_typed part = {text, typed->where, typed->status};
-        crs_error ours = {0};
-        if (found == CRS_SPLITS || crs_typed_whole(&part, low, high, &number[found], &ours))
-            return crs_typed_refuse(typed, error, "%s", give);
-        more = at[length] == ',';
-        at += length + more;
-    }
-    if (found == 1 && one)
-        number[1] = number[2] = number[0];
-    else if (found != CRS_SPLITS)
-        return crs_typed_refuse(typed, error, "%s", give);
-    return CRS_OK;
-}
-
 static crs_status take(void *context, int option, const crs_typed *typed, crs_error *error) {
     crs_task_pack *pack = context;
     switch (option) {
@@ -51,11 +27,12 @@ static crs_status take(void *context, int option, const crs_typed *typed, crs_er
         pack->output = typed->value;
         return CRS_OK;
     case OPTION_LENGTH:
-        return take_three(typed, 1, 100000000, true, "a number of steps from 1 to 100000000, or three, as 60,60,1050",
-                          pack->length, error);
+        return crs_pack_take_three(typed, 1, 100000000, true,
+                                   "a number of steps from 1 to 100000000, or three, as 60,60,1050", pack->length,
+                                   error);
     case OPTION_COUNT:
-        return take_three(typed, 0, INT64_MAX / 4, false, "three numbers of sequences, as 1000,100,100", pack->count,
-                          error);
+        return crs_pack_take_three(typed, 0, INT64_MAX / 4, false, "three numbers of sequences, as 1000,100,100",
+                                   pack->count, error);
     case OPTION_PERIOD:
         return crs_typed_whole(typed, 2, 1000000, &pack->period, error);
     default:
