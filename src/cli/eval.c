@@ -24,20 +24,14 @@ static const crs_cli_option options[OPTIONS] = {
 static const char *const operands[] = {"CHECKPOINT", "DATA.h5"};
 
 typedef struct request {
-    int split;
-    int64_t streams, threads;
+    crs_subject_request subject;
     bool json;
 } request;
 
 static crs_status take(void *context, int option, const crs_typed *typed, crs_error *error) {
-    static const char *const splits[] = {"train", "validation", "test", NULL};
     request *r = context;
-    if (option == OPTION_SPLIT)
-        return crs_typed_choice(typed, splits, &r->split, error);
-    if (option == OPTION_STREAMS)
-        return crs_typed_whole(typed, 1, INT32_MAX, &r->streams, error);
-    if (option == OPTION_THREADS)
-        return crs_typed_whole(typed, 1, 1024, &r->threads, error);
+    if (option < OPTION_JSON)
+        return crs_subject_take(&r->subject, (crs_subject_option)option, typed, error);
     r->json = true;
     return CRS_OK;
 }
@@ -65,14 +59,14 @@ const crs_cli *crs_eval_cli(void) {
 }
 
 static json_t *text_object(const request *r, const crs_evaluation *e) {
-    return json_pack("{s:s, s:I, s:o, s:o, s:o}", "split", crs_split_name((crs_split)r->split), "tokens",
+    return json_pack("{s:s, s:I, s:o, s:o, s:o}", "split", crs_split_name((crs_split)r->subject.split), "tokens",
                      (json_int_t)e->targets, "nats_per_token", crs_show_json_real(e->loss), "bits_per_token",
                      crs_show_json_real(e->bits_per_token), "perplexity", crs_show_json_real(e->perplexity));
 }
 
 static void print_text(const request *r, const crs_evaluation *e, crs_level level) {
     const char *unit = crs_level_unit(level);
-    printf("split        %s\n", crs_split_name((crs_split)r->split));
+    printf("split        %s\n", crs_split_name((crs_split)r->subject.split));
     printf("predictions  %" PRId64 "\n", e->targets);
     printf("nats         %.6f a %s\n", e->loss, unit);
     printf("bits         %.6f a %s\n", e->bits_per_token, unit);
@@ -82,7 +76,7 @@ static void print_text(const request *r, const crs_evaluation *e, crs_level leve
 static crs_status print(const request *r, const crs_subject *subject, const crs_evaluation *e, crs_error *error) {
     const crs_dataset *d = &subject->dataset;
     const crs_spec *spec = crs_model_spec(subject->model);
-    const crs_split split = (crs_split)r->split;
+    const crs_split split = (crs_split)r->subject.split;
     if (r->json)
         crs_show_json_print(d->text ? text_object(r, e) : crs_show_json_evaluation(&d->schema, spec, split, e), 0,
                             error);
@@ -99,11 +93,11 @@ static crs_status print(const request *r, const crs_subject *subject, const crs_
 
 static crs_status evaluate(crs_comm *comm, const request *r, const char *checkpoint, const char *data,
                            crs_error *error) {
-    const crs_split split = (crs_split)r->split;
-    const crs_evaluation_plan plan = {.split = split, .streams = r->streams, .guess = !r->json};
+    const crs_split split = (crs_split)r->subject.split;
+    const crs_evaluation_plan plan = {.split = split, .streams = r->subject.streams, .guess = !r->json};
     crs_evaluation evaluation = {0};
     crs_subject subject = {0};
-    if (crs_subject_open(&subject, comm, checkpoint, data, split, r->streams, (int)r->threads, error) == CRS_OK &&
+    if (crs_subject_open(&subject, comm, checkpoint, data, &r->subject, error) == CRS_OK &&
         crs_evaluate(comm, subject.model, &subject.dataset, &plan, &evaluation, error) == CRS_OK) {
         if (crs_comm_rank(comm) == 0)
             print(r, &subject, &evaluation, error);
@@ -115,14 +109,12 @@ static crs_status evaluate(crs_comm *comm, const request *r, const char *checkpo
 }
 
 crs_status crs_command_eval(crs_comm *comm, int argc, char **argv, crs_error *error) {
-    request r = {.split = CRS_TEST, .streams = 1};
+    request r = {.subject = {.split = CRS_TEST, .streams = 1}};
     crs_cli_arguments arguments = {0};
-    char text[64];
     crs_cli_parse(&eval_cli, argc, argv, &r, &arguments, error);
     if (arguments.help)
         return error->status;
-    snprintf(text, sizeof text, "--split=%s\n--streams=%" PRId64 "\n", crs_split_name((crs_split)r.split), r.streams);
-    if (crs_comm_same(comm, text, CRS_USAGE, "the command line", "start every rank with the same options", error))
+    if (crs_subject_agree(comm, &r.subject, error))
         return error->status;
     return evaluate(comm, &r, arguments.operand[0], arguments.operand[1], error);
 }

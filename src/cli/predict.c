@@ -20,20 +20,14 @@ static const crs_cli_option options[OPTIONS] = {
 static const char *const operands[] = {"CHECKPOINT", "DATA.h5"};
 
 typedef struct request {
+    crs_subject_request subject;
     const char *output;
-    int split;
-    int64_t streams, threads;
 } request;
 
 static crs_status take(void *context, int option, const crs_typed *typed, crs_error *error) {
-    static const char *const splits[] = {"train", "validation", "test", NULL};
     request *r = context;
-    if (option == OPTION_SPLIT)
-        return crs_typed_choice(typed, splits, &r->split, error);
-    if (option == OPTION_STREAMS)
-        return crs_typed_whole(typed, 1, INT32_MAX, &r->streams, error);
-    if (option == OPTION_THREADS)
-        return crs_typed_whole(typed, 1, 1024, &r->threads, error);
+    if (option >= OPTION_SPLIT)
+        return crs_subject_take(&r->subject, (crs_subject_option)(option - OPTION_SPLIT), typed, error);
     r->output = typed->value;
     return CRS_OK;
 }
@@ -61,9 +55,9 @@ const crs_cli *crs_predict_cli(void) {
 
 static crs_status predict(crs_comm *comm, const request *r, const char *checkpoint, const char *data,
                           crs_error *error) {
-    const crs_split split = (crs_split)r->split;
+    const crs_split split = (crs_split)r->subject.split;
     const double start = crs_seconds();
-    crs_prediction_plan plan = {.split = split, .streams = r->streams, .output = r->output};
+    crs_prediction_plan plan = {.split = split, .streams = r->subject.streams, .output = r->output};
     crs_subject subject = {0};
     int64_t targets;
     char *description = crs_format_text("what %s says of the %s split of %s", checkpoint, crs_split_name(split), data);
@@ -71,7 +65,7 @@ static crs_status predict(crs_comm *comm, const request *r, const char *checkpoi
         crs_fail(error, CRS_INTERNAL, "out of memory");
     plan.description = description;
     if (crs_comm_agree(comm, error) == CRS_OK &&
-        crs_subject_open(&subject, comm, checkpoint, data, split, r->streams, (int)r->threads, error) == CRS_OK &&
+        crs_subject_open(&subject, comm, checkpoint, data, &r->subject, error) == CRS_OK &&
         crs_predict(comm, subject.model, &subject.dataset, &plan, &targets, error) == CRS_OK) {
         const double seconds = crs_seconds() - start;
         char count[32];
@@ -84,9 +78,8 @@ static crs_status predict(crs_comm *comm, const request *r, const char *checkpoi
 }
 
 crs_status crs_command_predict(crs_comm *comm, int argc, char **argv, crs_error *error) {
-    request r = {.split = CRS_TEST, .streams = 1};
+    request r = {.subject = {.split = CRS_TEST, .streams = 1}};
     crs_cli_arguments arguments = {0};
-    char text[64];
     crs_cli_parse(&predict_cli, argc, argv, &r, &arguments, error);
     if (arguments.help)
         return error->status;
@@ -94,8 +87,7 @@ crs_status crs_command_predict(crs_comm *comm, int argc, char **argv, crs_error 
         crs_fail(error, CRS_USAGE, "predict: -o is missing: where to write, as in -o said.csv or -o said.h5");
     if (error->status == CRS_OK)
         crs_table_check(r.output, error);
-    snprintf(text, sizeof text, "--split=%s\n--streams=%" PRId64 "\n", crs_split_name((crs_split)r.split), r.streams);
-    if (crs_comm_same(comm, text, CRS_USAGE, "the command line", "start every rank with the same options", error))
+    if (crs_subject_agree(comm, &r.subject, error))
         return error->status;
     return predict(comm, &r, arguments.operand[0], arguments.operand[1], error);
 }

@@ -4,8 +4,29 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "cli/cli.h"
 #include "cli/subject.h"
+
+/* ---- what is asked for ---- */
+
+crs_status crs_subject_take(crs_subject_request *request, crs_subject_option option, const crs_typed *typed,
+                            crs_error *error) {
+    static const char *const splits[] = {"train", "validation", "test", NULL};
+    switch (option) {
+    case CRS_SUBJECT_SPLIT:
+        return crs_typed_choice(typed, splits, &request->split, error);
+    case CRS_SUBJECT_STREAMS:
+        return crs_typed_whole(typed, 1, INT32_MAX, &request->streams, error);
+    default:
+        return crs_typed_whole(typed, 1, 1024, &request->threads, error);
+    }
+}
+
+crs_status crs_subject_agree(crs_comm *comm, const crs_subject_request *request, crs_error *error) {
+    char text[64];
+    snprintf(text, sizeof text, "--split=%s\n--streams=%" PRId64 "\n", crs_split_name((crs_split)request->split),
+             request->streams);
+    return crs_comm_same(comm, text, CRS_USAGE, "the command line", "start every rank with the same options", error);
+}
 
 /* ---- whether they go together ---- */
 
@@ -83,18 +104,20 @@ static crs_status check_fit(const crs_subject *s, const char *checkpoint, crs_er
 
 /* ---- both ---- */
 
-crs_status crs_subject_open(crs_subject *s, crs_comm *comm, const char *checkpoint, const char *data, crs_split split,
-                            int64_t streams, int threads, crs_error *error) {
+crs_status crs_subject_open(crs_subject *s, crs_comm *comm, const char *checkpoint, const char *data,
+                            const crs_subject_request *request, crs_error *error) {
+    const crs_split split = (crs_split)request->split;
     const crs_kernels *kernels;
     *s = (crs_subject){0};
-    threads = crs_comm_threads(comm, threads);
+    const int threads = crs_comm_threads(comm, (int)request->threads);
     if (crs_choose_kernels(comm, &kernels, error) ||
         crs_model_load(comm, checkpoint, kernels, threads, &s->model, &s->vocabulary, &s->schema, error))
         return error->status;
     crs_dataset_open(&s->dataset, data, error);
     if (crs_dataset_agree(comm, &s->dataset, error))
         return error->status;
-    if (check_fit(s, checkpoint, error) == CRS_OK && check_streams(&s->dataset, split, streams, error) == CRS_OK)
+    if (check_fit(s, checkpoint, error) == CRS_OK &&
+        check_streams(&s->dataset, split, request->streams, error) == CRS_OK)
         crs_dataset_verify(&s->dataset, split, error);
     return crs_comm_agree(comm, error);
 }
