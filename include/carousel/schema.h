@@ -36,6 +36,7 @@ bool crs_names_add(crs_names *names, const char *name);
 bool crs_names_copy(crs_names *to, const crs_names *from);
 bool crs_names_equal(const crs_names *a, const crs_names *b);
 int crs_names_find(const crs_names *names, const char *name); /* its index, or -1 */
+size_t crs_names_longest(const crs_names *names);             /* bytes of the longest, at least 1 */
 void crs_names_free(crs_names *names);
 
 /* Of columns: scaled = (x - mean) / deviation, in double, rounded to float once. */

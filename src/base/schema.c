@@ -53,6 +53,15 @@ int crs_names_find(const crs_names *names, const char *name) {
     return -1;
 }
 
+size_t crs_names_longest(const crs_names *names) {
+    size_t longest = 1;
+    for (int i = 0; i < names->count; i++) {
+        const size_t length = strlen(names->name[i]);
+        longest = length > longest ? length : longest;
+    }
+    return longest;
+}
+
 void crs_names_free(crs_names *names) {
     for (int i = 0; i < names->count; i++)
         crs_free(&names->name[i]);

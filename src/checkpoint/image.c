@@ -78,9 +78,7 @@ static bool put_vocabulary(hid_t file, const crs_vocabulary *vocabulary) {
 /* A list of names as strings of the longest one's bytes; nothing where it is empty. */
 static bool put_names(hid_t file, const char *path, const crs_names *names) {
     const int64_t count = names->count;
-    size_t longest = 1;
-    for (int i = 0; i < names->count; i++)
-        longest = strlen(names->name[i]) > longest ? strlen(names->name[i]) : longest;
+    const size_t longest = crs_names_longest(names);
     if (count == 0)
         return true;
     char *texts = crs_alloc((size_t)count, longest, CRS_MEMORY_OTHER);

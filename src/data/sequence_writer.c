@@ -141,9 +141,7 @@ static bool begin_split(crs_sequence_writer *w, crs_split split) {
 
 /* A list of strings at the root. */
 static bool put_names(hid_t file, const char *name, const crs_names *names, const char *description) {
-    size_t longest = 1;
-    for (int i = 0; i < names->count; i++)
-        longest = strlen(names->name[i]) > longest ? strlen(names->name[i]) : longest;
+    const size_t longest = crs_names_longest(names);
     hid_t type = crs_h5_text_type(longest);
     crs_growing g = {.group = file, .name = name, .type = type, .text = true};
     char *entry = crs_alloc(1, longest, CRS_MEMORY_DATA);

@@ -60,9 +60,7 @@ static crs_status read_block(const crs_set *set, int64_t first, int64_t count, v
 
 /* The hash of entries of one length, the longest's. */
 static void hash_padded(const crs_names *names, crs_hash *hash) {
-    size_t longest = 1;
-    for (int i = 0; i < names->count; i++)
-        longest = strlen(names->name[i]) > longest ? strlen(names->name[i]) : longest;
+    const size_t longest = crs_names_longest(names);
     for (int i = 0; i < names->count; i++) {
         const size_t length = strlen(names->name[i]);
         crs_hash_add(hash, names->name[i], length);

@@ -357,13 +357,10 @@ static int longest_name(const crs_predictor *p, crs_error *error) {
 
 /* Bytes of the longest text of a class or token. */
 static int longest_text(const crs_predictor *p) {
-    size_t longest = 4;
-    const crs_names *classes = &p->dataset->schema.classes;
-    const crs_vocabulary *v = &p->dataset->vocabulary;
-    for (int c = 0; c < classes->count; c++)
-        longest = strlen(classes->name[c]) > longest ? strlen(classes->name[c]) : longest;
-    longest = v->longest > longest ? v->longest : longest;
-    return (int)longest;
+    enum { LEAST = 4 };
+    const size_t class = crs_names_longest(&p->dataset->schema.classes), token = p->dataset->vocabulary.longest,
+                 longest = class > token ? class : token;
+    return longest > LEAST ? (int)longest : LEAST;
 }
 
 static crs_status create_table(crs_predictor *p, crs_error *error) {
