@@ -12,7 +12,8 @@ crs_command crs_pack_notes_command, crs_pack_series_command, crs_pack_table_comm
 /* Three shares that make 1. example: for messages, as "0.9,0.05,0.05". */
 crs_status crs_pack_take_shares(const crs_typed *typed, const char *example, double split[CRS_SPLITS],
                                 crs_error *error);
-/* Three whole numbers, a split each; with one, also a single number for all three. give: what would do, for messages. */
+/* Three whole numbers, a split each; with one, also a single number for all three. give: what would do, for
+ * messages. */
 crs_status crs_pack_take_three(const crs_typed *typed, int64_t low, int64_t high, bool one, const char *give,
                                int64_t number[CRS_SPLITS], crs_error *error);
 /* --missing */
