@@ -7,6 +7,7 @@
 #include "checkpoint/image.h"
 #include "checkpoint/listing.h"
 #include "checkpoint/read.h"
+#include "store/names_file.h"
 #include "store/vocabulary_file.h"
 
 typedef struct reader {
@@ -200,44 +201,14 @@ static crs_status read_config(const reader *r, crs_checkpoint *c, crs_error *err
     return status;
 }
 
-/* The strings of a list, of size bytes each, to names. */
-static crs_status take_names(const reader *r, const crs_object *object, const char *texts, crs_names *names,
-                             crs_error *error) {
-    const size_t size = object->text_size;
-    char *name = crs_alloc_or_fail(size + 1, 1, CRS_MEMORY_OTHER, object->path, error);
-    for (int64_t i = 0; name && i < object->count && error->status == CRS_OK; i++) {
-        memcpy(name, texts + (size_t)i * size, size);
-        if (!crs_names_add(names, name))
-            cant_read(r, object->path, CRS_INTERNAL, error);
-    }
-    crs_free(&name);
-    return error->status;
-}
-
-/* A list of names, where the file has it. */
+/* A list of names, where the file has it; of fixed length, as those of variable length have no checksum. */
 static crs_status read_names(const reader *r, const char *path, crs_names *names, crs_error *error) {
     const crs_object *object = crs_listing_find(&r->listing, path);
-    char hash[CRS_HASH_HEX];
     if (!object)
         return CRS_OK;
-    if (object->kind != CRS_OBJECT_TEXT || object->rank != 1 || object->text_size == 0 || object->count > INT32_MAX)
+    if (object->kind != CRS_OBJECT_TEXT || object->rank != 1 || object->text_size == 0)
         return crs_fail(error, CRS_DATA, "%s: %s is no list of names; %s", r->name, path, CRS_DAMAGED_ADVICE);
-    const size_t bytes = (size_t)object->count * object->text_size;
-    char *texts = crs_alloc_or_fail(bytes, 1, CRS_MEMORY_OTHER, path, error);
-    if (!texts)
-        return error->status;
-    hid_t set = H5Dopen2(r->file, path, H5P_DEFAULT), type = set >= 0 ? H5Dget_type(set) : H5I_INVALID_HID;
-    if (type < 0 || H5Dread(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, texts) < 0) {
-        cant_read(r, path, CRS_DATA, error);
-    } else {
-        crs_hash_bytes(texts, bytes, hash);
-        if (check_hash(r, set, path, hash, error) == CRS_OK)
-            take_names(r, object, texts, names, error);
-    }
-    crs_h5_close(&type);
-    crs_h5_close(&set);
-    crs_free(&texts);
-    return error->status;
+    return crs_names_read(r->file, r->name, path + 1, true, CRS_DAMAGED_ADVICE, names, error);
 }
 
 static crs_status read_all_names(const reader *r, crs_checkpoint *c, crs_error *error) {

@@ -13,7 +13,7 @@
 /* Steps of a sequence: places in memory are counted by int. */
 enum { LENGTH_MAX = 1 << 30 };
 
-static const char advice[] = CRS_SEQUENCES_ADVICE;
+static const char advice[] = CRS_SEQUENCES_ADVICE, again[] = "pack it again";
 
 #define PATHS(split)                                                                                                   \
     {                                                                                                                  \
@@ -112,7 +112,7 @@ static crs_status read_vocabulary(crs_dataset *d, crs_error *error) {
     crs_error inner = {0};
     crs_h5_text(d->file->file, "level", level, sizeof level);
     bool characters = strcmp(level, crs_level_name(CRS_LEVEL_WORD)) != 0;
-    if (crs_names_read(d->file->file, d->path, "vocabulary", &names, error))
+    if (crs_names_read(d->file->file, d->path, "vocabulary", false, again, &names, error))
         return error->status;
     for (int i = 0; i < names.count; i++) {
         const size_t length = strlen(names.name[i]);
@@ -135,7 +135,7 @@ static crs_status read_lists(crs_dataset *d, crs_error *error) {
             return error->status;
         s->input_size = (int)d->vocabulary.count;
     } else {
-        if (crs_names_read(file, d->path, "columns", &s->columns, error))
+        if (crs_names_read(file, d->path, "columns", false, again, &s->columns, error))
             return error->status;
         s->input_size = s->columns.count;
     }
@@ -146,7 +146,8 @@ static crs_status read_lists(crs_dataset *d, crs_error *error) {
     if (crs_schema_is_forecast(s))
         return CRS_OK;
     crs_names *names = s->targets == CRS_TARGET_CLASS ? &s->classes : &s->target_names;
-    crs_names_read(file, d->path, s->targets == CRS_TARGET_CLASS ? "classes" : "target_names", names, error);
+    crs_names_read(file, d->path, s->targets == CRS_TARGET_CLASS ? "classes" : "target_names", false, again, names,
+                   error);
     s->target_size = names->count;
     return error->status;
 }

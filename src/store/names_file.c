@@ -69,8 +69,24 @@ static void hash_padded(const crs_names *names, crs_hash *hash) {
     }
 }
 
-static crs_status read_all(const crs_set *set, crs_names *names, crs_error *error) {
+static crs_status check_hash(const crs_set *set, bool hashed, const char *advice, const crs_names *names,
+                             crs_hash *hash, crs_error *error) {
     char hex[CRS_HASH_HEX];
+    if (!*set->hash && hashed)
+        return crs_fail(error, CRS_DATA, "%s: /%s carries no hash (attribute " CRS_HASH_ATTRIBUTE "); %s",
+                        set->plan.file, set->plan.path, advice);
+    if (!*set->hash)
+        return CRS_OK;
+    if (set->variable)
+        hash_padded(names, hash);
+    crs_hash_text(hash, hex);
+    if (strcmp(hex, set->hash) == 0)
+        return CRS_OK;
+    return crs_fail(error, CRS_DATA, "%s: /%s is damaged: its hash is %s, and %s was stated; %s", set->plan.file,
+                    set->plan.path, hex, set->hash, advice);
+}
+
+static crs_status read_all(const crs_set *set, bool hashed, const char *advice, crs_names *names, crs_error *error) {
     if (set->rows < 1 || set->rows > INT32_MAX / 2)
         return crs_fail(error, CRS_DATA, "%s: /%s has %" PRId64 " names; it should have 1 to %d", set->plan.file,
                         set->plan.path, set->rows, INT32_MAX / 2);
@@ -85,20 +101,15 @@ static crs_status read_all(const crs_set *set, crs_names *names, crs_error *erro
         crs_fail(error, CRS_INTERNAL, "out of memory for a hash");
     for (int64_t first = 0; first < set->rows && error->status == CRS_OK; first += block)
         read_block(set, first, set->rows - first < block ? set->rows - first : block, room, &bytes, names, hash, error);
-    if (error->status == CRS_OK && *set->hash) {
-        if (set->variable)
-            hash_padded(names, hash);
-        crs_hash_text(hash, hex);
-        if (strcmp(hex, set->hash) != 0)
-            crs_fail(error, CRS_DATA, "%s: /%s is damaged: its hash is %s, and %s was stated; pack it again",
-                     set->plan.file, set->plan.path, hex, set->hash);
-    }
+    if (error->status == CRS_OK)
+        check_hash(set, hashed, advice, names, hash, error);
     crs_free(&room);
     crs_hash_free(&hash);
     return error->status;
 }
 
-crs_status crs_names_read(hid_t open, const char *file, const char *path, crs_names *names, crs_error *error) {
+crs_status crs_names_read(hid_t open, const char *file, const char *path, bool hashed, const char *advice,
+                          crs_names *names, crs_error *error) {
     const crs_set_plan plan = {.file = file,
                                .path = path,
                                .kind = CRS_SET_STRINGS,
@@ -111,7 +122,7 @@ crs_status crs_names_read(hid_t open, const char *file, const char *path, crs_na
         return crs_fail(error, CRS_DATA, "%s: it has no /%s, a list of names; pack it again, or add it", file, path);
     if (crs_set_open(&set, open, &plan, error))
         return error->status;
-    if (read_all(&set, names, error))
+    if (read_all(&set, hashed, advice, names, error))
         crs_names_free(names);
     crs_set_close(&set);
     return error->status;

@@ -10,8 +10,10 @@ enum { CRS_NAME_BYTES = 1 << 16, CRS_NAMES_BYTES = 1 << 28 };
 
 /* Reads the list `path` ("classes") of an open file whose name is file: strings of fixed or variable length, UTF-8, at
  * least one; and compares its hash, where one is stated: that of the entries as stored, or where their length varies of
- * each filled up with zeros to the longest's. CRS_DATA. On failure *names is empty. */
-crs_status crs_names_read(hid_t open, const char *file, const char *path, crs_names *names, crs_error *error);
+ * each filled up with zeros to the longest's. hashed: it must carry one. advice: what would do about a damaged one.
+ * CRS_DATA. On failure *names is empty. */
+crs_status crs_names_read(hid_t open, const char *file, const char *path, bool hashed, const char *advice,
+                          crs_names *names, crs_error *error);
 /* What is wrong with a name: CRS_DATA. */
 crs_status crs_name_check(const crs_set *set, int64_t index, const char *bytes, size_t length, crs_error *error);
 
