@@ -72,6 +72,8 @@ typedef struct crs_summary {
 crs_status crs_dataset_summarize(const crs_dataset *dataset, crs_summary *summary, crs_error *error);
 void crs_summary_free(crs_summary *summary);
 
+/* Of sequences taken whole, how many rows a split has: sequences, or windows of a forecast. */
+int64_t crs_dataset_rows(const crs_dataset *dataset, crs_split split);
 /* Of sequence n of a split its name ("" where it has none), to be freed with crs_free; NULL with *error. */
 char *crs_dataset_name(const crs_dataset *dataset, crs_split split, int64_t n, crs_error *error);
 

@@ -22,7 +22,7 @@ typedef struct whole {
 } whole;
 
 static int64_t batches_of(const crs_dataset *dataset, const crs_feed_plan *plan) {
-    return (crs_whole_rows(dataset, plan->split) + plan->batch - 1) / plan->batch;
+    return (crs_dataset_rows(dataset, plan->split) + plan->batch - 1) / plan->batch;
 }
 
 static bool allocate(const crs_feed *f, whole *w) {
@@ -96,7 +96,7 @@ static crs_status open_whole(crs_feed *f, crs_error *error) {
     whole *w = f->own = crs_alloc_or_fail(1, sizeof *w, CRS_MEMORY_DATA, "reading the data", error);
     if (!w)
         return error->status;
-    *w = (whole){.rows = crs_whole_rows(f->dataset, f->plan.split),
+    *w = (whole){.rows = crs_dataset_rows(f->dataset, f->plan.split),
                  .batches = batches_of(f->dataset, &f->plan),
                  .epoch = -1,
                  .step = -1};

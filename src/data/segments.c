@@ -7,7 +7,7 @@
 
 /* ---- whole sequences ---- */
 
-int64_t crs_whole_rows(const crs_dataset *d, crs_split split) {
+int64_t crs_dataset_rows(const crs_dataset *d, crs_split split) {
     const crs_sequences *s = &d->sequences[split];
     return crs_schema_is_forecast(&d->schema) ? s->windows : s->count;
 }

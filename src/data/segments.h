@@ -39,9 +39,8 @@ crs_feed_place crs_segments_place(const crs_segments *segments, const crs_batch 
 
 /* Of what begins at start[0] = 0 <= start[1] <= ... the last of `count` that begins at or before `at`. */
 int64_t crs_start_before(const int64_t *start, int64_t count, int64_t at);
-/* How many rows a split has where sequences are taken whole: sequences, or windows of forecasts. */
-int64_t crs_whole_rows(const crs_dataset *dataset, crs_split split);
-/* Row number `row` of these as a segment; of `next`, its last step is no input. Steps 0: nothing in it has a target. */
+/* Row number `row` (crs_dataset_rows) as a segment; of `next`, its last step is no input. Steps 0: nothing in it has
+ * a target. */
 crs_segment crs_whole_segment(const crs_dataset *dataset, crs_split split, int64_t row);
 /* The most steps that one has, at least 1. */
 int64_t crs_whole_longest(const crs_dataset *dataset, crs_split split);

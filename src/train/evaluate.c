@@ -148,8 +148,7 @@ static crs_status check_sequences(const crs_model *model, const crs_dataset *dat
                                   crs_error *error) {
     const crs_schema *schema = &dataset->schema;
     const crs_spec *spec = crs_model_spec(model);
-    const crs_sequences *sequences = &dataset->sequences[split];
-    if (crs_schema_is_forecast(schema) ? sequences->windows < 1 : sequences->count < 1)
+    if (crs_dataset_rows(dataset, split) < 1)
         return crs_fail(error, CRS_DATA, "%s: its %s split has no %s", dataset->path, crs_split_name(split),
                         crs_schema_is_forecast(schema) ? "window of context and horizon" : "sequences");
     if (spec->input != schema->inputs || spec->targets != schema->targets || spec->alignment != schema->alignment ||

@@ -62,10 +62,9 @@ static crs_status save_good(crs_training *t, crs_error *error) {
 /* ---- validation ---- */
 
 int64_t crs_training_streams(const crs_training *t) {
-    const crs_sequences *split = &t->dataset.sequences[CRS_VALIDATION];
     const int64_t targets = t->dataset.length[CRS_VALIDATION] - 1;
     if (!t->dataset.text)
-        return crs_schema_is_forecast(&t->dataset.schema) ? split->windows > 0 : split->count > 0;
+        return crs_dataset_rows(&t->dataset, CRS_VALIDATION) > 0;
     if (targets < 1)
         return 0;
     return targets < t->config->batch ? targets : t->config->batch;
@@ -268,10 +267,7 @@ static void start_progress(crs_training *t) {
         speed = schema->alignment == CRS_ALIGN_SEQUENCE ? "sequences/s" : "steps/s";
     }
     if (t->config->window == 0) {
-        const crs_sequences *train = &d->sequences[CRS_TRAIN];
-        const int64_t all = schema->alignment == CRS_ALIGN_STEP ? d->length[CRS_TRAIN]
-                            : crs_schema_is_forecast(schema)    ? train->windows
-                                                                : train->count;
+        const int64_t all = schema->alignment == CRS_ALIGN_STEP ? d->length[CRS_TRAIN] : crs_dataset_rows(d, CRS_TRAIN);
         targets = (double)all / (double)t->plan.windows;
     }
     crs_progress_start(&t->progress, t->step, t->plan.total, t->plan.windows, targets, unit, speed);

@@ -97,7 +97,7 @@ static crs_status check_window(const crs_config *config, const crs_dataset *data
 static crs_status plan_whole(crs_plan *plan, crs_settings *settings, const crs_dataset *dataset, crs_error *error) {
     const crs_sequences *train = &dataset->sequences[CRS_TRAIN];
     const bool forecast = crs_schema_is_forecast(&dataset->schema);
-    const int64_t rows = forecast ? train->windows : train->count;
+    const int64_t rows = crs_dataset_rows(dataset, CRS_TRAIN);
     if (rows < 1)
         return crs_fail(error, CRS_DATA,
                         forecast ? "%s: no sequence of its train split is as long as context and horizon"

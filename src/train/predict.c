@@ -272,10 +272,7 @@ enum { GROUP_PAIRS = 1 << 14, GROUP_BYTES = 1 << 22 };
 
 /* Streams of a text, windows of a forecast, or sequences. */
 static int64_t rows_in_all(const crs_predictor *p) {
-    const crs_sequences *sequences = &p->dataset->sequences[p->plan->split];
-    if (p->dataset->text)
-        return p->plan->streams;
-    return crs_schema_is_forecast(&p->dataset->schema) ? sequences->windows : sequences->count;
+    return p->dataset->text ? p->plan->streams : crs_dataset_rows(p->dataset, p->plan->split);
 }
 
 static int64_t pairs_of(const crs_predictor *p, int64_t row) {
