@@ -69,6 +69,8 @@ expect 78 "both ways to what comes next" "$CAROUSEL" train text.h5 -o no --bidir
 says "says why" "$err" "--bidirectional: what comes next"
 expect 78 "a change of no forecast" "$CAROUSEL" train real.h5 -o no --change
 says "says so" "$err" "no forecast"
+expect 78 "log odds of no bits" "$CAROUSEL" train real.h5 -o no --output-bias=0.5
+says "says so" "$err" "--output-bias: these data have no bits"
 expect 78 "numbers tied" "$CAROUSEL" train real.h5 -o no --tie
 says "says so" "$err" "--tie: it needs tokens"
 expect 78 "tied widths that differ" "$CAROUSEL" train text.h5 -o no --tie --embed=5 --hidden=6

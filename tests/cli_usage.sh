@@ -134,6 +134,7 @@ apart "--beta1 --optimizer=adam" --beta1=0.9 --optimizer=rmsprop
 apart "--beta2 --optimizer=adam rmsprop" --beta2=0.9 --optimizer=sgd
 apart "--epsilon sgd" --epsilon=1e-7 --optimizer=sgd
 apart "--decay-every --schedule=step" --decay-every=2
+apart "--decay-after --schedule=step" --decay-after=2
 apart "--decay-factor --schedule=step" --decay-factor=0.2 --schedule=cosine
 apart "--forget-bias --cell=lstm" --forget-bias=2 --cell=gru
 apart "--input-bias --cell=lstm" --input-bias=-2 --cell=rnn

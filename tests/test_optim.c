@@ -305,7 +305,7 @@ static void test_constant(void) {
 
 static void test_warmup(void) {
     for (int schedule = 0; schedule < CRS_SCHEDULES; schedule++) {
-        crs_schedule_plan plan = {(crs_schedule)schedule, 0.5, 4, 100, 1000, 0.1};
+        crs_schedule_plan plan = {(crs_schedule)schedule, 0.5, 4, 100, 1000, 1000, 0.1};
         CU_ASSERT_EQUAL(crs_schedule_rate(&plan, 0), 0.125);
         CU_ASSERT_EQUAL(crs_schedule_rate(&plan, 1), 0.25);
         CU_ASSERT_EQUAL(crs_schedule_rate(&plan, 2), 0.375);
@@ -325,7 +325,7 @@ static void test_warmup(void) {
 }
 
 static void test_step(void) {
-    crs_schedule_plan plan = {CRS_STEP, 1.0, 0, 35, 10, 0.5};
+    crs_schedule_plan plan = {CRS_STEP, 1.0, 0, 35, 10, 10, 0.5};
     CU_ASSERT_EQUAL(crs_schedule_rate(&plan, 0), 1);
     CU_ASSERT_EQUAL(crs_schedule_rate(&plan, 9), 1);
     CU_ASSERT_EQUAL(crs_schedule_rate(&plan, 10), 0.5);
@@ -338,12 +338,18 @@ static void test_step(void) {
     plan.warmup = 15; /* the decays count from the first step of all */
     CU_ASSERT(close_to(crs_schedule_rate(&plan, 14), 1));
     CU_ASSERT(close_to(crs_schedule_rate(&plan, 15), 0.97));
+    plan = (crs_schedule_plan){CRS_STEP, 1.0, 0, 60, 30, 10, 0.5}; /* the first decay is later than the others */
+    CU_ASSERT_EQUAL(crs_schedule_rate(&plan, 29), 1);
+    CU_ASSERT_EQUAL(crs_schedule_rate(&plan, 30), 0.5);
+    CU_ASSERT_EQUAL(crs_schedule_rate(&plan, 39), 0.5);
+    CU_ASSERT_EQUAL(crs_schedule_rate(&plan, 40), 0.25);
+    CU_ASSERT_EQUAL(crs_schedule_rate(&plan, 50), 0.125);
 }
 
 static void test_cosine(void) {
     const double pi = 3.14159265358979323846;
     for (int64_t warmup = 0; warmup <= 7; warmup += 7) {
-        crs_schedule_plan plan = {CRS_COSINE, 0.3, warmup, 107, 0, 0};
+        crs_schedule_plan plan = {CRS_COSINE, 0.3, warmup, 107, 0, 0, 0};
         for (int64_t step = warmup; step < plan.total; step++) {
             double part = (double)(step - warmup) / (double)(plan.total - warmup);
             CU_ASSERT(fabs(crs_schedule_rate(&plan, step) - 0.3 * (1 + cos(pi * part)) / 2) < 1e-15);
@@ -353,7 +359,7 @@ static void test_cosine(void) {
         CU_ASSERT_EQUAL(crs_schedule_rate(&plan, 107), last);
         CU_ASSERT_EQUAL(crs_schedule_rate(&plan, 100000), last);
     }
-    crs_schedule_plan one = {CRS_COSINE, 0.3, 0, 1, 0, 0};
+    crs_schedule_plan one = {CRS_COSINE, 0.3, 0, 1, 0, 0, 0};
     CU_ASSERT_EQUAL(crs_schedule_rate(&one, 0), 0.3);
     CU_ASSERT_EQUAL(crs_schedule_rate(&one, 5), 0.3);
 }

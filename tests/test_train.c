@@ -305,7 +305,7 @@ static void test_clip_and_schedule_reach_the_update(void) {
     crs_optim_free(&f.optim);
     must(crs_optim_create(&f.optim, &sgd, crs_model_arena(f.model), &error), &error);
     f.engine.setup.schedule = (crs_schedule_plan){
-        .schedule = CRS_STEP, .rate = 0.5, .warmup = 2, .total = 1000, .decay_every = 4, .decay_factor = 0.25};
+        .schedule = CRS_STEP, .rate = 0.5, .warmup = 2, .total = 1000, .decay_after = 4, .decay_every = 4, .decay_factor = 0.25};
     static const double rates[] = {0.25, 0.5, 0.5, 0.5, 0.125, 0.125};
     static const double clips[] = {0, 0.01, 0.02, 1e9, 0.01, 0};
     for (int i = 0; i < 6; i++) {
@@ -869,8 +869,12 @@ static void test_schedule_is_in_steps(void) {
     settings.config.warmup = 9;
     const crs_schedule_plan schedule = crs_plan_schedule(&plan, &settings.config, 123);
     CU_ASSERT_EQUAL(schedule.decay_every, 100);
+    CU_ASSERT_EQUAL(schedule.decay_after, 100);
     CU_ASSERT_EQUAL(schedule.total, 123);
     CU_ASSERT_EQUAL(schedule.warmup, 9);
+    settings.config.decay_after = 7.5;
+    CU_ASSERT_EQUAL(crs_plan_schedule(&plan, &settings.config, 123).decay_after, 300);
+    CU_ASSERT_EQUAL(crs_plan_schedule(&plan, &settings.config, 123).decay_every, 100);
     settings.config.decay_every = 1e-9;
     CU_ASSERT_EQUAL(crs_plan_schedule(&plan, &settings.config, 123).decay_every, 1);
 }

@@ -48,6 +48,7 @@ typedef struct crs_config {
     crs_cell cell;
     int64_t hidden, layers, embed; /* embed -1: = hidden */
     double forget_bias, input_bias;
+    double output_bias; /* share of the log odds of bits; below 0: crs_output_bias */
     bool bidirectional, layer_norm, residual, tie, change;
     crs_pool pool;
     int loss; /* of real numbers: the head CRS_HEAD_MSE + loss */
@@ -60,7 +61,7 @@ typedef struct crs_config {
     double rate;
     crs_schedule schedule;
     int64_t warmup;
-    double decay_every; /* epochs */
+    double decay_after, decay_every; /* epochs; decay_after below 0: as decay_every */
     double decay_factor, clip, weight_decay;
     uint64_t seed;
     crs_reduce reduce;

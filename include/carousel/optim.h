@@ -17,7 +17,8 @@ typedef struct crs_schedule_plan {
     double rate;         /* the highest */
     int64_t warmup;      /* steps of linear warm-up: step s < warmup has rate * (s + 1) / warmup */
     int64_t total;       /* steps of the whole schedule; past it the last rate holds */
-    int64_t decay_every; /* steps (step) */
+    int64_t decay_after; /* steps before the first decay (step) */
+    int64_t decay_every; /* steps from one to the next (step) */
     double decay_factor; /* (step) */
 } crs_schedule_plan;
 

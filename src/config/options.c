@@ -193,6 +193,8 @@ const crs_option crs_options[] = {
     {"change", NULL, "forecasts: say the change from the last value", FIXED, SWITCHED(change)},
     {"forget-bias", "F", "bias of forget gates at the start (1)", FIXED, NUMBER(forget_bias, -1000, 1000)},
     {"input-bias", "F", "bias of input gates at the start (0)", FIXED, NUMBER(input_bias, -1000, 1000), .brief = true},
+    {"output-bias", "F", "bits: the output's bias at the start is F times their log odds (0.5)", FIXED,
+     NUMBER(output_bias, 0, 1), .brief = true},
     {"dropout", "P", "share of units dropped between layers and before the output (0)", FIXED, SHARE(dropout)},
     {"input-dropout", "P", "share of inputs (tokens: of units of embeddings) dropped (0)", FIXED, SHARE(input_dropout),
      .brief = true},
@@ -213,6 +215,8 @@ const crs_option crs_options[] = {
     {"rate", "F", "learning rate, the highest of the schedule (0.002)", FIXED, ABOVE_0(rate, 1e30)},
     {"schedule", "NAME", "constant, step or cosine (constant)", FIXED, NAME(schedule, crs_schedule_names)},
     {"warmup", "N", "steps over which the rate grows to its height (0)", FIXED, INTEGER(warmup, 0, many)},
+    {"decay-after", "EPOCHS", "schedule step: epochs before the first decay (as decay-every)", FIXED,
+     NUMBER(decay_after, 0, many), .brief = true},
     {"decay-every", "EPOCHS", "schedule step: epochs between decays (1)", FIXED, ABOVE_0(decay_every, many)},
     {"decay-factor", "F", "schedule step: factor of a decay (0.5)", FIXED, ABOVE_0(decay_factor, 1e3)},
     {"clip", "F", "the most the gradient's norm may be (5); 0: any", FIXED, NUMBER(clip, 0, 1e30)},
@@ -247,12 +251,14 @@ void crs_settings_default(crs_settings *settings) {
                                     .layers = 2,
                                     .embed = -1,
                                     .forget_bias = 1,
+                                    .output_bias = -1,
                                     .batch = 50,
                                     .window = 50,
                                     .beta1 = -1,
                                     .beta2 = -1,
                                     .epsilon = -1,
                                     .rate = 2e-3,
+                                    .decay_after = -1,
                                     .decay_every = 1,
                                     .decay_factor = 0.5,
                                     .clip = 5,
@@ -382,6 +388,7 @@ crs_status crs_settings_check(const crs_settings *s, crs_error *error) {
         needs(s, "beta1", c->optimizer == CRS_ADAM, "--optimizer=adam", error) ||
         needs(s, "beta2", moments, "--optimizer=adam or rmsprop", error) ||
         needs(s, "epsilon", c->optimizer != CRS_SGD, "an optimizer other than sgd", error) ||
+        needs(s, "decay-after", c->schedule == CRS_STEP, "--schedule=step", error) ||
         needs(s, "decay-every", c->schedule == CRS_STEP, "--schedule=step", error) ||
         needs(s, "decay-factor", c->schedule == CRS_STEP, "--schedule=step", error) ||
         needs(s, "forget-bias", has_c, "--cell=lstm or peephole", error) ||

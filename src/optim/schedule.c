@@ -25,8 +25,11 @@ double crs_schedule_rate(const crs_schedule_plan *plan, int64_t step) {
         step = plan->total > 0 ? plan->total - 1 : 0;
     if (step < plan->warmup)
         return plan->rate * (double)(step + 1) / (double)plan->warmup;
-    if (plan->schedule == CRS_STEP && plan->decay_every > 0)
-        return plan->rate * crs_power(plan->decay_factor, (uint64_t)(step / plan->decay_every));
+    if (plan->schedule == CRS_STEP && plan->decay_every > 0) {
+        const int64_t behind = step - plan->decay_after;
+        return behind < 0 ? plan->rate
+                          : plan->rate * crs_power(plan->decay_factor, (uint64_t)(behind / plan->decay_every + 1));
+    }
     if (plan->schedule == CRS_COSINE && plan->total > plan->warmup) {
         double part = (double)(step - plan->warmup) / (double)(plan->total - plan->warmup);
         return plan->rate * (1 + crs_cospi(part)) / 2;

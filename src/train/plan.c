@@ -140,7 +140,10 @@ crs_status crs_plan_spec(const crs_config *config, const crs_schema *schema, crs
                              .change = config->change,
                              .pool = config->pool,
                              .gather = config->input_dropout > 0};
-    return crs_spec_for(schema, &wanted, (crs_head_kind)(CRS_HEAD_MSE + config->loss), spec, error);
+    crs_spec_for(schema, &wanted, (crs_head_kind)(CRS_HEAD_MSE + config->loss), spec, error);
+    if (error->status == CRS_OK && config->output_bias >= 0 && spec->head != CRS_HEAD_LOGISTIC)
+        return crs_fail(error, CRS_CONFIG, "--output-bias: these data have no bits as targets; leave it out");
+    return error->status;
 }
 
 /* What a step of the input takes where it is no embedding: a one-hot row with a table takes nothing. */
@@ -256,15 +259,22 @@ crs_status crs_plan_ranks(crs_plan *plan, const crs_config *config, const crs_sc
     return check_contributions(plan, config, rank, ranks, error);
 }
 
+/* The nearest number of steps to so many epochs. */
+static int64_t steps_of(const crs_plan *plan, double epochs) {
+    const double steps = epochs * (double)plan->windows;
+    return steps > 0x1p62 ? INT64_C(1) << 62 : (int64_t)(steps + 0.5);
+}
+
 crs_schedule_plan crs_plan_schedule(const crs_plan *plan, const crs_config *config, int64_t total) {
-    const double every = config->decay_every * (double)plan->windows;
+    const int64_t every = steps_of(plan, config->decay_every);
+    const int64_t between = every < 1 ? 1 : every;
     return (crs_schedule_plan){.schedule = config->schedule,
                                .rate = config->rate,
                                .warmup = config->warmup,
                                .total = total,
-                               .decay_every = every < 1        ? 1
-                                              : every > 0x1p62 ? INT64_C(1) << 62
-                                                               : (int64_t)(every + 0.5),
+                               .decay_after =
+                                   config->decay_after < 0 ? between : steps_of(plan, config->decay_after),
+                               .decay_every = between,
                                .decay_factor = config->decay_factor};
 }
 
