@@ -1051,14 +1051,10 @@ int main(int argc, char **argv) {
                                             HARNESS_TEST(test_gradient_inputs),
                                             HARNESS_TEST(test_gradient_options),
                                             HARNESS_END};
-    static const harness_test exact[] = {HARNESS_TEST(test_exact),
-                                         HARNESS_TEST(test_exact_options),
-                                         HARNESS_TEST(test_sparse),
-                                         HARNESS_TEST(test_neighbours),
-                                         HARNESS_TEST(test_states),
-                                         HARNESS_TEST(test_no_rows),
-                                         HARNESS_TEST(test_pieces),
-                                         HARNESS_END};
+    static const harness_test exact[] = {HARNESS_TEST(test_exact),  HARNESS_TEST(test_exact_options),
+                                         HARNESS_TEST(test_sparse), HARNESS_TEST(test_neighbours),
+                                         HARNESS_TEST(test_states), HARNESS_TEST(test_no_rows),
+                                         HARNESS_TEST(test_pieces), HARNESS_END};
     static const harness_test heads[] = {HARNESS_TEST(test_bits),          HARNESS_TEST(test_weights),
                                          HARNESS_TEST(test_limit),         HARNESS_TEST(test_not_finite),
                                          HARNESS_TEST(test_said),          HARNESS_TEST(test_step),
