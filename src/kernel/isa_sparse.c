@@ -6,10 +6,10 @@
 
 /* The sums of a row stay in registers. */
 CRS_INLINE void product_row(const int blocks, const crs_sparse_product *p, int row) {
-    const float *a = p->a.x + row * p->a.x_row;
     const uint16_t *set = p->a.set + row * p->a.set_row;
     float *c = p->c + row * p->c_row;
     const float *start = p->start ? p->start : c;
+    const vf x = all(p->a.value);
     vf acc[4 * PARTS];
 #pragma GCC unroll 16
     for (int j = 0; j < blocks * PARTS; j++)
@@ -18,7 +18,6 @@ CRS_INLINE void product_row(const int blocks, const crs_sparse_product *p, int r
         for (unsigned left = *set; left; left &= left - 1) {
             const int k = first + __builtin_ctz(left);
             const float *panel = p->panel + k * p->panel_row;
-            const vf x = all(a[k]);
 #pragma GCC unroll 16
             for (int j = 0; j < blocks * PARTS; j++)
                 acc[j] = fma_(x, load(panel + j * VL), acc[j]);
@@ -60,7 +59,8 @@ static unsigned bits_within(const crs_sparse_outer *p, int block) {
     return bits;
 }
 
-CRS_INLINE void add_row(const int blocks, const crs_sparse_outer *p, int n, float x, float *sums) {
+CRS_INLINE void add_row(const int blocks, const crs_sparse_outer *p, int n, float *sums) {
+    const vf x = all(p->a.value);
     const float *b = p->b + n * CRS_BLOCK;
     const ptrdiff_t b_block = (ptrdiff_t)p->n * CRS_BLOCK;
 #pragma GCC unroll 4
@@ -68,15 +68,15 @@ CRS_INLINE void add_row(const int blocks, const crs_sparse_outer *p, int n, floa
 #pragma GCC unroll 4
         for (int part = 0; part < CRS_BLOCK; part += VL) {
             float *to = sums + j * CRS_BLOCK + part;
-            store(to, fma_(all(x), load(b + j * b_block + part), load(to)));
+            store(to, fma_(x, load(b + j * b_block + part), load(to)));
         }
 }
 
-static void add_row_of(const crs_sparse_outer *p, int n, float x, float *sums) {
+static void add_row_of(const crs_sparse_outer *p, int n, float *sums) {
     if (p->blocks == CRS_GROUP_BLOCKS)
-        add_row(CRS_GROUP_BLOCKS, p, n, x, sums);
+        add_row(CRS_GROUP_BLOCKS, p, n, sums);
     else
-        add_row(p->blocks, p, n, x, sums);
+        add_row(p->blocks, p, n, sums);
 }
 
 /* Some blocks of k. Those k that no row has add nothing, and are not rounded either. */
@@ -87,14 +87,11 @@ static void outer_blocks(const crs_sparse_outer *p, int first, int count) {
     for (int i = 0; i < count; i++)
         within[i] = bits_within(p, first + i);
     for (int n = 0; n < p->n; n++) {
-        const float *a = p->a.x + p->row[n] * p->a.x_row;
         const uint16_t *set = p->a.set + p->row[n] * p->a.set_row + first;
         for (int i = 0; i < count; i++) {
             unsigned left = set[i] & within[i];
-            for (seen[i] |= left; left; left &= left - 1) {
-                const int k = i * CRS_BLOCK + __builtin_ctz(left);
-                add_row_of(p, n, a[first * CRS_BLOCK + k], sums[k]);
-            }
+            for (seen[i] |= left; left; left &= left - 1)
+                add_row_of(p, n, sums[i * CRS_BLOCK + __builtin_ctz(left)]);
         }
     }
     for (int i = 0; i < count; i++)

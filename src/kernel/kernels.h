@@ -72,14 +72,13 @@ typedef struct crs_outer {
     int64_t *refused;
 } crs_outer;
 
-/* Rows of which most elements are zero: element k of row n at x[n * x_row + k], and bit k % 16 of set[n * set_row + k /
- * 16] says that it is not. */
+/* Rows of which most elements are zero, and the others alike: bit k % 16 of set[n * set_row + k / 16] says whether
+ * element k of row n is `value`. */
 typedef struct crs_sparse {
-    const float *x;
-    ptrdiff_t x_row;
     const uint16_t *set;
     ptrdiff_t set_row;
     int k;
+    float value;
 } crs_sparse;
 
 /* c[row][0 .. blocks*16) = start + a * panel, as crs_product makes it. */

@@ -11,7 +11,8 @@ static bool declare(crs_model *m, crs_part *part) {
     return true;
 }
 
-/* Bits (a roll of notes has few of its keys down) and one-hot rows. */
+/* Bits (a roll of notes has few of its keys down) and one-hot rows: what is not zero is 1, or what dropout makes of it.
+ */
 static bool is_sparse(const crs_model *m) {
     return m->spec.input != CRS_INPUT_VALUES;
 }
@@ -24,7 +25,8 @@ bool crs_sparse_given(const crs_pass *pass, const crs_part *part, ptrdiff_t n, c
         return false;
     const crs_part_memory *own = crs_memory_of(pass->workspace, part);
     const ptrdiff_t blocks = part->padded / CRS_BLOCK;
-    *sparse = (crs_sparse){own->y + n * part->padded, part->padded, own->set + n * blocks, blocks, part->width};
+    const float value = pass->backward && b->input_dropout > 0 ? crs_input_dropout(b).scale : 1;
+    *sparse = (crs_sparse){own->set + n * blocks, blocks, part->width, value};
     return true;
 }
 
