@@ -35,7 +35,7 @@ static const command *find(const char *name) {
 
 static void print_help(void) {
     puts("Usage: carousel COMMAND [OPTION]... [ARGUMENT]...\n"
-         "Train recurrent networks on text, on one core or many ranks, with the same bits.\n\n"
+         "Train recurrent networks on any sequence, on one core or many ranks, with the\nsame bits.\n\n"
          "Commands:");
     for (int i = 0; i < COMMANDS; i++)
         printf("  %-8s %s\n", commands[i].name, commands[i].about);

@@ -174,6 +174,8 @@ void CRS_ISA(crs_pack_columns)(const crs_pack_columns *p);
 void CRS_ISA(crs_gather)(const crs_rows *from, int columns, float *to);
 void CRS_ISA(crs_transpose)(const float *from, ptrdiff_t from_row, float *to, ptrdiff_t to_row);
 void CRS_ISA(crs_squares)(const float *first, ptrdiff_t stride, int64_t n, double *sums);
+void CRS_ISA(crs_sparse_product)(const crs_sparse_product *p);
+void CRS_ISA(crs_sparse_outer)(const crs_sparse_outer *p);
 void CRS_ISA(crs_add_fixed)(const float *values, size_t n, int64_t *sums, int64_t *refused);
 void CRS_ISA(crs_column_sums)(const float *b, ptrdiff_t b_row, int n, int columns, float *out);
 void CRS_ISA(crs_scatter_rows)(const float *b, ptrdiff_t b_row, int n, int columns, const int *index, float *out,

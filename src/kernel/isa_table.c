@@ -13,6 +13,8 @@ const crs_kernels CRS_ISA(crs_kernels) = {
 #endif
     .product = CRS_ISA(crs_product),
     .outer = CRS_ISA(crs_outer),
+    .sparse_product = CRS_ISA(crs_sparse_product),
+    .sparse_outer = CRS_ISA(crs_sparse_outer),
     .forward = {[CRS_LSTM] = CRS_ISA(crs_lstm_forward),
                 [CRS_PEEPHOLE] = CRS_ISA(crs_peephole_forward),
                 [CRS_GRU] = CRS_ISA(crs_gru_forward),

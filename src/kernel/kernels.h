@@ -72,6 +72,38 @@ typedef struct crs_outer {
     int64_t *refused;
 } crs_outer;
 
+/* Rows of which most elements are zero, and the others alike: bit k % 16 of set[n * set_row + k / 16] says whether
+ * element k of row n is `value`. */
+typedef struct crs_sparse {
+    const uint16_t *set;
+    ptrdiff_t set_row;
+    int k;
+    float value;
+} crs_sparse;
+
+/* c[row][0 .. blocks*16) = start + a * panel, as crs_product makes it. */
+typedef struct crs_sparse_product {
+    crs_sparse a;
+    int rows, blocks;
+    const float *panel; /* [k][panel_row] */
+    ptrdiff_t panel_row;
+    const float *start; /* NULL: go on from what stands in c; otherwise the same for every row */
+    float *c;
+    ptrdiff_t c_row;
+} crs_sparse_product;
+
+/* sums[k][j] += fixed(sum over n of a(row[n], k) * b(n, j)), j < blocks * 16, first_k <= k < end_k, as crs_outer makes
+ * it. */
+typedef struct crs_sparse_outer {
+    crs_sparse a;
+    int n;
+    const int *row; /* [n] */
+    const float *b; /* [blocks][n][16] */
+    int blocks, first_k, end_k;
+    int64_t *sums; /* [k][blocks * 16] */
+    int64_t *refused;
+} crs_sparse_outer;
+
 /* One group of hidden units (16; rnn: blocks * 16) at one time for rows. Row r of an array is at r * its row length. */
 typedef struct crs_cell_step {
     int rows, blocks;      /* blocks: rnn alone */
@@ -103,6 +135,8 @@ struct crs_kernels {
     crs_isa isa;
     void (*product)(const crs_product *product);
     void (*outer)(const crs_outer *outer);
+    void (*sparse_product)(const crs_sparse_product *product);
+    void (*sparse_outer)(const crs_sparse_outer *outer);
     void (*forward[CRS_CELLS])(const crs_cell_step *step);
     void (*backward[CRS_CELLS])(const crs_cell_step *step);
     crs_softmax *softmax;

@@ -46,7 +46,14 @@ static void input_product(const crs_pass *pass, const crs_layer *layer, int grou
     }
     p.chains = 1;
     p.chain[0] = input_chain(pass, layer, group, n);
-    pass->model->kernels->product(&p);
+    crs_sparse_product sparse = {.rows = rows, .blocks = p.blocks, .c = p.c, .c_row = p.c_row, .start = p.start};
+    if (!crs_sparse_given(pass, layer->part.below, n, &sparse.a)) {
+        pass->model->kernels->product(&p);
+        return;
+    }
+    sparse.panel = p.chain[0].panel;
+    sparse.panel_row = p.chain[0].panel_row;
+    pass->model->kernels->sparse_product(&sparse);
 }
 
 /* The sums of one group at one time: what the layer's input gives for pairs n on, and the recurrent product with the
@@ -56,6 +63,7 @@ static void recurrent_product(const crs_pass *pass, const crs_layer *layer, int 
     const crs_gates *g = &layer->gates;
     float *gates = gates_at(pass, layer, group, n);
     crs_product p = {.rows = rows, .blocks = crs_panel_columns(g, group) / CRS_BLOCK, .c = gates + g->h_slot};
+    crs_sparse sparse;
     p.c_row = g->row;
     p.near = !g->flat;
     if (layer->table) {
@@ -66,7 +74,7 @@ static void recurrent_product(const crs_pass *pass, const crs_layer *layer, int 
             write_start(&p, gates);
             p.start = NULL;
         }
-    } else if (layer->joined && g->cell == CRS_GRU) {
+    } else if (layer->joined && (g->cell == CRS_GRU || crs_sparse_given(pass, layer->part.below, n, &sparse))) {
         input_product(pass, layer, group, n, rows);
     } else if (layer->joined) {
         p.start = layer->start + crs_gates_offset(g, 1, group, 0);

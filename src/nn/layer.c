@@ -200,6 +200,28 @@ typedef struct tiles {
     int first, end;
 } tiles;
 
+/* The weights of the input, of some of its tiles. */
+static void add_inputs(const crs_pass *pass, const crs_piece_run *run, const crs_layer *layer, int group,
+                       const tiles *x, int64_t *refused) {
+    const crs_gates *g = &layer->gates;
+    const int count = crs_panel_columns(g, group);
+    int64_t *sums =
+        pass->sums + crs_sum_of(&layer->part.slice[1], layer->weight_ih) + crs_panel_first(g, group) * layer->inputs;
+    crs_sparse_outer o = {.blocks = count / CRS_BLOCK, .sums = sums, .refused = refused};
+    if (!crs_sparse_given(pass, layer->part.below, 0, &o.a)) {
+        crs_add_outer(pass, run, x->c, x->first, x->end, 0, count, sums, refused);
+        return;
+    }
+    o.first_k = crs_share(x->c->k, x->first, x->c->tiles);
+    o.end_k = crs_share(x->c->k, x->end, x->c->tiles);
+    for (int i = 0; i < run->pieces; i++) {
+        o.n = run->piece[i]->n;
+        o.row = pass->pieces->pair + run->piece[i]->start;
+        o.b = run->panel[i];
+        pass->model->kernels->sparse_outer(&o);
+    }
+}
+
 static void add_group(const crs_pass *pass, const crs_worker *worker, const crs_layer *layer, int group, const tiles *x,
                       const tiles *h, int64_t *refused) {
     const crs_gates *g = &layer->gates;
@@ -212,10 +234,7 @@ static void add_group(const crs_pass *pass, const crs_worker *worker, const crs_
         for (int j = 0; h->first == 0 && h->end > 0 && j < run.pieces; j++)
             add_group_rest(pass, worker, run.piece[j], layer, group, run.panel[j], refused);
         if (x->first < x->end)
-            crs_add_outer(pass, &run, x->c, x->first, x->end, 0, crs_panel_columns(g, group),
-                          pass->sums + crs_sum_of(&slice[1], layer->weight_ih) +
-                              crs_panel_first(g, group) * layer->inputs,
-                          refused);
+            add_inputs(pass, &run, layer, group, x, refused);
         if (h->first < h->end)
             crs_add_outer(pass, &run, h->c, h->first, h->end, g->h_slot, crs_panel_columns(g, group),
                           pass->sums + crs_sum_of(&slice[0], layer->weight_hh) + crs_panel_first(g, group) * g->hidden,
@@ -246,12 +265,13 @@ static void add_groups(const crs_pass *pass, const crs_worker *worker, const crs
 static void add_weights(const crs_pass *pass, const crs_worker *worker, const crs_layer *layer) {
     crs_worker_phase(worker, CRS_PHASE_WEIGHTS);
     crs_columns x = {0}, h = crs_columns_of_state(pass, layer);
+    crs_sparse sparse;
     if (!layer->table)
         x = crs_columns_given(pass, layer->part.below);
 #pragma omp barrier
     if (!h.shared) /* else packed as what the part above reads */
         crs_pack(pass, worker, &h);
-    if (x.tiles)
+    if (x.tiles && !crs_sparse_given(pass, layer->part.below, 0, &sparse))
         crs_pack(pass, worker, &x);
 #pragma omp barrier
     add_groups(pass, worker, layer, &x, &h);

@@ -260,6 +260,7 @@ typedef struct crs_part_memory {
     float *h, *c;    /* layers: [rows + pairs][padded], from before the first step on; c NULL where there is none */
     float *dropped;  /* layers: [pairs][padded], h after dropout; NULL without */
     uint16_t *kept;  /* layers, joints: [pairs][padded / 16], a bit a unit */
+    uint16_t *set;   /* numbers that are mostly zero: [pairs][padded / 16], a bit for each that is not; NULL: others */
     float *standard; /* joints with a norm: [pairs][padded], z */
     float *inverse;  /* joints with a norm: [pairs], 1 / sqrt(variance + 1e-5) */
     float *outputs;  /* the output: [chunk][padded], outputs and then their gradients */
@@ -306,6 +307,10 @@ static inline const float *crs_given(const crs_pass *pass, const crs_part *part)
         return own->y;
     return pass->dropout ? own->dropped : own->h + crs_state_after(pass->batch, 0, 0) * part->padded;
 }
+
+/* What a part gives, from pair n on, where products leave out what is zero (numbers.c); false: they do not. The same on
+ * every rank. */
+bool crs_sparse_given(const crs_pass *pass, const crs_part *part, ptrdiff_t n, crs_sparse *sparse);
 
 /* rows * columns floats of a workspace, which frees them. */
 bool crs_reserve(crs_workspace *workspace, float **to, size_t rows, size_t columns);

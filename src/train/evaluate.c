@@ -247,21 +247,32 @@ crs_status crs_evaluate_total(crs_comm *comm, crs_model *model, const crs_datase
     return evaluate_split(&e, split, streams, total, error);
 }
 
-/* The truth of the training split, into a score. Collective. */
-static crs_status count_training(crs_comm *comm, const crs_dataset *dataset, crs_tally *score, crs_error *error) {
+crs_status crs_each_training_batch(crs_comm *comm, const crs_dataset *dataset, crs_take_targets *take, void *context,
+                                   crs_error *error) {
     crs_feed_plan plan = {.split = CRS_TRAIN, .once = true, .batch = 1, .pass_rows = ROWS, .pass_pairs = PAIRS};
+    const bool by_step = dataset->schema.alignment == CRS_ALIGN_STEP;
     crs_feed *feed = NULL;
     share(comm, dataset, &plan);
-    if (crs_tally_create(score, &dataset->schema, true, error) == CRS_OK && plan.first < plan.end)
-        crs_feed_open(&feed, dataset, &plan, error);
-    for (int64_t step = 0; feed && step < crs_feed_steps(feed) && error->status == CRS_OK; step++) {
+    if (plan.first == plan.end || crs_feed_open(&feed, dataset, &plan, error))
+        return error->status;
+    for (int64_t step = 0; step < crs_feed_steps(feed); step++) {
         crs_batch batch = {0};
         if (crs_feed_read(feed, step, 0, &batch, error))
             break;
-        const bool by_step = dataset->schema.alignment == CRS_ALIGN_STEP;
-        crs_tally_take(score, &batch, 0, by_step ? (int)crs_pair(&batch, batch.steps, 0) : batch.rows, NULL, 0);
+        take(context, &batch, by_step ? (int)crs_pair(&batch, batch.steps, 0) : batch.rows);
     }
     crs_feed_close(&feed);
+    return error->status;
+}
+
+static void take_truth(void *score, const crs_batch *batch, int targets) {
+    crs_tally_take(score, batch, 0, targets, NULL, 0);
+}
+
+/* The truth of the training split, into a score. Collective. */
+static crs_status count_training(crs_comm *comm, const crs_dataset *dataset, crs_tally *score, crs_error *error) {
+    if (crs_tally_create(score, &dataset->schema, true, error) == CRS_OK)
+        crs_each_training_batch(comm, dataset, take_truth, score, error);
     if (crs_comm_agree(comm, error) == CRS_OK)
         crs_tally_sum(comm, score);
     return error->status;

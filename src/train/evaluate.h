@@ -33,4 +33,9 @@ crs_status crs_evaluation_check(const crs_model *model, const crs_dataset *datas
 /* How a split is read once: all but first and end. streams: of a text. Local. */
 crs_feed_plan crs_evaluation_feed(const crs_model *model, const crs_dataset *dataset, crs_split split, int64_t streams);
 
+/* Takes each batch of this rank's share of the training split, read once: so many targets. Local. */
+typedef void crs_take_targets(void *context, const crs_batch *batch, int targets);
+crs_status crs_each_training_batch(crs_comm *comm, const crs_dataset *dataset, crs_take_targets *take, void *context,
+                                   crs_error *error);
+
 #endif
