@@ -15,6 +15,14 @@ expect 0 "a class of each group" "$CAROUSEL" pack table -o whole.h5 --group=who 
     groups.csv --quiet
 expect 0 "numbers of each row" "$CAROUSEL" pack table -o real.h5 --group=who --inputs=x --targets=y groups.csv --quiet
 expect 0 "a forecast" "$CAROUSEL" pack table -o ahead.h5 --context=12 --horizon=4 series.csv --quiet
+# Keys of a piano: 60 is down in every eighth step, the other 87 never.
+awk 'function split_of(name, n) { printf "\"%s\": [", name
+        for (i = 0; i < n; i++) { printf "%s[", i ? ", " : ""
+            for (t = 0; t < 8 + 8 * (i % 3); t++) printf "%s[%s]", t ? ", " : "", t % 8 == 3 ? 60 : ""
+            printf "]" } printf "]" }
+    BEGIN { printf "{"; split_of("train", 20); printf ", "; split_of("valid", 3); printf ", "; split_of("test", 3); print "}" }' \
+    > keys.json
+expect 0 "keys" "$CAROUSEL" pack notes -o keys.h5 keys.json --quiet
 small=(--hidden=7 --layers=2 --batch=6 --epochs=3 --dropout=0.2 --quiet --keep=1)
 
 # same NAME DATA OPTION...: at 1 to 4 ranks, with 1 to 3 threads, on the slowest instruction set, and after a stop. With
@@ -48,6 +56,22 @@ same "in streams" step.h5 --window=5 --cell=peephole --residual
 same "a class of each sequence, both ways" whole.h5 --bidirectional --layer-norm --pool=mean
 same "numbers" real.h5 --loss=gaussian --input-noise=0.1 --input-dropout=0.1 --cell=rnn
 same "a forecast" ahead.h5 --change --order=file
+same "keys" keys.h5 --input-dropout=0.1
+same "keys in streams" keys.h5 --window=9 --output-bias=0.25
+
+# Where the output of bits begins: from 0 each key costs ln 2; from its log odds a step costs what is known of key 60
+# alone, 0.41 nats with 4 of the 31.5 steps behind a first one; from half of them the others cost ln(1 + e^-4.6) each.
+begin() {
+    expect 0 "from $1" ranks 3 "$CAROUSEL" train keys.h5 -o "begin$1" --hidden=1 --layers=1 --steps=1 --rate=1e-30 --quiet \
+        ${1:+--output-bias=$1}
+    expect 0 "eval" "$CAROUSEL" eval --json "begin$1/last.h5" keys.h5 --quiet
+    loss=$(sed 's/.*"nats_per_step": \([0-9.]*\).*/\1/' "$out")
+    check "a loss of $2 to $3 ($loss)" awk -v l="$loss" -v low="$2" -v high="$3" 'BEGIN { exit !(l > low && l < high) }'
+}
+begin 0 60 62
+begin 1 0.3 0.6
+begin 0.5 1.1 1.7
+begin "" 1.1 1.7
 
 # Batches as they stand, or in an order of each epoch's own.
 expect 0 "in the order of the file" "$CAROUSEL" train step.h5 -o file "${small[@]}" --order=file

@@ -48,7 +48,7 @@ typedef struct crs_config {
     crs_cell cell;
     int64_t hidden, layers, embed; /* embed -1: = hidden */
     double forget_bias, input_bias;
-    double output_bias; /* share of the log odds of bits; below 0: crs_output_bias */
+    double output_bias; /* share of the log odds of bits; below 0: the default */
     bool bidirectional, layer_norm, residual, tie, change;
     crs_pool pool;
     int loss; /* of real numbers: the head CRS_HEAD_MSE + loss */

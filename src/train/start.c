@@ -1,4 +1,6 @@
-/* Where training begins for bits: the output says at first how often each of them is set. */
+/* Where training begins for bits: the output's bias knows in part how often each of them is set. Without it the first
+ * hundreds of steps only learn that bits are rare; with all of it Adam's second moments are small from the first step on,
+ * and a high rate overfits soon (docs/tasks.md). */
 #include "config.h"
 
 #include "train/evaluate.h"
@@ -6,6 +8,8 @@
 
 /* Shares are held this far from 0 and 1, whose logarithms would be infinite. */
 static const double least_share = 1e-4;
+
+static const double default_part = 0.5;
 
 typedef struct shares {
     int outputs;
@@ -29,6 +33,7 @@ crs_status crs_training_start_bits(crs_training *t, crs_error *error) {
     int64_t *set = crs_alloc_or_fail(outputs + 1, sizeof *set, CRS_MEMORY_OTHER, "the shares of bits", error);
     float *bias = crs_alloc_or_fail(outputs, sizeof *bias, CRS_MEMORY_OTHER, "the shares of bits", error);
     shares own = {(int)outputs, set};
+    const double part = t->config->output_bias < 0 ? default_part : t->config->output_bias;
     if (set && bias)
         crs_each_training_batch(t->comm, &t->dataset, count, &own, error);
     if (crs_comm_agree(t->comm, error) == CRS_OK) {
@@ -36,7 +41,7 @@ crs_status crs_training_start_bits(crs_training *t, crs_error *error) {
         for (size_t k = 0; k < outputs; k++) {
             const double share = set[outputs] > 0 ? (double)set[k] / (double)set[outputs] : 0.5;
             const double p = share < least_share ? least_share : share > 1 - least_share ? 1 - least_share : share;
-            bias[k] = (float)(crs_log(p) - crs_log(1 - p));
+            bias[k] = (float)(part * (crs_log(p) - crs_log(1 - p)));
         }
         crs_model_set_output_bias(t->model, bias);
         crs_model_refresh(t->model);
