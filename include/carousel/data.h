@@ -220,7 +220,7 @@ typedef struct crs_notes_pack {
     const char *const *input; /* [inputs] files and folders */
     int low, high;            /* columns are the notes from low to high (0 to 127); */
     bool drums;               /* or nine drums */
-    int grid;                 /* MIDI: steps a whole note */
+    int grid;                 /* steps a whole note; 0: MIDI has 16, and nobody says of JSON */
     double split[CRS_SPLITS]; /* MIDI: shares of the files, in their order, of a sum of 1 */
     bool split_given;         /* else a few files are all for training */
     const char *split_table;  /* MIDI: a table with the split of each; NULL: none */

@@ -228,6 +228,8 @@ static void print_all(const crs_dataset *d, const crs_summary *sum, int64_t byte
     if (d->schema.inputs == CRS_INPUT_TOKENS)
         crs_show_vocabulary(&d->vocabulary);
     print_ranges(d, sum);
+    if (d->schema.grid > 0)
+        crs_show_line("grid", "a step is 1/%d of a whole note", d->schema.grid);
     print_attribute(d, "missing");
     crs_show_line("digest", "%s", d->digest);
     crs_show_bytes(bytes, size);
@@ -311,6 +313,7 @@ static json_t *whole_object(const crs_dataset *d, const crs_summary *sum, int64_
         splits_object(d, sum), "lengths", lengths_array(d));
     set_text(object, d, "description");
     set_text(object, d, "missing");
+    set_text(object, d, "grid");
     if (crs_schema_is_forecast(s)) {
         json_object_set_new(object, "context", json_integer((json_int_t)s->context));
         json_object_set_new(object, "horizon", json_integer((json_int_t)s->horizon));
