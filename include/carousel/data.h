@@ -117,6 +117,8 @@ typedef struct crs_feed_size {
 typedef struct crs_feed crs_feed;
 /* Borrows dataset. CRS_INTERNAL: out of memory. */
 crs_status crs_feed_open(crs_feed **feed, const crs_dataset *dataset, const crs_feed_plan *plan, crs_error *error);
+/* The bytes that what stays of the data between steps takes at most: pages, and the order of an epoch. Of a text: 0. */
+double crs_feed_memory(const crs_dataset *dataset, const crs_feed_plan *plan);
 void crs_feed_close(crs_feed **feed);
 /* Steps of an epoch, before whose first the carried states are to be zero; with once: batches of this rank's share. */
 int64_t crs_feed_steps(const crs_feed *feed);
