@@ -68,6 +68,31 @@ expect 0 "spikes to be made" "$CAROUSEL" show data.h5
 says "are bits" "$out" "1 bit of each step"
 says "few" "$out" "from spike to spike"
 
+# ---- checkpoints of all kinds ----
+
+train=("$CAROUSEL" train --quiet --hidden=4 --layers=1 --steps=2)
+"${train[@]}" data.h5 -o bits || exit 99
+expect 0 "one of bits" "$CAROUSEL" show bits/last.h5
+equal "what it reads" "$(line model)" "model lstm, 1 layer of 4 units, 1 number a step"
+equal "what it says" "$(line says)" "says 1 bit of each step; loss logistic"
+equal "no validation" "$(line validation)" "validation none yet"
+no_text() { check "$1: nothing of a text" test "$(grep -c 'character\|vocabulary\|one-hot\|token\|perplexity' "$out")" -eq 0; }
+no_text bits
+"$CAROUSEL" pack task -q -o whole.h5 adding --count=20,5,5 --length=20
+"${train[@]}" whole.h5 -o whole --bidirectional --pool=mean --layer-norm --loss=mae || exit 99
+expect 0 "one of whole sequences" "$CAROUSEL" show whole/last.h5
+equal "both ways" "$(line model)" "model lstm, 1 layer of 4 units each way, 2 numbers a step"
+equal "what it says of them" "$(line says)" "says 1 number of each sequence; loss mae, pool mean"
+check "its loss" grep -q '^  validation  *best loss [0-9.]* (scaled, a number)$' "$out"
+equal "its norm" "$(line with)" "with layer norm"
+equal "targets, not tokens" "$(line trained)" "trained 2 steps, 2 epochs, 40 targets"
+no_text whole
+"$CAROUSEL" pack task -q -o reber.h5 reber --count=20,5,5
+"${train[@]}" reber.h5 -o reber --embed=4 --tie || exit 99
+expect 0 "one of symbols" "$CAROUSEL" show reber/last.h5
+equal "its embedding" "$(line model)" "model lstm, 1 layer of 4 units, an embedding of 4, 7 characters"
+says "tied" "$out" "with        embedding and output tied"
+
 # ---- a file that is damaged ----
 
 size=$(wc -c < data.h5)

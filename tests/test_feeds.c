@@ -645,6 +645,62 @@ static void test_pages_make_room(void) {
     unlink(path);
 }
 
+/* Reads an epoch, and returns what that keeps in memory, but for batches. */
+static double kept_bytes(const crs_dataset *d, crs_feed_plan *plan) {
+    static const int starts[] = {0, 2};
+    const double before = (double)crs_memory_bytes(CRS_MEMORY_DATA);
+    crs_feed *feed;
+    if (!plan->once)
+        *plan = (crs_feed_plan){
+            .split = plan->split, .batch = 2, .window = plan->window, .order = plan->order, .change = plan->change};
+    plan->lanes = plan->once ? 0 : 1;
+    plan->lane_start = starts;
+    plan->pass_rows = plan->pass_pairs = 8;
+    CU_ASSERT_EQUAL_FATAL(crs_feed_open(&feed, d, plan, &said), CRS_OK);
+    for (int64_t step = 0; step < crs_feed_steps(feed); step++)
+        for (int pass = 0; pass < crs_feed_passes(feed, step); pass++) {
+            crs_batch b = {0};
+            CU_ASSERT_EQUAL_FATAL(crs_feed_read(feed, step, pass, &b, &said), CRS_OK);
+        }
+    const double bytes = (double)crs_memory_bytes(CRS_MEMORY_DATA) - before;
+    crs_feed_close(&feed);
+    return bytes;
+}
+
+/* What is told before anything is opened is what is kept, where pages or the order of an epoch weigh most. */
+static void test_memory_is_told(void) {
+    static const made_plan many[] = {
+        {V, CRS_TARGET_VALUES, CRS_ALIGN_SEQUENCE, 2, 1, 4, 3, {2, 0, 0}, 30000, .equal = true, .seed = 21},
+        {V, CRS_TARGET_CLASS, CRS_ALIGN_SEQUENCE, 1, 4, 0, 0, {40000, 0, 0}, 3, .weights = 1, .seed = 22},
+        {B, CRS_TARGET_NEXT, CRS_ALIGN_STEP, 3, 0, 0, 0, {40000, 0, 0}, 3, .seed = 23}};
+    static const double slack = 16 << 10; /* a batch, and what is allocated once */
+    const char *path = own("many.h5");
+    for (size_t i = 0; i < sizeof many / sizeof *many; i++) {
+        made_data made = make_data(&many[i]);
+        write_data(&made, path, (made_style){0});
+        crs_dataset d;
+        said = (crs_error){0};
+        CU_ASSERT_EQUAL_FATAL(crs_dataset_open(&d, path, &said), CRS_OK);
+        crs_feed_plan plans[] = {{.split = CRS_TRAIN},
+                                 {.split = CRS_TRAIN, .order = CRS_ORDER_FILE},
+                                 {.split = CRS_TRAIN, .once = true, .whole = true, .batch = 1},
+                                 {.split = CRS_TRAIN, .window = 4}};
+        plans[2].end = crs_dataset_rows(&d, CRS_TRAIN);
+        const int count = many[i].alignment == CRS_ALIGN_STEP ? 4 : 3;
+        for (int p = 0; p < count; p++) {
+            const double kept = kept_bytes(&d, &plans[p]), told = crs_feed_memory(&d, &plans[p]);
+            if (told < kept - slack || told > kept + slack + 0.2 * kept)
+                fprintf(stderr, "case %zu, plan %d: %.0f bytes told, %.0f kept\n", i, p, told, kept);
+            CU_ASSERT(kept > 10 * slack);
+            CU_ASSERT(told >= kept - slack);
+            CU_ASSERT(told <= kept + slack + 0.2 * kept); /* the last page is seldom full */
+        }
+        crs_dataset_close(&d);
+        free_data(&made);
+        unlink(path);
+    }
+}
+
 /* What can't be, or is no longer there, is an error of whoever reads it, with its place. */
 static void test_reading_refused(void) {
     const char *path = own("feed.h5");
@@ -704,6 +760,7 @@ int main(int argc, char **argv) {
                                          HARNESS_TEST(test_once),
                                          HARNESS_TEST(test_once_nothing),
                                          HARNESS_TEST(test_pages_make_room),
+                                         HARNESS_TEST(test_memory_is_told),
                                          HARNESS_TEST(test_reading_refused),
                                          HARNESS_TEST(test_without_memory),
                                          HARNESS_END};

@@ -213,6 +213,8 @@ static void test_guess_by_class(void) {
     CU_ASSERT(e.guessed);
     CU_ASSERT_EQUAL(e.guess_class, 1);
     CU_ASSERT_EQUAL(e.guess_accuracy, (double)ones / (double)e.targets);
+    CU_ASSERT(weight[0] > 0 && weight[1] > 0 && weight[2] > 0); /* three classes occur, and one is said */
+    CU_ASSERT_DOUBLE_EQUAL(e.guess_macro_f1, 2 * (double)ones / (double)(ones + e.targets) / 3, 1e-12);
     CU_ASSERT_DOUBLE_EQUAL(e.guess_loss, nats, 1e-9);
     crs_evaluation_free(&e);
     memset(&training.sum[2], 0, sizeof training.sum[2]);
@@ -230,8 +232,11 @@ static void test_bits(void) {
     crs_comm *comm = crs_comm_open(NULL, NULL);
     crs_tally training;
     crs_evaluation e;
-    double hits = 0, said_of = 0, true_of = 0, on[COLUMNS] = {0}, all = 0, nats = 0;
+    double hits = 0, said_of = 0, true_of = 0, on[COLUMNS] = {0}, all = 0, nats = 0, ones = 0;
     make(&f, CRS_INPUT_BITS, CRS_TARGET_NEXT, false);
+    for (int i = 0; i < TARGETS; i++)
+        for (int c = 0; c < COLUMNS; c++) /* the first is 1 most often, the others seldom */
+            f.truth[i * COLUMNS + c] = c == 0 ? i % 3 > 0 : i % 4 == c;
     for (int i = 0; i < TARGETS; i++)
         for (int c = 0; c < COLUMNS; c++) {
             const bool said = f.outputs[i * COLUMNS + c] > 0, is = f.truth[i * COLUMNS + c] > 0,
@@ -239,6 +244,7 @@ static void test_bits(void) {
             hits += said && is && is_one;
             said_of += said && is_one;
             true_of += is && is_one;
+            ones += c == 0 && is && is_one;
             on[c] += is ? (double)f.weight[i] : 0;
             all += c == 0 ? (double)f.weight[i] : 0;
         }
@@ -250,6 +256,9 @@ static void test_bits(void) {
     CU_ASSERT_EQUAL(e.recall, hits / true_of);
     CU_ASSERT_DOUBLE_EQUAL(e.f1, 2 * hits / (said_of + true_of), 1e-12);
     CU_ASSERT(hits > 0 && hits < said_of && hits < true_of);
+    CU_ASSERT_EQUAL(e.guess_precision, ones / (double)e.targets); /* the guess: the first, always */
+    CU_ASSERT_EQUAL(e.guess_recall, ones / true_of);
+    CU_ASSERT_DOUBLE_EQUAL(e.guess_f1, 2 * ones / ((double)e.targets + true_of), 1e-12);
     CU_ASSERT_DOUBLE_EQUAL(e.guess_loss, nats, 1e-9);
     crs_evaluation_free(&e);
     crs_tally_free(&training);
@@ -271,7 +280,7 @@ static void test_silence(void) {
 /* ---- values ---- */
 
 typedef struct plain {
-    double mse, mae, r2, guess_mse, guess_mae;
+    double mse, mae, r2, guess_mse, guess_mae, guess_r2;
 } plain;
 
 /* Column c by the definitions, in units. */
@@ -299,7 +308,8 @@ static plain plainly(const fixture *f, int c, bool relative) {
                 p.guess_mse += w * guess * guess;
                 p.guess_mae += w * fabs(guess);
             }
-    return (plain){p.mse / all, p.mae / all, 1 - p.mse / spread, p.guess_mse / all, p.guess_mae / all};
+    return (plain){p.mse / all,       p.mae / all,       1 - p.mse / spread,
+                   p.guess_mse / all, p.guess_mae / all, 1 - p.guess_mse / spread};
 }
 
 static const float *last_of(void *context, const crs_batch *batch, ptrdiff_t i) {
@@ -323,6 +333,7 @@ static void check_values(bool forecast, bool relative) {
         CU_ASSERT_DOUBLE_EQUAL(e.column[c].r2, p.r2, 1e-9);
         CU_ASSERT_DOUBLE_EQUAL(e.column[c].guess_mse, p.guess_mse, 1e-9);
         CU_ASSERT_DOUBLE_EQUAL(e.column[c].guess_mae, p.guess_mae, 1e-9);
+        CU_ASSERT_DOUBLE_EQUAL(e.column[c].guess_r2, p.guess_r2, 1e-9);
         mse += p.mse / f.deviation[c] / f.deviation[c] / COLUMNS;
         mae += p.mae / f.deviation[c] / COLUMNS;
     }

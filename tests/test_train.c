@@ -785,6 +785,8 @@ static crs_settings settings_of(const memory_case *c) {
     return settings;
 }
 
+static double allocated_of(const crs_spec *shape, int rows, int pass_rows, int window);
+
 static crs_spec spec_of(const memory_case *c) {
     return crs_spec_text(CRS_LSTM, (int)c->vocabulary, (int)c->hidden, (int)c->hidden, (int)c->layers);
 }
@@ -792,6 +794,10 @@ static crs_spec spec_of(const memory_case *c) {
 /* What training allocates for it: model, optimizer, sums, gradient, workspace, and the carried states twice. */
 static double allocated(const memory_case *c) {
     const crs_spec shape = spec_of(c);
+    return allocated_of(&shape, c->rows, c->pass_rows, (int)c->window);
+}
+
+static double allocated_of(const crs_spec *shape, int rows, int pass_rows, int window) {
     const crs_optimizer_settings adam = {
         .optimizer = CRS_ADAM, .momentum = -1, .beta1 = -1, .beta2 = -1, .epsilon = -1};
     const double before = bytes_now();
@@ -799,11 +805,11 @@ static double allocated(const memory_case *c) {
     crs_model *model;
     crs_workspace *workspace;
     crs_optim optim;
-    must(crs_model_create(&model, &shape, crs_kernels_of(CRS_ISA_BASELINE), 1, &error), &error);
+    must(crs_model_create(&model, shape, crs_kernels_of(CRS_ISA_BASELINE), 1, &error), &error);
     must(crs_optim_create(&optim, &adam, crs_model_arena(model), &error), &error);
-    must(crs_workspace_create(&workspace, model, c->pass_rows, (int)c->window, CRS_TRAINING, &error), &error);
+    must(crs_workspace_create(&workspace, model, pass_rows, window, CRS_TRAINING, &error), &error);
     const double bytes = bytes_now() - before + 8 * (double)crs_model_sums(model) + 4 * (double)crs_model_arena(model) +
-                         2 * 4 * (double)c->rows * (double)crs_model_state(model);
+                         2 * 4 * (double)rows * (double)crs_model_state(model);
     crs_workspace_free(&workspace);
     crs_optim_free(&optim);
     crs_model_free(&model);
@@ -843,6 +849,72 @@ static void test_memory_is_estimated(void) {
     outputs.window = outputs.rows = outputs.pass_rows = 1;
     CU_ASSERT(grown > 0.8 * (bytes - allocated(&outputs)));
     CU_ASSERT_EQUAL(crs_memory_blocks(), blocks);
+}
+
+/* The same of sequences: wide inputs, wide outputs of each step and of each sequence, both directions. */
+static void test_memory_of_sequences_is_estimated(void) {
+    static const crs_spec specs[] = {{.input = CRS_INPUT_VALUES,
+                                      .input_size = 300,
+                                      .hidden = 32,
+                                      .layers = 1,
+                                      .targets = CRS_TARGET_VALUES,
+                                      .alignment = CRS_ALIGN_STEP,
+                                      .head = CRS_HEAD_MSE,
+                                      .outputs = 2000},
+                                     {.input = CRS_INPUT_VALUES,
+                                      .input_size = 3,
+                                      .hidden = 400,
+                                      .layers = 1,
+                                      .targets = CRS_TARGET_VALUES,
+                                      .alignment = CRS_ALIGN_STEP,
+                                      .head = CRS_HEAD_GAUSSIAN,
+                                      .outputs = 6},
+                                     {.input = CRS_INPUT_BITS,
+                                      .input_size = 20,
+                                      .hidden = 48,
+                                      .layers = 2,
+                                      .bidirectional = true,
+                                      .targets = CRS_TARGET_CLASS,
+                                      .alignment = CRS_ALIGN_SEQUENCE,
+                                      .head = CRS_HEAD_SOFTMAX,
+                                      .outputs = 9}};
+    enum { ROWS = 40, STEPS = 150 };
+    for (size_t i = 0; i < sizeof specs / sizeof *specs; i++) {
+        crs_settings settings;
+        crs_settings_default(&settings);
+        const double estimate = crs_plan_memory(&settings.config, &specs[i], ROWS, ROWS, STEPS);
+        const bool by_step = specs[i].alignment == CRS_ALIGN_STEP;
+        const double pairs = ROWS * STEPS, targets = by_step ? pairs : ROWS;
+        const double batch =
+            4 * (pairs * specs[i].input_size + targets * (specs[i].head == CRS_HEAD_SOFTMAX ? 1 : specs[i].outputs));
+        const double bytes = allocated_of(&specs[i], ROWS, ROWS, STEPS) + batch;
+        if (estimate < 0.9 * bytes || estimate > 2 * bytes)
+            fprintf(stderr, "case %zu: %.0f bytes estimated, %.0f allocated\n", i, estimate, bytes);
+        CU_ASSERT(estimate >= 0.9 * bytes);
+        CU_ASSERT(estimate <= 2 * bytes);
+    }
+}
+
+/* Of data that are too many to be shuffled it is said what would do. */
+static void test_memory_of_data_is_planned(void) {
+    crs_settings settings;
+    crs_error error = {0};
+    crs_schema schema = {.inputs = CRS_INPUT_BITS,
+                         .targets = CRS_TARGET_BITS,
+                         .alignment = CRS_ALIGN_SEQUENCE,
+                         .input_size = 2,
+                         .target_size = 1};
+    crs_plan plan = {.longest = 20, .data = 3e9};
+    crs_settings_default(&settings);
+    settings.config.window = 0;
+    CU_ASSERT_EQUAL(crs_plan_ranks(&plan, &settings.config, &schema, 0, 1, 4e9, &error), CRS_OK);
+    CU_ASSERT_EQUAL(crs_plan_ranks(&plan, &settings.config, &schema, 0, 1, 3e9, &error), CRS_CONFIG);
+    CU_ASSERT_PTR_NOT_NULL(strstr(error.message, "--order=file"));
+    settings.config.order = CRS_ORDER_FILE;
+    error = (crs_error){0};
+    CU_ASSERT_EQUAL(crs_plan_ranks(&plan, &settings.config, &schema, 0, 1, 3e9, &error), CRS_CONFIG);
+    CU_ASSERT_PTR_NULL(strstr(error.message, "--order=file"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(error.message, "fewer ranks"));
 }
 
 /* As many are planned for as the model has. */
@@ -1008,9 +1080,10 @@ int main(int argc, char **argv) {
                                            HARNESS_TEST(test_checkpoint_is_shared_whole),
                                            HARNESS_TEST(test_one_rank_runs_out_of_memory), HARNESS_END};
     static const harness_test plans[] = {
-        HARNESS_TEST(test_short_texts_fit),      HARNESS_TEST(test_impossible_plans_are_refused),
-        HARNESS_TEST(test_memory_is_estimated),  HARNESS_TEST(test_parameters_are_counted),
-        HARNESS_TEST(test_schedule_is_in_steps), HARNESS_END};
+        HARNESS_TEST(test_short_texts_fit),           HARNESS_TEST(test_impossible_plans_are_refused),
+        HARNESS_TEST(test_memory_is_estimated),       HARNESS_TEST(test_memory_of_sequences_is_estimated),
+        HARNESS_TEST(test_memory_of_data_is_planned), HARNESS_TEST(test_parameters_are_counted),
+        HARNESS_TEST(test_schedule_is_in_steps),      HARNESS_END};
     static const harness_test folder[] = {
         HARNESS_TEST(test_metrics_drop_what_is_beyond), HARNESS_TEST(test_metrics_tell_of_a_full_disk),
         HARNESS_TEST(test_one_lock_a_folder), HARNESS_TEST(test_numbers_for_people), HARNESS_END};

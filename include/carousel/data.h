@@ -117,6 +117,8 @@ typedef struct crs_feed_size {
 typedef struct crs_feed crs_feed;
 /* Borrows dataset. CRS_INTERNAL: out of memory. */
 crs_status crs_feed_open(crs_feed **feed, const crs_dataset *dataset, const crs_feed_plan *plan, crs_error *error);
+/* The bytes that what stays of the data between steps takes at most: pages, and the order of an epoch. Of a text: 0. */
+double crs_feed_memory(const crs_dataset *dataset, const crs_feed_plan *plan);
 void crs_feed_close(crs_feed **feed);
 /* Steps of an epoch, before whose first the carried states are to be zero; with once: batches of this rank's share. */
 int64_t crs_feed_steps(const crs_feed *feed);
@@ -220,7 +222,7 @@ typedef struct crs_notes_pack {
     const char *const *input; /* [inputs] files and folders */
     int low, high;            /* columns are the notes from low to high (0 to 127); */
     bool drums;               /* or nine drums */
-    int grid;                 /* MIDI: steps a whole note */
+    int grid;                 /* steps a whole note; 0: MIDI has 16, and nobody says of JSON */
     double split[CRS_SPLITS]; /* MIDI: shares of the files, in their order, of a sum of 1 */
     bool split_given;         /* else a few files are all for training */
     const char *split_table;  /* MIDI: a table with the split of each; NULL: none */

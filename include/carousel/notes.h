@@ -20,6 +20,10 @@ int crs_drum_of_pad(int note);       /* the drum that a pad is taken for, or -1 
  * neither. */
 int crs_column_note(const char *column, bool *drum);
 
+/* Of a grid as options and files say it ("1/16"), the steps of a whole note; 0 where it is none. */
+enum { CRS_GRID_MOST = 960 };
+int crs_grid_of(const char *text);
+
 /* Begins as zeros: no steps. */
 typedef struct crs_roll {
     int64_t steps, room;

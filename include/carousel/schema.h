@@ -50,6 +50,7 @@ typedef struct crs_schema {
     crs_alignment alignment;
     int64_t context, horizon; /* forecasting: steps; 0 elsewhere */
     int input_size;           /* V (of the vocabulary, which stands beside it), or D */
+    int grid;                 /* piano rolls: a step is this part of a whole note; 0: nobody says */
     int target_size;          /* V or D (next), classes, K (forecasting: of the target columns) */
     crs_names columns;        /* [D] values, bits */
     crs_names target_names;   /* [K] bits, values (forecasting: those of the target columns) */

@@ -50,9 +50,9 @@ typedef struct crs_evaluation {
     int classes;
     int64_t *confusion; /* [true][said], owned */
     int guess_class;    /* the likeliest one */
-    double guess_accuracy;
+    double guess_accuracy, guess_macro_f1;
     /* bits, at 0.5 */
-    double precision, recall, f1;
+    double precision, recall, f1, guess_precision, guess_recall, guess_f1;
     /* values, scaled */
     double mse, mae, guess_mse, guess_mae;
     int columns;

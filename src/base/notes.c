@@ -57,6 +57,15 @@ int crs_column_note(const char *column, bool *drum) {
     return note >= 0 && note < CRS_NOTES && !*end ? (int)note : -1;
 }
 
+int crs_grid_of(const char *text) {
+    int grid = 0;
+    if (text[0] != '1' || text[1] != '/')
+        return 0;
+    for (text += 2; *text >= '0' && *text <= '9' && grid <= CRS_GRID_MOST; text++)
+        grid = 10 * grid + (*text - '0');
+    return !*text && grid <= CRS_GRID_MOST ? grid : 0;
+}
+
 crs_status crs_roll_extend(crs_roll *roll, int64_t steps, crs_error *error) {
     const int64_t wanted = roll->steps + steps;
     if (wanted > roll->room) {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "carousel/checkpoint.h"
+#include "carousel/notes.h"
 #include "carousel/spec.h"
 #include "checkpoint/read.h"
 
@@ -50,6 +51,11 @@ crs_status crs_checkpoint_put_schema(crs_checkpoint *c, const crs_schema *schema
         return crs_fail(error, CRS_INTERNAL, "out of memory for a checkpoint's names");
     if (put_scales(c, error))
         return error->status;
+    if (schema->grid > 0) {
+        char grid[16];
+        snprintf(grid, sizeof grid, "1/%d", schema->grid);
+        crs_attributes_put_text(&c->attributes, "grid", grid);
+    }
     if (!crs_schema_is_forecast(schema))
         return CRS_OK;
     crs_attributes_put_integer(&c->attributes, "context", schema->context);
@@ -85,6 +91,13 @@ static crs_status take_scale(crs_checkpoint *c, const struct scale *scale, const
         if (!isfinite(numbers[i]) || (scale->deviation && !(numbers[i] > 0)))
             return damaged(file, scale->path, "holds a number that no scale has", error);
     return CRS_OK;
+}
+
+/* What is no grid is none. */
+static void take_grid(crs_checkpoint *c) {
+    const crs_attribute *grid = crs_attributes_find(&c->attributes, "grid");
+    if (grid && grid->kind == CRS_ATTRIBUTE_TEXT)
+        c->schema.grid = crs_grid_of(grid->text);
 }
 
 static crs_status take_forecast(crs_checkpoint *c, const char *file, crs_error *error) {
@@ -143,6 +156,7 @@ crs_status crs_checkpoint_take_schema(crs_checkpoint *c, const char *file, crs_e
     s->alignment = spec.alignment;
     s->input_size = spec.input_size;
     s->target_size = target_size(s, &spec);
+    take_grid(c);
     if (take_forecast(c, file, error))
         return error->status;
     for (int i = 0; i < SCALES; i++)

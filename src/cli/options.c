@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <string.h>
 
+#include "carousel/notes.h"
 #include "cli/cli.h"
 
 enum { HELP, QUIET, VERBOSE, COMMON };
@@ -215,15 +216,10 @@ bool crs_cli_asks_help(const crs_cli *cli, int argc, char **argv) {
 }
 
 crs_status crs_take_grid(const crs_typed *typed, int *grid, crs_error *error) {
-    enum { GRID_MOST = 960 };
-    const bool begins = strncmp(typed->value, "1/", 2) == 0;
-    const crs_typed part = {begins ? typed->value + 2 : typed->value, typed->where, typed->status};
-    crs_error ours = {0};
-    int64_t value;
-    if (!begins || crs_typed_whole(&part, 1, GRID_MOST, &value, &ours))
-        return crs_typed_refuse(typed, error, "a part of a whole note from 1/1 to 1/%d, as 1/16", (int)GRID_MOST);
-    *grid = (int)value;
-    return CRS_OK;
+    *grid = crs_grid_of(typed->value);
+    return *grid > 0
+               ? CRS_OK
+               : crs_typed_refuse(typed, error, "a part of a whole note from 1/1 to 1/%d, as 1/16", (int)CRS_GRID_MOST);
 }
 
 /* ---- help ---- */

@@ -14,7 +14,7 @@ static const crs_cli_option options[OPTIONS] = {
     [OPTION_OUTPUT] = {'o', "output", "DATA.h5", "the data set to write"},
     [OPTION_LOW] = {0, "low", "N", "the lowest key, a note of MIDI (21)"},
     [OPTION_HIGH] = {0, "high", "N", "the highest key (108)"},
-    [OPTION_GRID] = {0, "grid", "1/N", "MIDI: a step is this part of a whole note (1/16)"},
+    [OPTION_GRID] = {0, "grid", "1/N", "a step is this part of a whole note (MIDI: 1/16; JSON: not known)"},
     [OPTION_DRUMS] = {0, "drums", NULL, "nine drums of the General MIDI kit (channel 10) instead of keys"},
     [OPTION_SPLIT] = {0, "split", "A,B,C",
                       "MIDI: shares of the files for training, validation and test (0.8,0.1,0.1; of fewer than 10: "
@@ -101,7 +101,7 @@ static void tell(const crs_notes_pack *pack, const crs_notes_packed *packed) {
 }
 
 crs_status crs_pack_notes_command(int argc, char **argv, crs_error *error) {
-    crs_notes_pack pack = {.low = 21, .high = 108, .grid = 16, .split = {0.8, 0.1, 0.1}};
+    crs_notes_pack pack = {.low = 21, .high = 108, .split = {0.8, 0.1, 0.1}};
     crs_cli_arguments arguments;
     crs_notes_packed packed;
     if (crs_cli_parse(&notes_cli, argc, argv, &pack, &arguments, error) || arguments.help)

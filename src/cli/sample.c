@@ -8,6 +8,7 @@
 
 #include "cli/cli.h"
 #include "cli/sample.h"
+#include "cli/show_text.h"
 
 enum {
     OPTION_PRIME,
@@ -176,10 +177,13 @@ static crs_status write_text(crs_sample_request *r, crs_model *model, const crs_
 static crs_status write_any(crs_sample_request *r, const char *checkpoint, crs_model *model,
                             const crs_vocabulary *vocabulary, const crs_schema *schema, crs_error *error) {
     const bool music = schema->inputs == CRS_INPUT_BITS;
+    char says[96];
+    crs_show_targets(schema, says, sizeof says);
     if (schema->targets != CRS_TARGET_NEXT)
         return crs_fail(error, CRS_USAGE,
-                        "%s does not say what comes next, but %s of a %s: 'carousel predict' writes that", checkpoint,
-                        crs_target_names()[schema->targets], crs_alignment_names()[schema->alignment]);
+                        "%s does not go on with a text or a piece, but says %s: "
+                        "`carousel predict %s DATA.h5 -o OUT.csv` writes that",
+                        checkpoint, says, checkpoint);
     if (music && r->for_text)
         return crs_fail(error, CRS_USAGE, "--%s is for text, and %s makes music; leave it out", r->for_text,
                         checkpoint);

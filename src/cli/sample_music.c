@@ -14,7 +14,7 @@ enum { GRID_OF_DRUMS = 16, GRID_OF_KEYS = 4 };
 typedef struct prime {
     float *bits; /* [steps][D], owned */
     int64_t steps;
-    int grid; /* as the data say; 0: they don't */
+    int grid; /* as its data say; 0: they don't */
 } prime;
 
 /* DATA.h5:N. path: owned by the caller. */
@@ -59,15 +59,6 @@ static crs_status read_piece(const crs_sample_request *r, const crs_dataset *dat
     return error->status;
 }
 
-static void read_grid(const crs_dataset *data, prime *p) {
-    char *text = crs_dataset_text(data, "grid");
-    const crs_typed typed = {text, "grid", CRS_DATA};
-    crs_error ours = {0}; /* what is no grid is none */
-    if (text)
-        crs_take_grid(&typed, &p->grid, &ours);
-    crs_free(&text);
-}
-
 static crs_status read_prime(const crs_sample_request *r, const char *checkpoint, const crs_schema *schema, prime *p,
                              crs_error *error) {
     crs_dataset data = {0};
@@ -77,7 +68,7 @@ static crs_status read_prime(const crs_sample_request *r, const char *checkpoint
         return error->status;
     if (crs_dataset_open(&data, path, error) == CRS_OK && check(&data, n, checkpoint, schema, error) == CRS_OK &&
         read_piece(r, &data, n, p, error) == CRS_OK)
-        read_grid(&data, p);
+        p->grid = data.schema.grid;
     crs_dataset_close(&data);
     crs_free(&path);
     return error->status;
@@ -107,8 +98,8 @@ crs_status crs_sample_music(const crs_sample_request *request, const char *check
                                  .temperature = request->sampling.temperature,
                                  .seed = request->sampling.seed};
         if (crs_music_make(model, &schema->columns, checkpoint, &music, &roll, &score.drums, error) == CRS_OK) {
-            const int usual = score.drums ? GRID_OF_DRUMS : GRID_OF_KEYS;
-            score.grid = request->grid ? request->grid : p.grid ? p.grid : usual;
+            const int usual = score.drums ? GRID_OF_DRUMS : GRID_OF_KEYS, known = p.grid ? p.grid : schema->grid;
+            score.grid = request->grid ? request->grid : known ? known : usual;
             if (crs_score_write(&score, request->output, error) == CRS_OK)
                 tell(request, &score, &p);
         }

@@ -97,39 +97,86 @@ static const char *unit_of(const crs_checkpoint *c) {
     return crs_level_unit(c->vocabulary.level);
 }
 
-static void print_model(const crs_checkpoint *c) {
-    const int64_t layers = number_of(c, "layers"), hidden = number_of(c, "hidden"), embed = number_of(c, "embed");
-    char count[32], words[48];
-    if (embed > 0)
-        snprintf(words, sizeof words, "an embedding of %lld", (long long)embed);
+static bool says_tokens(const crs_checkpoint *c) {
+    return c->schema.targets == CRS_TARGET_NEXT && c->schema.inputs == CRS_INPUT_TOKENS;
+}
+
+/* What a step of the input is to the first layer. */
+static void print_reading(const crs_checkpoint *c, char *out, size_t size) {
+    const long long embed = number_of(c, "embed");
+    const crs_schema *s = &c->schema;
+    if (s->inputs != CRS_INPUT_TOKENS)
+        snprintf(out, size, "%d %s%s a step", s->input_size, s->inputs == CRS_INPUT_BITS ? "bit" : "number",
+                 crs_plural(s->input_size, "", "s"));
+    else if (embed > 0)
+        snprintf(out, size, "an embedding of %lld, %u %ss", embed, c->vocabulary.count, unit_of(c));
     else
-        snprintf(words, sizeof words, "one-hot input");
-    crs_show_line("model", "%s, %lld layer%s of %lld unit%s, %s, %u %ss", text_of(c, "cell"), (long long)layers,
-                  crs_plural(layers, "", "s"), (long long)hidden, crs_plural(hidden, "", "s"), words,
-                  c->vocabulary.count, unit_of(c));
+        snprintf(out, size, "one-hot input, %u %ss", c->vocabulary.count, unit_of(c));
+}
+
+/* What it says, and what it has beside cell and sizes. */
+static void print_kind(const crs_checkpoint *c) {
+    static const struct {
+        const char *attribute, *words;
+    } switches[] = {{"layer_norm", "layer norm"},
+                    {"residual", "residual"},
+                    {"tie", "embedding and output tied"},
+                    {"change", "the change from the last value is said"}};
+    const crs_schema *s = &c->schema;
+    const bool pools = s->alignment == CRS_ALIGN_SEQUENCE;
+    char text[160] = "";
+    if (!says_tokens(c)) {
+        crs_show_targets(s, text, sizeof text);
+        crs_show_line("says", "%s; loss %s%s%s", text, text_of(c, "loss"), pools ? ", pool " : "",
+                      pools ? text_of(c, "pool") : "");
+        *text = '\0';
+    }
+    for (size_t i = 0; i < sizeof switches / sizeof *switches; i++)
+        if (number_of(c, switches[i].attribute) > 0) {
+            const size_t used = strlen(text);
+            snprintf(text + used, sizeof text - used, "%s%s", used > 0 ? ", " : "", switches[i].words);
+        }
+    if (*text)
+        crs_show_line("with", "%s", text);
+}
+
+static void print_model(const crs_checkpoint *c) {
+    const int64_t layers = number_of(c, "layers"), hidden = number_of(c, "hidden");
+    char count[32], words[48], reading[96];
+    print_reading(c, reading, sizeof reading);
+    crs_show_line("model", "%s, %lld layer%s of %lld unit%s%s, %s", text_of(c, "cell"), (long long)layers,
+                  crs_plural(layers, "", "s"), (long long)hidden, crs_plural(hidden, "", "s"),
+                  number_of(c, "bidirectional") > 0 ? " each way" : "", reading);
+    print_kind(c);
     crs_format_count(parameters_of(c), count);
     crs_show_words(parameters_of(c), words);
     crs_show_line("parameters", *words ? "%s, %s" : "%s", count, words);
 }
 
+static void print_validation(const crs_checkpoint *c) {
+    const crs_attribute *best = crs_attributes_find(&c->attributes, "best_validation_loss");
+    const double loss = best ? best->real : NAN;
+    if (!isfinite(loss))
+        crs_show_line("validation", "none yet");
+    else if (says_tokens(c))
+        crs_show_line("validation", "best loss %.4f nats = %.4f bits a %s (perplexity %.3f)", loss, loss / M_LN2,
+                      unit_of(c), exp(loss));
+    else
+        crs_show_line("validation", "best loss %.4f (%s)", loss, text_of(c, "best_validation_loss_units"));
+}
+
 static void print_training(const crs_checkpoint *c) {
     const int64_t step = number_of(c, "step"), epoch = number_of(c, "epoch"), seen = number_of(c, "tokens");
-    const crs_attribute *best = crs_attributes_find(&c->attributes, "best_validation_loss");
-    const char *data = text_of(c, "data");
+    const char *data = text_of(c, "data"), *of = says_tokens(c) ? "token" : "target";
     char steps[32], epochs[32], tokens[32], words[48], optimizer[64];
-    double loss = best ? best->real : NAN;
     crs_format_count(step, steps);
     crs_format_count(epoch, epochs);
     crs_format_count(seen, tokens);
     crs_show_words(seen, words);
-    crs_show_line("trained", *words ? "%s step%s, %s epoch%s, %s token%s (%s)" : "%s step%s, %s epoch%s, %s token%s",
-                  steps, crs_plural(step, "", "s"), epochs, crs_plural(epoch, "", "s"), tokens,
-                  crs_plural(seen, "", "s"), words);
-    if (isfinite(loss))
-        crs_show_line("validation", "best loss %.4f nats = %.4f bits a %s (perplexity %.3f)", loss, loss / M_LN2,
-                      unit_of(c), exp(loss));
-    else
-        crs_show_line("validation", "none yet");
+    crs_show_line("trained", *words ? "%s step%s, %s epoch%s, %s %s%s (%s)" : "%s step%s, %s epoch%s, %s %s%s", steps,
+                  crs_plural(step, "", "s"), epochs, crs_plural(epoch, "", "s"), tokens, of, crs_plural(seen, "", "s"),
+                  words);
+    print_validation(c);
     optimizer_of(c, optimizer);
     if (*optimizer)
         crs_show_line("optimizer", "%s", optimizer);
@@ -216,7 +263,8 @@ static void print_all(const char *path, const crs_checkpoint *c, int64_t bytes) 
     printf("%s: a checkpoint, whole: every hash in it agrees\n", path);
     print_model(c);
     print_training(c);
-    crs_show_vocabulary(&c->vocabulary);
+    if (c->schema.inputs == CRS_INPUT_TOKENS)
+        crs_show_vocabulary(&c->vocabulary);
     crs_checkpoint_digests(c, parameters, state);
     crs_show_line("digests", "parameters %s", parameters);
     crs_show_line("", "state      %s", state);

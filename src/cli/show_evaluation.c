@@ -101,7 +101,7 @@ static void print_classes(const crs_schema *s, const crs_evaluation *e) {
     print_head(e, guess);
     print_figure(e, "nats", e->loss, e->guess_loss, "a target");
     print_figure(e, "accuracy", e->accuracy, e->guess_accuracy, "");
-    print_figure(e, "macro f1", e->macro_f1, NAN, "");
+    print_figure(e, "macro f1", e->macro_f1, e->guess_macro_f1, "");
     print_confusion(s, e);
 }
 
@@ -117,8 +117,8 @@ static void print_columns(const crs_schema *s, const crs_evaluation *e) {
     label = label > NAME_MOST ? NAME_MOST : label;
     printf("\nIn units:\n");
     print_name("column", label);
-    printf("%*s%*s%*s%*s%*s\n", NUMBER_COLUMNS, "mse", NUMBER_COLUMNS, "guess", NUMBER_COLUMNS, "mae", NUMBER_COLUMNS,
-           "guess", NUMBER_COLUMNS, "r2");
+    printf("%*s%*s%*s%*s%*s%*s\n", NUMBER_COLUMNS, "mse", NUMBER_COLUMNS, "guess", NUMBER_COLUMNS, "mae",
+           NUMBER_COLUMNS, "guess", NUMBER_COLUMNS, "r2", NUMBER_COLUMNS, "guess");
     for (int c = 0; c < shown; c++) {
         const crs_column_error *column = &e->column[c];
         print_name(s->target_names.name[c], label);
@@ -127,6 +127,7 @@ static void print_columns(const crs_schema *s, const crs_evaluation *e) {
         print_number(column->mae);
         print_number(column->guess_mae);
         print_number(column->r2);
+        print_number(column->guess_r2);
         putchar('\n');
     }
     if (shown < e->columns)
@@ -157,9 +158,9 @@ void crs_show_evaluation(const crs_schema *s, const crs_spec *spec, crs_split sp
     } else if (says_bits(s)) {
         print_head(e, "how often training has each bit");
         print_figure(e, "nats", e->loss, e->guess_loss, s->alignment == CRS_ALIGN_STEP ? "a step" : "a sequence");
-        print_figure(e, "precision", e->precision, NAN, "at 0.5");
-        print_figure(e, "recall", e->recall, NAN, "at 0.5");
-        print_figure(e, "f1", e->f1, NAN, "at 0.5");
+        print_figure(e, "precision", e->precision, e->guess_precision, "at 0.5");
+        print_figure(e, "recall", e->recall, e->guess_recall, "at 0.5");
+        print_figure(e, "f1", e->f1, e->guess_f1, "at 0.5");
     } else {
         print_head(e, "how often training has each token");
         print_figure(e, "nats", e->loss, e->guess_loss, "a token");

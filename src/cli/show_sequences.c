@@ -42,20 +42,6 @@ static void print_inputs(const crs_schema *s) {
                       crs_plural(s->input_size, "", "s"));
 }
 
-static void print_targets(const crs_schema *s) {
-    const char *of = s->alignment == CRS_ALIGN_STEP ? "of each step" : "of each sequence";
-    if (crs_schema_is_forecast(s))
-        crs_show_line("targets", "from %" PRId64 " steps, the next %" PRId64 " of %d column%s", s->context, s->horizon,
-                      s->target_size, crs_plural(s->target_size, "", "s"));
-    else if (s->targets == CRS_TARGET_NEXT)
-        crs_show_line("targets", "the next step");
-    else if (s->targets == CRS_TARGET_CLASS)
-        crs_show_line("targets", "a class %s, of %d", of, s->target_size);
-    else
-        crs_show_line("targets", "%d %s%s %s", s->target_size, s->targets == CRS_TARGET_BITS ? "bit" : "number",
-                      crs_plural(s->target_size, "", "s"), of);
-}
-
 static void print_splits(const crs_dataset *d, const crs_summary *sum) {
     char sequences[32], steps[32], targets[32];
     printf("\n%-12s  %14s  %16s  %16s\n", "Splits", "sequences", "steps",
@@ -232,15 +218,18 @@ static void print_classes(const crs_dataset *d, const crs_summary *sum) {
 }
 
 static void print_all(const crs_dataset *d, const crs_summary *sum, int64_t bytes) {
-    char size[32];
+    char size[32], targets[96];
     printf("%s: a data set of sequences, whole\n", d->path);
     print_wrapped("source", d->source);
     print_attribute(d, "description");
     print_inputs(&d->schema);
-    print_targets(&d->schema);
+    crs_show_targets(&d->schema, targets, sizeof targets);
+    crs_show_line("targets", "%s", targets);
     if (d->schema.inputs == CRS_INPUT_TOKENS)
         crs_show_vocabulary(&d->vocabulary);
     print_ranges(d, sum);
+    if (d->schema.grid > 0)
+        crs_show_line("grid", "a step is 1/%d of a whole note", d->schema.grid);
     print_attribute(d, "missing");
     crs_show_line("digest", "%s", d->digest);
     crs_show_bytes(bytes, size);
@@ -324,6 +313,7 @@ static json_t *whole_object(const crs_dataset *d, const crs_summary *sum, int64_
         splits_object(d, sum), "lengths", lengths_array(d));
     set_text(object, d, "description");
     set_text(object, d, "missing");
+    set_text(object, d, "grid");
     if (crs_schema_is_forecast(s)) {
         json_object_set_new(object, "context", json_integer((json_int_t)s->context));
         json_object_set_new(object, "horizon", json_integer((json_int_t)s->horizon));

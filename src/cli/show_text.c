@@ -179,6 +179,20 @@ void crs_show_vocabulary(const crs_vocabulary *vocabulary) {
     putchar('\n');
 }
 
+void crs_show_targets(const crs_schema *s, char *out, size_t size) {
+    const char *of = s->alignment == CRS_ALIGN_STEP ? "of each step" : "of each sequence";
+    if (crs_schema_is_forecast(s))
+        snprintf(out, size, "from %" PRId64 " steps, the next %" PRId64 " of %d column%s", s->context, s->horizon,
+                 s->target_size, crs_plural(s->target_size, "", "s"));
+    else if (s->targets == CRS_TARGET_NEXT)
+        snprintf(out, size, "the next step");
+    else if (s->targets == CRS_TARGET_CLASS)
+        snprintf(out, size, "a class %s, of %d", of, s->target_size);
+    else
+        snprintf(out, size, "%d %s%s %s", s->target_size, s->targets == CRS_TARGET_BITS ? "bit" : "number",
+                 crs_plural(s->target_size, "", "s"), of);
+}
+
 /* ---- JSON ---- */
 
 json_t *crs_show_json_text(const char *text) {

@@ -4,7 +4,7 @@
 
 #include <jansson.h>
 
-#include "carousel/base.h"
+#include "carousel/schema.h"
 
 /* "about 232 thousand"; "" below a thousand, where the number itself is as short. */
 void crs_show_words(int64_t number, char out[48]);
@@ -21,6 +21,8 @@ int crs_show_columns(const char *text);
 void crs_show_line(const char *name, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* How many there are, and the characters: neighbours as ranges ("a-z"), wrapped, at most a few lines of them. */
 void crs_show_vocabulary(const crs_vocabulary *vocabulary);
+/* What is to be said of a data set's sequences: "a class of each sequence, of 9". */
+void crs_show_targets(const crs_schema *schema, char *out, size_t size);
 
 /* A JSON string; bytes that are no UTF-8 (in a file's name, say) become '?'. */
 json_t *crs_show_json_text(const char *text);

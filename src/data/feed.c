@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include "data/feed.h"
+#include "data/segments.h"
 
 static const crs_feed_kind *kind_of(const crs_dataset *dataset, const crs_feed_plan *plan) {
     if (dataset->text) {
@@ -27,6 +28,13 @@ crs_status crs_feed_open(crs_feed **feed, const crs_dataset *dataset, const crs_
     if (status)
         crs_feed_close(feed);
     return status;
+}
+
+double crs_feed_memory(const crs_dataset *dataset, const crs_feed_plan *plan) {
+    const crs_feed_kind *kind = kind_of(dataset, plan);
+    if (dataset->text || dataset->sequences[plan->split].count == 0)
+        return 0;
+    return crs_segments_memory(dataset, plan->split) + (kind->order_memory ? kind->order_memory(dataset, plan) : 0);
 }
 
 void crs_feed_close(crs_feed **feed) {

@@ -33,6 +33,8 @@ typedef struct crs_feed_kind {
     void (*close)(crs_feed *feed);
     /* Of an epoch; NULL: open has set feed->steps. */
     int64_t (*steps)(const crs_dataset *dataset, const crs_feed_plan *plan);
+    /* Bytes of the order of an epoch; NULL: it has none. */
+    double (*order_memory)(const crs_dataset *dataset, const crs_feed_plan *plan);
     crs_feed_size (*most)(const crs_feed *feed);
     int (*passes)(crs_feed *feed, int64_t step);
     int (*state_row)(const crs_feed *feed, int pass);

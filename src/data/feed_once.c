@@ -180,8 +180,14 @@ static crs_feed_place place(const crs_feed *f, const crs_batch *batch, ptrdiff_t
     return crs_segments_place(&((const once *)f->own)->segments, batch, i);
 }
 
+static double order_memory(const crs_dataset *dataset, const crs_feed_plan *plan) {
+    const double rows = (double)(plan->end - plan->first);
+    return crs_schema_is_forecast(&dataset->schema) ? 0 : rows * (2 * sizeof(int64_t) + sizeof(int));
+}
+
 const crs_feed_kind crs_feed_once = {.open = open_once,
                                      .close = close_once,
+                                     .order_memory = order_memory,
                                      .most = most,
                                      .passes = passes,
                                      .state_row = state_row,

@@ -146,9 +146,14 @@ static crs_feed_place place(const crs_feed *f, const crs_batch *batch, ptrdiff_t
     return crs_segments_place(&((const streams *)f->own)->segments, batch, i);
 }
 
+static double order_memory(const crs_dataset *dataset, const crs_feed_plan *plan) {
+    return sizeof(int64_t) * (2 * (double)dataset->sequences[plan->split].count + 1);
+}
+
 const crs_feed_kind crs_feed_streams = {.open = open_streams,
                                         .close = close_streams,
                                         .steps = steps,
+                                        .order_memory = order_memory,
                                         .most = most,
                                         .passes = passes,
                                         .state_row = state_row,

@@ -43,6 +43,15 @@ static bool allocate(const crs_feed *f, whole *w) {
     return w->steps != NULL;
 }
 
+/* As above. */
+static double order_memory(const crs_dataset *dataset, const crs_feed_plan *plan) {
+    const double rows = (double)crs_dataset_rows(dataset, plan->split), batches = (double)batches_of(dataset, plan);
+    if (plan->order == CRS_ORDER_FILE)
+        return 0;
+    return sizeof(int64_t) * (2 * rows + 2 * batches + 1) +
+           (crs_schema_is_forecast(&dataset->schema) ? 0 : sizeof(int) * rows);
+}
+
 static int compare(const void *a, const void *b) {
     const int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
     return (x < y) - (x > y);
@@ -196,6 +205,7 @@ static crs_feed_place place(const crs_feed *f, const crs_batch *batch, ptrdiff_t
 const crs_feed_kind crs_feed_whole = {.open = open_whole,
                                       .close = close_whole,
                                       .steps = batches_of,
+                                      .order_memory = order_memory,
                                       .most = most,
                                       .passes = passes,
                                       .state_row = state_row,

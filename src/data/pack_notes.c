@@ -8,7 +8,7 @@
 #include "data/notes_files.h"
 #include "data/sequence_writer.h"
 
-enum { FILE_MOST = 1 << 30, STEPS_AT_ONCE = 1024, FEW = 10, WORDS = CRS_NOTES / 64 };
+enum { FILE_MOST = 1 << 30, STEPS_AT_ONCE = 1024, FEW = 10, GRID_OF_MIDI = 16, WORDS = CRS_NOTES / 64 };
 
 typedef struct packing {
     const crs_notes_pack *pack;
@@ -60,6 +60,11 @@ static void map_notes(packing *p) {
             p->column[note] = note < pack->low || note > pack->high ? -1 : note - pack->low;
 }
 
+/* The times of MIDI are put into steps; how long a step of JSON is, who packs it may know. */
+static int grid_of(const packing *p) {
+    return p->pack->grid > 0 || p->json ? p->pack->grid : GRID_OF_MIDI;
+}
+
 /* Which file is for what, by shares of all. */
 static crs_status share_out(packing *p, crs_error *error) {
     const crs_notes_pack *pack = p->pack;
@@ -106,8 +111,8 @@ static crs_status open_writer(packing *p, crs_error *error) {
     crs_free(&sources);
     snprintf(description, sizeof description, "piano rolls: which of %d %s in each step", p->packed->columns,
              p->pack->drums ? "drums are hit" : "keys sound");
-    snprintf(grid, sizeof grid, "1/%d", p->pack->grid);
-    if (!p->json) /* nobody says of JSON how long a step is */
+    snprintf(grid, sizeof grid, "1/%d", grid_of(p));
+    if (grid_of(p) > 0)
         crs_attributes_put_text(&more, "grid", grid);
     const crs_sequence_plan plan = {
         .schema = &p->schema, .source = text, .description = description, .more = &more, .names = true};
@@ -168,7 +173,7 @@ static crs_status fail_silent(const packing *p, const char *path, crs_error *err
 
 static crs_status put_midi(packing *p, const crs_notes_file *file, const char *bytes, size_t count, crs_error *error) {
     int64_t sounding = 0;
-    if (crs_midi_read(bytes, count, file->path, p->pack->grid, p->pack->drums, &p->roll, error))
+    if (crs_midi_read(bytes, count, file->path, grid_of(p), p->pack->drums, &p->roll, error))
         return error->status;
     trim(p);
     if (p->roll.steps == 0)

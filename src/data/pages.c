@@ -9,17 +9,31 @@
 /* Reads of less cost more than the rows that they bring; of more, sequences here and there bring too many others. */
 enum { PAGE_BYTES = 64 << 10, LEAST_PAGES = 256 };
 
+/* How many rows a page has, how many pages there are, and how many of them may be here at once. */
+static crs_pages cut(const crs_set *set, size_t bytes) {
+    crs_pages p = {.set = set, .width = (int)set->width, .rows = set->rows};
+    p.each = PAGE_BYTES / ((int64_t)p.width * (int64_t)sizeof(float));
+    p.each = p.each > 0 ? p.each : 1;
+    p.pages = (p.rows + p.each - 1) / p.each;
+    p.most = (int64_t)(bytes / PAGE_BYTES);
+    p.most = p.most > LEAST_PAGES ? p.most : LEAST_PAGES;
+    p.most = p.most < p.pages ? p.most : p.pages;
+    return p;
+}
+
+double crs_pages_memory(const crs_set *set, size_t bytes) {
+    const crs_pages p = cut(set, bytes);
+    return (double)p.most * (double)(p.each * p.width) * sizeof(float) + (double)p.pages * sizeof *p.page +
+           (double)p.most * sizeof *p.ring;
+}
+
 crs_status crs_pages_open(crs_pages *p, const crs_dataset *dataset, crs_split split, crs_part part, size_t bytes,
                           crs_error *error) {
     const crs_set *set = crs_part_of(dataset, split, part);
-    *p = (crs_pages){.dataset = dataset, .split = split, .part = part, .set = set, .width = (int)set->width};
-    p->rows = set->rows;
-    p->each = PAGE_BYTES / ((int64_t)p->width * (int64_t)sizeof(float));
-    p->each = p->each > 0 ? p->each : 1;
-    p->pages = (p->rows + p->each - 1) / p->each;
-    p->most = (int64_t)(bytes / PAGE_BYTES);
-    p->most = p->most > LEAST_PAGES ? p->most : LEAST_PAGES;
-    p->most = p->most < p->pages ? p->most : p->pages;
+    *p = cut(set, bytes);
+    p->dataset = dataset;
+    p->split = split;
+    p->part = part;
     p->page = crs_alloc_or_fail((size_t)p->pages, sizeof *p->page, CRS_MEMORY_DATA, "pages of the data", error);
     p->ring = crs_alloc_or_fail((size_t)p->most, sizeof *p->ring, CRS_MEMORY_DATA, "pages of the data", error);
     return error->status;

@@ -24,7 +24,8 @@ typedef struct crs_pages {
 /* bytes: about as many as may stay. CRS_INTERNAL: out of memory. */
 crs_status crs_pages_open(crs_pages *pages, const crs_dataset *dataset, crs_split split, crs_part part, size_t bytes,
                           crs_error *error);
-void crs_pages_close(crs_pages *pages); /* also one that is all zero */
+double crs_pages_memory(const crs_set *set, size_t bytes); /* that such pages take at most */
+void crs_pages_close(crs_pages *pages);                    /* also one that is all zero */
 /* Row number `row`, and how many from it on stand behind each other; valid until the next call. NULL with *error. */
 const void *crs_pages_at(crs_pages *pages, int64_t row, int64_t *count, crs_error *error);
 /* Copies rows, whatever pages they are on: [count][width]. */

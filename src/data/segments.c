@@ -95,6 +95,19 @@ static bool allocate(crs_segments *g, const crs_feed_size *most) {
            g->input && g->target && g->weight && g->base;
 }
 
+double crs_segments_memory(const crs_dataset *dataset, crs_split split) {
+    static const struct {
+        crs_part part;
+        size_t bytes;
+    } parts[] = {{CRS_PART_INPUTS, PAGES_BYTES}, {CRS_PART_TARGETS, OTHER_BYTES}, {CRS_PART_WEIGHTS, OTHER_BYTES}};
+    double bytes = 0;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        const crs_set *set = crs_part_of(dataset, split, parts[i].part);
+        bytes += set ? crs_pages_memory(set, parts[i].bytes) : 0;
+    }
+    return bytes;
+}
+
 crs_status crs_segments_create(crs_segments *g, const crs_dataset *dataset, const crs_feed_plan *plan,
                                const crs_feed_size *most, int lanes, crs_error *error) {
     const crs_schema *schema = &dataset->schema;

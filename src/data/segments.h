@@ -31,7 +31,8 @@ typedef struct crs_segments {
 
 crs_status crs_segments_create(crs_segments *segments, const crs_dataset *dataset, const crs_feed_plan *plan,
                                const crs_feed_size *most, int lanes, crs_error *error);
-void crs_segments_free(crs_segments *segments); /* also one that is all zero */
+double crs_segments_memory(const crs_dataset *dataset, crs_split split); /* bytes of pages, at most */
+void crs_segments_free(crs_segments *segments);                          /* also one that is all zero */
 /* Sorts the segments [count] that stand there, reads them, and makes a batch of them. lanes 0: for evaluation. */
 crs_status crs_segments_fill(crs_segments *segments, int lanes, crs_batch *batch, crs_error *error);
 /* Of which sequence, and which of its steps, target i of that batch is. */

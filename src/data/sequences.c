@@ -6,6 +6,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "carousel/notes.h"
 #include "data/sequences.h"
 #include "store/names_file.h"
 #include "store/vocabulary_file.h"
@@ -55,6 +56,13 @@ static crs_status read_kinds(crs_dataset *d, crs_error *error) {
     s->targets = (crs_target_kind)targets;
     s->alignment = (crs_alignment)alignment;
     return CRS_OK;
+}
+
+/* What is no grid is none. */
+static void read_grid(crs_dataset *d) {
+    char grid[16];
+    if (crs_h5_text(d->file->file, "grid", grid, sizeof grid) == CRS_FOUND)
+        d->schema.grid = crs_grid_of(grid);
 }
 
 /* Context and horizon, both or neither. */
@@ -521,6 +529,7 @@ crs_status crs_sequences_open(crs_dataset *d, crs_error *error) {
     if (read_kinds(d, error) || read_forecast(d, error) || read_lists(d, error) || read_scales(d, error) ||
         open_splits(d, error))
         return error->status;
+    read_grid(d);
     if (crs_schema_is_forecast(&d->schema) && scale_forecast(d, error))
         return error->status;
     return make_digest(d, error);

@@ -108,6 +108,7 @@ static crs_status share_schema(crs_comm *comm, crs_schema *schema, const crs_sch
                                .alignment = head->alignment,
                                .context = head->context,
                                .horizon = head->horizon,
+                               .grid = head->grid,
                                .input_size = head->input_size,
                                .target_size = head->target_size};
     crs_names *const lists[] = {&schema->columns, &schema->target_names, &schema->classes, &schema->units};

@@ -110,6 +110,15 @@ static crs_status plan_whole(crs_plan *plan, crs_settings *settings, const crs_d
     return CRS_OK;
 }
 
+/* That of training, and beside it that of a validation. */
+static double data_memory(const crs_dataset *dataset, const crs_config *config) {
+    const crs_feed_plan train = {
+        .split = CRS_TRAIN, .batch = config->batch, .window = config->window, .order = config->order};
+    const crs_feed_plan validation = {
+        .split = CRS_VALIDATION, .once = true, .end = crs_dataset_rows(dataset, CRS_VALIDATION)};
+    return dataset->text ? 0 : crs_feed_memory(dataset, &train) + crs_feed_memory(dataset, &validation);
+}
+
 crs_status crs_plan_data(crs_plan *plan, crs_settings *settings, const crs_dataset *dataset, crs_error *error) {
     crs_config *config = &settings->config;
     const crs_sequences *train = &dataset->sequences[CRS_TRAIN];
@@ -119,10 +128,14 @@ crs_status crs_plan_data(crs_plan *plan, crs_settings *settings, const crs_datas
         config->window = 0;
     if (check_window(config, dataset, error))
         return error->status;
-    if (config->window > 0) /* streams: as of one text */
-        return crs_plan_length(plan, settings, dataset->length[CRS_TRAIN], dataset->path, error);
+    if (config->window > 0) { /* streams: as of one text */
+        if (crs_plan_length(plan, settings, dataset->length[CRS_TRAIN], dataset->path, error) == CRS_OK)
+            plan->data = data_memory(dataset, config);
+        return error->status;
+    }
     if (plan_whole(plan, settings, dataset, error))
         return error->status;
+    plan->data = data_memory(dataset, config);
     const crs_feed_plan feed = {.split = CRS_TRAIN, .batch = config->batch, .change = config->change};
     plan->windows = crs_epoch_steps(dataset, &feed);
     return plan_total(plan, config, error);
@@ -151,6 +164,23 @@ static int input_width(const crs_spec *spec) {
     return spec->input == CRS_INPUT_TOKENS && !spec->bidirectional && !spec->gather ? 0 : spec->input_size;
 }
 
+/* Outputs of a chunk, padded; and where a chunk is not all, what they are made of, gathered. */
+static double output_floats(const crs_spec *spec, double pass_rows, double steps) {
+    const double pairs = spec->alignment == CRS_ALIGN_SEQUENCE ? pass_rows : pass_rows * steps;
+    const double chunk = crs_workspace_chunk(spec->outputs, pass_rows, pairs);
+    return chunk * (16 * ceil(spec->outputs / 16.0) + (chunk < pairs ? 16 * ceil(crs_spec_width(spec) / 16.0) : 0));
+}
+
+/* Inputs and targets: of a text as tokens, of all rows; of sequences as numbers, of a pass. */
+static double batch_bytes(const crs_spec *spec, double rows, double pass_rows, double steps) {
+    const bool tokens = spec->input == CRS_INPUT_TOKENS;
+    const double targets = spec->head == CRS_HEAD_SOFTMAX ? 1 : spec->outputs, pairs = pass_rows * steps;
+    if (tokens && spec->targets == CRS_TARGET_NEXT)
+        return 16 * rows * steps;
+    return 4 * (pairs * (tokens ? 1 : spec->input_size) +
+                (spec->alignment == CRS_ALIGN_SEQUENCE ? pass_rows : pairs) * (targets + 1));
+}
+
 double crs_plan_memory(const crs_config *config, const crs_spec *spec, double rows, double pass_rows, double steps) {
     /* The parameters, packed copies, moments, gradient, sums, what travels, and a copy in a checkpoint. */
     enum { PARAMETER_BYTES = 48, STATE_COPIES = 3 };
@@ -158,11 +188,11 @@ double crs_plan_memory(const crs_config *config, const crs_spec *spec, double ro
     const double joint = spec->bidirectional || spec->layer_norm || spec->residual ? 6 * ways * h : 0;
     const double layer = ways * (gates + h * (config->dropout > 0 ? 4 : 2)) + joint;
     const double row = spec->layers * layer + 2 * h + spec->embed + (spec->embed > 0 ? 0 : 2.0 * input_width(spec));
-    const double outputs = spec->outputs * crs_workspace_chunk(spec->outputs, pass_rows, pass_rows * steps);
     const double table = crs_spec_has_table(spec) ? spec->input_size * gates : 0;
     return PARAMETER_BYTES * crs_spec_parameters(spec) + 12 * table +
-           4 * (STATE_COPIES * rows * (double)crs_spec_state(spec) + pass_rows * steps * row + outputs) +
-           16 * rows * steps;
+           4 * (STATE_COPIES * rows * (double)crs_spec_state(spec) + pass_rows * steps * row +
+                output_floats(spec, pass_rows, steps)) +
+           batch_bytes(spec, rows, pass_rows, steps);
 }
 
 /* Whether the machine could hold it. The option named is the one that weighs most. */
@@ -175,10 +205,17 @@ static crs_status check_memory(const crs_plan *plan, const crs_config *config, i
     const double lane_rows = config->lane > 0 ? (double)config->lane : ceil((double)config->batch / lanes);
     const double most = config->window > 0 ? rows : crs_plan_pass_pairs(plan, config, 1) / (double)plan->longest;
     const double pass_rows = fmin(fmax(lane_rows, fmin(crs_plan_pass_rows(config, 1), fmax(most, 1))), rows);
-    const double wanted = crs_plan_memory(config, spec, rows, pass_rows, (double)plan->longest);
+    const double wanted = plan->data + crs_plan_memory(config, spec, rows, pass_rows, (double)plan->longest);
     const double giga = 1e9;
     if (wanted <= memory)
         return CRS_OK;
+    if (plan->data > memory / 2) {
+        const bool shuffles = config->window == 0 && config->order != CRS_ORDER_FILE && !plan->resumed;
+        return crs_fail(error, CRS_CONFIG,
+                        "pages of the data and the order of an epoch need up to %.1f GB a rank, and this machine has "
+                        "%.1f GB for each; %sfewer ranks on each node would do",
+                        plan->data / giga, memory / giga, shuffles ? "--order=file, or " : "");
+    }
     if (crs_plan_memory(config, spec, 0, 0, 0) <= memory / 2)
         return crs_fail(error, CRS_CONFIG,
                         "--window=%" PRId64 " with --batch=%" PRId64 " and --hidden=%" PRId64

@@ -9,6 +9,7 @@ typedef struct crs_plan {
     int64_t windows; /* steps an epoch */
     int64_t longest; /* the most time steps of a row: the window, or the longest sequence (forecasts: the context) */
     int64_t total;   /* the step at which the run ends */
+    double data;     /* bytes that stay of the data between steps, at most */
     bool fitted;     /* batch and window were made smaller, to fit a short text */
     const char *resumed; /* the run that goes on, whose model, batch, window and lanes can't change; NULL: a new one */
     crs_spec spec;

@@ -21,7 +21,8 @@ static void say_model(const crs_training *t) {
     if (s->embed > 0)
         snprintf(input, sizeof input, "embedding of %d", s->embed);
     else if (s->input != CRS_INPUT_TOKENS)
-        snprintf(input, sizeof input, "%d %s", s->input_size, s->input == CRS_INPUT_BITS ? "bits" : "numbers");
+        snprintf(input, sizeof input, "%d %s%s", s->input_size, s->input == CRS_INPUT_BITS ? "bit" : "number",
+                 crs_plural(s->input_size, "", "s"));
     if (!t->dataset.text)
         snprintf(output, sizeof output, ", %d %s (%s)", s->outputs, crs_plural(s->outputs, "output", "outputs"),
                  crs_loss_names()[s->head]);

@@ -30,12 +30,20 @@ static bool says_one_of_many(const crs_schema *s) {
     return s->targets == CRS_TARGET_CLASS || (s->targets == CRS_TARGET_NEXT && s->inputs == CRS_INPUT_TOKENS);
 }
 
+static bool says_bits(const crs_schema *s) {
+    return !says_one_of_many(s) && s->targets != CRS_TARGET_VALUES;
+}
+
+enum { HITS = 3 };
+
 /* The arrays in order, whole numbers first. */
-static void place(crs_tally *score, size_t hits, size_t confusion, size_t sums) {
+static void place(crs_tally *score, size_t ones, size_t confusion, size_t sums) {
     int64_t *at = score->number;
     score->targets = at++;
     score->hits = at;
-    at += hits;
+    at += HITS;
+    score->ones = at;
+    at += ones;
     score->confusion = at;
     at += confusion;
     score->weight = (crs_fixed *)at;
@@ -48,13 +56,13 @@ crs_status crs_tally_create(crs_tally *score, const crs_schema *schema, bool tru
     *score = (crs_tally){.schema = schema,
                          .columns = schema->target_size,
                          .confuses = schema->targets == CRS_TARGET_CLASS && !truth_alone};
-    const size_t hits = 3, confusion = score->confuses ? columns * columns : 0,
+    const size_t ones = says_bits(schema) ? columns : 0, confusion = score->confuses ? columns * columns : 0,
                  sums = columns * (schema->targets == CRS_TARGET_VALUES ? CRS_OF_VALUE : 1);
-    score->numbers = 1 + hits + confusion + (1 + sums) * (sizeof(crs_fixed) / sizeof(int64_t));
+    score->numbers = 1 + HITS + ones + confusion + (1 + sums) * (sizeof(crs_fixed) / sizeof(int64_t));
     score->number =
         crs_alloc_or_fail(score->numbers, sizeof *score->number, CRS_MEMORY_OTHER, "what is counted of a split", error);
     if (score->number)
-        place(score, hits, confusion, sums);
+        place(score, ones, confusion, sums);
     return error->status;
 }
 
@@ -85,6 +93,7 @@ static void take_bits(crs_tally *score, const float *truth, const float *outputs
         const bool is = truth[c] > 0, said = outputs && outputs[c] > 0;
         if (is)
             crs_fixed_add(&score->sum[c], weight);
+        score->ones[c] += is;
         if (is || said)
             score->hits[is && said ? 0 : said ? 1 : 2]++;
     }
@@ -222,11 +231,12 @@ static crs_status class_figures(const crs_tally *score, crs_evaluation *e, crs_e
     return CRS_OK;
 }
 
-static void bit_figures(const crs_tally *score, crs_evaluation *e) {
-    const double good = (double)score->hits[0], wrong = (double)score->hits[1], missed = (double)score->hits[2];
-    e->precision = ratio(good, good + wrong);
-    e->recall = ratio(good, good + missed);
-    e->f1 = ratio(2 * good, 2 * good + wrong + missed);
+/* hits: [3], as of a tally. */
+static void bit_figures(const int64_t hits[HITS], double *precision, double *recall, double *f1) {
+    const double good = (double)hits[0], wrong = (double)hits[1], missed = (double)hits[2];
+    *precision = ratio(good, good + wrong);
+    *recall = ratio(good, good + missed);
+    *f1 = ratio(2 * good, 2 * good + wrong + missed);
 }
 
 /* -sum w ln p: no w needs no p. */
@@ -238,6 +248,34 @@ static double surprise(double weight, double share) {
 static double held(double share) {
     static const double least = 1e-4;
     return share < least ? least : share > 1 - least ? 1 - least : share;
+}
+
+/* The likeliest class is said everywhere: the others that occur have an f1 of 0. */
+static void guess_one_class(const crs_tally *score, crs_evaluation *e) {
+    const size_t classes = (size_t)score->columns;
+    int64_t right = 0;
+    int occur = 0;
+    for (size_t c = 0; c < classes; c++) {
+        int64_t count = 0;
+        for (size_t said = 0; said < classes; said++)
+            count += score->confusion[c * classes + said];
+        occur += count > 0 || c == (size_t)e->guess_class;
+        right = c == (size_t)e->guess_class ? count : right;
+    }
+    e->guess_accuracy = ratio((double)right, (double)e->targets);
+    e->guess_macro_f1 = ratio(2 * (double)right, (double)(right + e->targets)) / occur;
+}
+
+/* The bits that training has in more than half of its targets are said to be 1, the others never. */
+static void guess_frequent_bits(const crs_tally *score, const crs_tally *training, crs_evaluation *e) {
+    const double half = crs_fixed_real(training->weight) / 2;
+    int64_t hits[HITS] = {0};
+    for (int c = 0; c < score->columns; c++) {
+        const bool said = crs_fixed_real(&training->sum[c]) > half;
+        hits[said ? 0 : 2] += score->ones[c];
+        hits[1] += said ? e->targets - score->ones[c] : 0;
+    }
+    bit_figures(hits, &e->guess_precision, &e->guess_recall, &e->guess_f1);
 }
 
 /* Shares of training as probabilities of what is true here. */
@@ -258,12 +296,10 @@ static void guess_by_shares(const crs_tally *score, const crs_tally *training, c
     }
     e->guessed = true;
     e->guess_loss = nats / over;
-    if (!score->confuses)
-        return;
-    int64_t right = 0;
-    for (int said = 0; said < score->columns; said++)
-        right += score->confusion[(size_t)e->guess_class * (size_t)score->columns + (size_t)said];
-    e->guess_accuracy = ratio((double)right, (double)e->targets);
+    if (score->confuses)
+        guess_one_class(score, e);
+    if (says_bits(score->schema))
+        guess_frequent_bits(score, training, e);
 }
 
 crs_status crs_tally_figures(const crs_tally *score, const crs_tally *training, crs_evaluation *e, crs_error *error) {
@@ -272,8 +308,8 @@ crs_status crs_tally_figures(const crs_tally *score, const crs_tally *training, 
         return value_figures(score, e, error);
     if (score->confuses && class_figures(score, e, error))
         return error->status;
-    if (!says_one_of_many(score->schema))
-        bit_figures(score, e);
+    if (says_bits(score->schema))
+        bit_figures(score->hits, &e->precision, &e->recall, &e->f1);
     if (training && *training->targets > 0)
         guess_by_shares(score, training, e);
     return CRS_OK;

@@ -43,6 +43,7 @@ typedef struct crs_tally {
     int64_t *number;
     int64_t *targets;   /* [1]: of a weight above 0 */
     int64_t *hits;      /* bits: [3], said and true, said alone, true alone */
+    int64_t *ones;      /* bits: [columns], how often each is 1 */
     int64_t *confusion; /* classes: [true][said] */
     crs_fixed *weight;  /* [1]: of all targets */
     crs_fixed *sum;     /* classes, tokens: [columns], weight by true class; bits: [columns], weight times bit; values:
