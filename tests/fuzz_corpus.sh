@@ -4,7 +4,7 @@
 . "$srcdir/tests/lib.sh"
 
 build=$(dirname "$CAROUSEL")
-for name in checkpoint dataset ini notes utf8; do
+for name in checkpoint dataset ini notes table utf8; do
     run env FUZZ_LAST="$WORK/last" "$build/fuzz_$name" "$srcdir/tests/fuzz/corpus/$name" "${FUZZ_CHANGES:-20}"
     inputs=$(sed -n 's/^\([1-9][0-9]*\) passed, 0 failed$/\1/p' "$out")
     accepted=$(sed -n 's/^\([1-9][0-9]*\) accepted, .*/\1/p' "$out")

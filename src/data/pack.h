@@ -116,7 +116,7 @@ void crs_source_close(crs_source *source);
 /* A new file without a name, in $TMPDIR or else beside the output: a descriptor, or -1 with errno. *folder: where it
  * is, or would be; borrowed. */
 int crs_spool_open(const crs_output *output, const char **folder);
-/* CRS_CREATE: a temporary copy of what can't be written there. */
+/* CRS_CREATE, or CRS_INTERNAL for ENOMEM: a temporary copy of what can't be written there. */
 crs_status crs_spool_fail(const char *folder, const char *what, int reason, crs_error *error);
 /* A descriptor at its beginning, or -1 with *error; to be closed by crs_source_end. */
 int crs_source_begin(const crs_source *source, crs_error *error);

@@ -65,7 +65,7 @@ static const char *group_name(const crs_tabling *t) {
 /* What a series has once must be the same in all its rows. */
 static crs_status check_constant(crs_tabling *t, const crs_csv_row *row, crs_table_series *s, crs_error *error) {
     const int numbers = crs_table_targets(t);
-    float *target = t->series_target + (size_t)t->row.series * (size_t)numbers;
+    float *target = numbers > 0 ? t->series_target + (size_t)t->row.series * (size_t)numbers : NULL;
     if (s->rows == 0) {
         s->class = t->row.class;
         for (int k = 0; k < numbers; k++)

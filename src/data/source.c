@@ -71,6 +71,8 @@ int crs_spool_open(const crs_output *output, const char **folder) {
 }
 
 crs_status crs_spool_fail(const char *folder, const char *what, int reason, crs_error *error) {
+    if (reason == ENOMEM)
+        return crs_fail(error, CRS_INTERNAL, "out of memory for a temporary copy of %s", what);
     return crs_fail(error, CRS_CREATE, "%s: a temporary copy of %s can't be written there: %s; %s", folder, what,
                     strerror(reason),
                     reason == EFBIG ? "raise the limit on file sizes (ulimit -f)" : "set TMPDIR to a folder with room");
