@@ -95,6 +95,11 @@ expect 78 "both ways to what comes next" "$CAROUSEL" train text.h5 -o no --bidir
 says "says why" "$err" "--bidirectional: what comes next"
 expect 78 "a change of no forecast" "$CAROUSEL" train real.h5 -o no --change
 says "says so" "$err" "no forecast"
+expect 78 "outputs pooled for a target each step" "$CAROUSEL" train step.h5 -o no --pool=mean
+says "says so" "$err" "--pool: these data have a target for each step"
+expect 78 "and for the next token" "$CAROUSEL" train text.h5 -o no --pool=mean
+expect 0 "the default, typed" "$CAROUSEL" train step.h5 -o pooled "${small[@]}" --pool=last --epochs=1
+expect 0 "and once more" "$CAROUSEL" train step.h5 -o pooled "${small[@]}" --pool=last
 expect 78 "log odds of no bits" "$CAROUSEL" train real.h5 -o no --output-bias=0.5
 says "says so" "$err" "--output-bias: these data have no bits"
 expect 78 "numbers tied" "$CAROUSEL" train real.h5 -o no --tie
