@@ -102,8 +102,7 @@ crs_status crs_subject_open(crs_subject *s, crs_comm *comm, const char *checkpoi
     crs_dataset_open(&s->dataset, data, error);
     if (crs_dataset_agree(comm, &s->dataset, error))
         return error->status;
-    if (check_fit(s, checkpoint, error) == CRS_OK &&
-        refuse_streams(&s->dataset, request->streams, error) == CRS_OK &&
+    if (check_fit(s, checkpoint, error) == CRS_OK && refuse_streams(&s->dataset, request->streams, error) == CRS_OK &&
         crs_evaluation_check(s->model, &s->dataset, split, request->streams, error) == CRS_OK)
         crs_dataset_verify(&s->dataset, split, error);
     return crs_comm_agree(comm, error);
