@@ -22,27 +22,20 @@ if [ "$status" -eq 64 ] && grep -qF 'CAROUSEL_ISA=v3: this processor lacks it' "
 fi
 equal "training on the AVX2 path" "$status" 0 || { cat "$err"; finish; }
 
-# counted STEPS OPTION...: instructions of the whole program, which trains for so many steps.
-counted() {
-    local steps=$1
-    shift
-    rm -rf run
-    CAROUSEL_ISA=v3 valgrind --tool=callgrind --callgrind-out-file=/dev/null "$CAROUSEL" train data.h5 -o run --threads=1 \
-        --quiet --steps="$steps" "$@" 2>&1 | sed -n 's/.*Collected : \([0-9]*\)$/\1/p'
-}
-
-# a_token NAME WANTED TOKENS OPTION...: between 2 and 5 steps, so that the start of the program does not count, nor the
-# checkpoint at the end of an epoch (9 steps and more).
+# a_token NAME WANTED TOKENS OPTION...: of the step alone, so that one run will do: neither the start of the program counts
+# nor its checkpoint.
 a_token() {
-    local name=$1 wanted=$2 tokens=$3 few many found
+    local name=$1 wanted=$2 tokens=$3 steps=3 all found
     shift 3
-    few=$(counted 2 "$@")
-    many=$(counted 5 "$@")
-    if [ -z "$few" ] || [ -z "$many" ]; then
-        fail "$name: valgrind counts nothing" "'$few' '$many'"
+    rm -rf run
+    all=$(CAROUSEL_ISA=v3 valgrind --tool=callgrind --callgrind-out-file=/dev/null --toggle-collect=crs_engine_step \
+        "$CAROUSEL" train data.h5 -o run --threads=1 --quiet --steps="$steps" "$@" 2>&1 |
+        sed -n 's/.*Collected : \([0-9]*\)$/\1/p')
+    if [ -z "$all" ]; then
+        fail "$name: valgrind counts nothing"
         return
     fi
-    found=$(((many - few) / (3 * tokens)))
+    found=$((all / (steps * tokens)))
     echo "$name: $found instructions a token"
     if [ $((found * 100)) -le $((wanted * 115)) ] && [ $((found * 100)) -ge $((wanted * 85)) ]; then
         pass "$name"

@@ -140,6 +140,13 @@ typedef struct crs_feed_place {
     const float *base;
 } crs_feed_place;
 crs_feed_place crs_feed_place_of(const crs_feed *feed, const crs_batch *batch, ptrdiff_t i);
+/* The numbers of a target of values as the data have them, neither scaled nor rounded; sequence and step: of
+ * crs_feed_place. numbers: crs_schema_numbers. Local. */
+typedef struct crs_truth crs_truth;
+crs_status crs_truth_open(crs_truth **truth, const crs_dataset *dataset, crs_split split, crs_error *error);
+void crs_truth_close(crs_truth **truth);
+crs_status crs_truth_read(crs_truth *truth, int64_t sequence, int64_t step, double *numbers, crs_error *error);
+
 /* Steps of an epoch of such a plan, without opening anything; with once, of a text: as crs_feed_steps. */
 int64_t crs_epoch_steps(const crs_dataset *dataset, const crs_feed_plan *plan);
 

@@ -67,6 +67,10 @@ typedef struct crs_evaluation_plan {
     bool guess;      /* whether to read the training split for what the simplest guess would have had (not of a text) */
 } crs_evaluation_plan;
 
+/* Whether this split can be read once, and for this model: as crs_evaluate and crs_predict ask, but before it is read.
+ * streams: of a text. CRS_DATA, CRS_CONFIG. Local. */
+crs_status crs_evaluation_check(const crs_model *model, const crs_dataset *dataset, crs_split split, int64_t streams,
+                                crs_error *error);
 /* Reads the split once, streams and sequences each from a zero state, shared out over ranks. The same figures at any
  * number of ranks and threads. *evaluation is to be freed where this succeeds. Collective. */
 crs_status crs_evaluate(crs_comm *comm, crs_model *model, const crs_dataset *dataset, const crs_evaluation_plan *plan,

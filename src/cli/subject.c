@@ -69,27 +69,13 @@ static crs_status refuse_other(const crs_vocabulary *model, const crs_dataset *d
                     checkpoint, model->count, data->path, theirs->count, token, mine, other, advice);
 }
 
-/* A text can be read in so many streams. */
-static crs_status check_streams(const crs_dataset *data, crs_split split, int64_t streams, crs_error *error) {
-    const char *name = crs_split_name(split);
-    const int64_t length = data->length[split];
-    if (!data->text && streams > 1)
-        return crs_fail(error, CRS_CONFIG,
-                        "--streams=%" PRId64 ": %s holds sequences, each of which is read from a zero state; leave "
-                        "--streams out",
-                        streams, data->path);
-    if (!data->text)
+static crs_status refuse_streams(const crs_dataset *data, int64_t streams, crs_error *error) {
+    if (data->text || streams == 1)
         return CRS_OK;
-    if (length < 2)
-        return crs_fail(error, CRS_DATA,
-                        "%s: its split %s has %" PRId64 " tokens, and 2 are the least: give another --split",
-                        data->path, name, length);
-    if (streams > length - 1)
-        return crs_fail(error, CRS_CONFIG,
-                        "--streams=%" PRId64 " is more than the %" PRId64
-                        " predictions of the split %s; at most --streams=%" PRId64,
-                        streams, length - 1, name, length - 1);
-    return CRS_OK;
+    return crs_fail(error, CRS_CONFIG,
+                    "--streams=%" PRId64 ": %s holds sequences, each of which is read from a zero state; leave "
+                    "--streams out",
+                    streams, data->path);
 }
 
 /* Of what both are made; tokens must mean the same. */
@@ -116,8 +102,8 @@ crs_status crs_subject_open(crs_subject *s, crs_comm *comm, const char *checkpoi
     crs_dataset_open(&s->dataset, data, error);
     if (crs_dataset_agree(comm, &s->dataset, error))
         return error->status;
-    if (check_fit(s, checkpoint, error) == CRS_OK &&
-        check_streams(&s->dataset, split, request->streams, error) == CRS_OK)
+    if (check_fit(s, checkpoint, error) == CRS_OK && refuse_streams(&s->dataset, request->streams, error) == CRS_OK &&
+        crs_evaluation_check(s->model, &s->dataset, split, request->streams, error) == CRS_OK)
         crs_dataset_verify(&s->dataset, split, error);
     return crs_comm_agree(comm, error);
 }

@@ -19,6 +19,7 @@ typedef struct whole {
     int64_t step;          /* whose passes are cut; -1: none */
     int *lane_rows;        /* [lanes] of that step, owned; a short batch fills not all */
     int64_t *lane_pairs;   /* [lanes], owned */
+    crs_segment *own;      /* [rows of its lanes], owned: what stands in each of that step, lane after lane */
 } whole;
 
 static int64_t batches_of(const crs_dataset *dataset, const crs_feed_plan *plan) {
@@ -26,10 +27,12 @@ static int64_t batches_of(const crs_dataset *dataset, const crs_feed_plan *plan)
 }
 
 static bool allocate(const crs_feed *f, whole *w) {
-    const size_t rows = (size_t)w->rows, batches = (size_t)w->batches, lanes = (size_t)f->plan.lanes;
+    const size_t rows = (size_t)w->rows, batches = (size_t)w->batches, lanes = (size_t)f->plan.lanes,
+                 own = (size_t)(f->passes.lane_start[lanes] - f->passes.lane_start[0]);
     w->lane_rows = crs_alloc(lanes, sizeof *w->lane_rows, CRS_MEMORY_DATA);
     w->lane_pairs = crs_alloc(lanes, sizeof *w->lane_pairs, CRS_MEMORY_DATA);
-    if (!w->lane_rows || !w->lane_pairs)
+    w->own = crs_alloc(own, sizeof *w->own, CRS_MEMORY_DATA);
+    if (!w->lane_rows || !w->lane_pairs || !w->own)
         return false;
     if (f->plan.order == CRS_ORDER_FILE)
         return true;
@@ -125,6 +128,7 @@ static void close_whole(crs_feed *f) {
     crs_free(&w->steps);
     crs_free(&w->lane_rows);
     crs_free(&w->lane_pairs);
+    crs_free(&w->own);
 }
 
 static crs_feed_size most(const crs_feed *f) {
@@ -152,6 +156,10 @@ static crs_segment segment_at(const crs_feed *f, int64_t place) {
     return crs_whole_segment(f->dataset, f->plan.split, f->plan.order == CRS_ORDER_FILE ? place : w->order[place]);
 }
 
+static crs_segment *own_row(const crs_feed *f, int row) {
+    return &((const whole *)f->own)->own[row - f->passes.lane_start[0]];
+}
+
 /* What of a step each of the rank's lanes has: a short batch has fewer rows, and a sequence without a target none. */
 static int passes(crs_feed *f, int64_t step) {
     whole *w = f->own;
@@ -163,9 +171,11 @@ static int passes(crs_feed *f, int64_t step) {
         w->lane_rows[lane] = 0;
         w->lane_pairs[lane] = 0;
         for (int row = f->passes.lane_start[lane]; row < f->passes.lane_start[lane + 1] && row < rows; row++) {
-            const int steps = segment_at(f, first + row).steps;
-            w->lane_rows[lane] += steps > 0;
-            w->lane_pairs[lane] += steps;
+            crs_segment *segment = own_row(f, row);
+            *segment = segment_at(f, first + row);
+            segment->id = row;
+            w->lane_rows[lane] += segment->steps > 0;
+            w->lane_pairs[lane] += segment->steps;
         }
     }
     crs_passes_cut_pairs(&f->passes, f->plan.pass_rows, f->plan.pass_pairs, w->lane_rows, w->lane_pairs);
@@ -182,15 +192,14 @@ static crs_status read_whole(crs_feed *f, int64_t step, int pass, crs_batch *bat
     whole *w = f->own;
     int64_t first;
     passes(f, step);
-    const int64_t rows = batch_places(f, step, &first);
+    const int64_t rows = batch_places(f, step, &first); /* own rows behind them are an earlier step's */
     const crs_lane_pass *p = &f->passes.pass[pass];
     w->segments.count = 0;
     for (int lane = 0; lane < p->lanes; lane++) {
         const int *start = &f->passes.lane_start[p->first_lane + lane];
         for (int row = start[0]; row < start[1] && row < rows; row++) {
-            crs_segment segment = segment_at(f, first + row);
+            crs_segment segment = *own_row(f, row);
             segment.lane = lane;
-            segment.id = row;
             if (segment.steps > 0)
                 w->segments.segment[w->segments.count++] = segment;
         }

@@ -83,6 +83,8 @@ static crs_status fill(const crs_pages *p, int64_t first, int64_t count, void *o
                                                     : false;
     if (bits || p->set->plan.kind == CRS_SET_TOKENS)
         widen(out, stored, unit, all, bits);
+    if (p->plain)
+        return CRS_OK;
     if (p->part == CRS_PART_INPUTS && s->inputs == CRS_INPUT_VALUES)
         scale(out, count, p->width, &s->scale);
     if (p->part == CRS_PART_TARGETS && s->targets == CRS_TARGET_VALUES)

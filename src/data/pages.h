@@ -11,6 +11,7 @@ typedef struct crs_pages {
     const crs_dataset *dataset; /* borrowed */
     crs_split split;
     crs_part part;      /* inputs, targets or weights */
+    bool plain;         /* values as the data have them: not scaled */
     const crs_set *set; /* borrowed */
     int width;          /* numbers a row */
     int64_t rows, each; /* of the split; of a page */

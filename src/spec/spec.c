@@ -88,6 +88,8 @@ crs_status crs_spec_for(const crs_schema *schema, const crs_spec *wanted, crs_he
         return refuse(error, "--bidirectional", "what comes next would be seen by the backward direction");
     if (wanted->change && !crs_schema_is_forecast(schema))
         return refuse(error, "--change", "these data are no forecast (pack table --context --horizon)");
+    if (wanted->pool != CRS_POOL_LAST && schema->alignment != CRS_ALIGN_SEQUENCE)
+        return refuse(error, "--pool", "these data have a target for each step, and every output is read");
     if (wanted->tie && (spec->input != CRS_INPUT_TOKENS || schema->targets != CRS_TARGET_NEXT))
         return refuse(error, "--tie", "it needs tokens on both sides of the model");
     if (wanted->tie && (spec->embed != spec->hidden || spec->embed < 1))

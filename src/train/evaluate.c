@@ -131,13 +131,14 @@ static crs_status check_text(const crs_model *model, const crs_dataset *dataset,
                              crs_error *error) {
     const int64_t tokens = dataset->length[split];
     if (tokens < 2)
-        return crs_fail(error, CRS_DATA, "%s: its %s split has %" PRId64 " tokens; a prediction needs 2", dataset->path,
-                        crs_split_name(split), tokens);
+        return crs_fail(error, CRS_DATA,
+                        "%s: its %s split has %" PRId64 " tokens, and 2 are the least: give another --split",
+                        dataset->path, crs_split_name(split), tokens);
     if (streams < 1 || streams > tokens - 1)
         return crs_fail(error, CRS_CONFIG,
-                        "--streams=%" PRId64 ": the %s split of %s has %" PRId64 " tokens, so 1 to %" PRId64
-                        " would do",
-                        streams, crs_split_name(split), dataset->path, tokens, tokens - 1);
+                        "--streams=%" PRId64 " is more than the %" PRId64
+                        " predictions of the %s split; at most --streams=%" PRId64,
+                        streams, tokens - 1, crs_split_name(split), tokens - 1);
     if ((int64_t)dataset->vocabulary.count != crs_model_spec(model)->input_size)
         return crs_fail(error, CRS_DATA, "%s: its vocabulary has %" PRIu32 " tokens, and that of the model %d",
                         dataset->path, dataset->vocabulary.count, crs_model_spec(model)->input_size);

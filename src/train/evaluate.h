@@ -27,9 +27,6 @@ crs_status crs_evaluate_total(crs_comm *comm, crs_model *model, const crs_datase
                               int64_t streams, crs_listen *listen, void *context, int64_t news[CRS_NEWS],
                               crs_total *total, crs_error *error);
 
-/* Whether this split can be read once, and for this model. CRS_DATA, CRS_CONFIG. Local. */
-crs_status crs_evaluation_check(const crs_model *model, const crs_dataset *dataset, crs_split split, int64_t streams,
-                                crs_error *error);
 /* How a split is read once: all but first and end. streams: of a text. Local. */
 crs_feed_plan crs_evaluation_feed(const crs_model *model, const crs_dataset *dataset, crs_split split, int64_t streams);
 

@@ -33,8 +33,9 @@ typedef struct crs_predictor {
     crs_feed_size room; /* of workspace */
     float *state;
     crs_feed *feed;
-    int64_t window; /* of a text: steps before the batch */
-    double *said;   /* [most][width], owned */
+    int64_t window;   /* of a text: steps before the batch */
+    double *said;     /* [most][width], owned */
+    crs_truth *truth; /* values alone */
     int64_t count, most;
 
     /* rank 0's */
@@ -68,16 +69,14 @@ static double logistic(double x) {
     return x > -700 ? 1 / (1 + crs_exp(-fmin(x, 700))) : x < 0 ? 0 : x;
 }
 
-/* In units. */
-static void put_values(const crs_predictor *p, const float *truth, const float *outputs, const float *base,
-                       double *said) {
+/* In units; the truth is read once the group is in order. */
+static void put_values(const crs_predictor *p, const float *outputs, const float *base, double *said) {
     const crs_schema *s = &p->dataset->schema;
-    double *deviation = said + p->numbers, *is = said + p->width - AT_SAID - p->numbers;
+    double *deviation = said + p->numbers;
     for (int j = 0; j < p->numbers; j++) {
         const int c = j % s->target_size;
         const double unit = s->target_scale.deviation[c], mean = s->target_scale.mean[c], shift = base ? base[c] : 0;
         said[j] = ((double)outputs[j] + shift) * unit + mean;
-        is[j] = ((double)truth[j] + shift) * unit + mean;
         if (p->deviates)
             deviation[j] = crs_exp(fmin(fmax((double)outputs[p->numbers + j] / 2, -700), 700)) * unit;
     }
@@ -92,7 +91,7 @@ static void put(const crs_predictor *p, const crs_batch *batch, ptrdiff_t i, con
         row[AT_PROBABILITY] = probability_of(outputs, classes, said);
         row[AT_TRUE_CLASS] = batch->target.tokens[i];
     } else if (p->dataset->schema.targets == CRS_TARGET_VALUES) {
-        put_values(p, truth, outputs, base, row + AT_SAID);
+        put_values(p, outputs, base, row + AT_SAID);
     } else {
         for (int j = 0; j < p->numbers; j++) {
             row[AT_SAID + j] = logistic(outputs[j]);
@@ -181,16 +180,24 @@ static crs_status read_group(crs_predictor *p, const crs_feed_plan *plan, crs_er
     return error->status;
 }
 
+/* Beside what is said of the group, which is in order. */
+static crs_status read_truth(crs_predictor *p, crs_error *error) {
+    double *row = p->said;
+    for (int64_t i = 0; p->truth && i < p->count && error->status == CRS_OK; i++, row += p->width)
+        crs_truth_read(p->truth, (int64_t)row[AT_SEQUENCE], (int64_t)row[AT_STEP], row + p->width - p->numbers, error);
+    return error->status;
+}
+
 /* What is said of the plan's sequences, in order. Local. */
 static crs_status work_on(crs_predictor *p, const crs_feed_plan *plan, crs_error *error) {
     p->count = 0;
     if (crs_feed_open(&p->feed, p->dataset, plan, error) == CRS_OK)
         read_group(p, plan, error);
     crs_feed_close(&p->feed);
-    if (error->status)
-        p->count = 0;
-    else if (p->count > 0)
+    if (error->status == CRS_OK && p->count > 0)
         qsort(p->said, (size_t)p->count, (size_t)p->width * sizeof *p->said, compare);
+    if (error->status || read_truth(p, error))
+        p->count = 0;
     return error->status;
 }
 
@@ -401,6 +408,8 @@ static crs_status prepare(crs_predictor *p, crs_error *error) {
     if (!p->counts)
         return error->status;
     p->rows_of = crs_alloc_or_fail(ranks, sizeof *p->rows_of, CRS_MEMORY_OTHER, "counts", error);
+    if (schema->targets == CRS_TARGET_VALUES && crs_truth_open(&p->truth, p->dataset, p->plan->split, error))
+        return error->status;
     if (!p->rows_of || make_room(&p->said, &p->most, 0, 1, p->width, error) || crs_comm_rank(p->comm) != 0)
         return error->status;
     if (make_room(&p->all, &p->all_most, 0, 1, p->width, error) ||
@@ -411,6 +420,7 @@ static crs_status prepare(crs_predictor *p, crs_error *error) {
 
 static void release(crs_predictor *p) {
     crs_table_free(&p->table);
+    crs_truth_close(&p->truth);
     crs_workspace_free(&p->workspace);
     crs_names_free(&p->names);
     crs_free(&p->name);
