@@ -86,6 +86,13 @@ near "values: mse in units" "$mse" "$(column y mse)"
 near "values: mae in units" "$mae" "$(column y mae)"
 near "values: r2" "$r2" "$(column y r2)"
 equal "values: loss is nats" "$(number loss)" "$(number nats)"
+# Of scaled numbers: less the logarithm of each column's deviation in training.
+unit() { awk -F, -v c="$1" 'NR > 1 && substr($1, 2) + 0 <= 42 { n++; s += $c; q += $c * $c }
+    END { printf "%.12f", sqrt(q / n - (s / n) ^ 2) }' series.csv; }
+near "values: nats, by the deviations" "$(awk -F, -v y="$(unit 6)" -v b="$(unit 3)" '
+    function nats(said, deviation, is) { return 0.5 * log(8 * atan2(1, 1)) + log(deviation) + ((is - said) / deviation) ^ 2 / 2 }
+    NR > 1 { n += 2; sum += nats($4, $6, $8) - log(y) + nats($5, $7, $9) - log(b) }
+    END { printf "%.9f", sum / n }' values.csv)" "$(number nats)"
 near "values: the truth" "$(sed -n '2p' values.csv | cut -d, -f8)" "$(grep '^s57,' series.csv | sed -n '1s/.*,//p')"
 
 cp waves.json "$out"

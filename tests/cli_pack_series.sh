@@ -94,6 +94,17 @@ ts y.ts "a c" "1,2:3,4:a"
 bad "another class to test" "y.ts:5: 'c' x.ts" --validation=0 x.ts y.ts
 ts y.ts "a b" "1,2:a"
 bad "other dimensions to test" "y.ts:7: 1 dimensions 2" --validation=0 x.ts y.ts
+ts x.ts $'a \344' $'1,2:3,4:\344' "1,2:3,4:a"
+bad "a class that is not UTF-8" "x.ts:5: UTF-8 iconv" --validation=0 x.ts
+ts y.ts "a b" "1,2:3,4:a" "1,2:3,4:b" "1,2:3,4:b~"
+tr '~' '\0' < y.ts > x.ts
+bad "a zero byte behind a class" "x.ts:9: zero" --validation=0 x.ts
+sed 's/true a/true a~/' y.ts | tr '~' '\0' > x.ts
+bad "one in the header" "x.ts:5: zero" --validation=0 x.ts
+ts x.ts "a b" "1,2:3,4:a" $'1,2:3,\344:b'
+bad "a value that is not UTF-8" "x.ts:8: dimension 2, value 2 number" --validation=0 x.ts
+ts x.ts $'\303\244 b' $'1,2:3,4:\303\244' "1,2:3,4:b"
+expect 0 "classes in UTF-8" "$CAROUSEL" pack series -o utf8.h5 --validation=0 x.ts
 ts x.ts "a a" "1,2:3,4:a"
 bad "a class twice" "x.ts:5: 'a' twice" x.ts
 for key in '@timeStamps true' '@targetLabel true' '@classLabel false' 'word'; do

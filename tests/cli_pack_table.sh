@@ -177,6 +177,12 @@ bad "a quote within" "x.csv:3: quote" --targets=b x.csv
 bad "a field without an end" "x.csv:3: field quote" --targets=b x.csv
 printf 'a,b\n3,\344\n' > x.csv
 bad "no UTF-8" "x.csv:2: UTF-8 iconv" --targets=b x.csv
+printf 'a,\344\n3,4\n' > x.csv
+bad "a name that is not UTF-8" "x.csv:1: UTF-8 iconv" --targets=a x.csv
+printf 'a,c\n3,x\n4,\344\n' > x.csv
+bad "a class that is not UTF-8" "x.csv:3: UTF-8 iconv" --class=c x.csv
+{ printf 'a,b'; head -c 1 /dev/zero; printf '\n3,4\n'; } > x.csv
+bad "a zero byte in a name" "x.csv:1: zero" --targets=a x.csv
 iconv -f UTF-8 -t UTF-16LE hours.csv > x.csv
 bad "UTF-16" "x.csv UTF-16LE iconv" --targets=load x.csv
 { printf 'a,b\n3,4\n5,'; head -c 1 /dev/zero; echo 6; } > x.csv

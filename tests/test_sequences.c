@@ -256,6 +256,11 @@ static const bad_array bad_arrays[] = {
     {4, "scale/mean", 2, 0, F64, {0, NAN}, "/scale/mean[1] finite"},
     {4, "scale/deviation", 2, 0, F64, {1, 0}, "/scale/deviation[1] above 0"},
     {4, "target_scale/deviation", 3, 0, F64, {1, -1, 1}, "/target_scale/deviation[1] above 0"},
+    {4, "scale/deviation", 2, 0, F64, {1, NAN}, "/scale/deviation[1] above 0"},
+    {4, "scale/deviation", 2, 0, F64, {INFINITY, 1}, "/scale/deviation[0] finite"},
+    {4, "scale/deviation", -1, 0, F64, {0}, "/scale/deviation has no"},
+    {4, "scale", -1, 0, F64, {0}, "/scale/mean has no"},
+    {4, "target_scale", -1, 0, F64, {0}, "/target_scale/mean has no"},
     {4, "target_scale/mean", -1, 0, F64, {0}, "/target_scale/mean has no"},
     {4, "columns", -1, 0, U8, {0}, "/columns has no"},
     {4, "columns", 2, 0, U8, {0}, "/columns strings"},
@@ -413,7 +418,7 @@ static void test_claims_refused(void) {
     unlink(path);
 }
 
-/* Kept elsewhere: by HDF5's own means, or behind a link to another file. */
+/* Kept elsewhere, behind a link to another file. */
 static void test_elsewhere_refused(void) {
     const char *path = own("here.h5"), *other = own("there.h5");
     made_data data = make_data(&kinds[4]);
@@ -429,17 +434,49 @@ static void test_elsewhere_refused(void) {
     CU_ASSERT(H5Lcreate_external(other, "/train", file, "train", H5P_DEFAULT, H5P_DEFAULT) >= 0);
     H5Fclose(file);
     CU_ASSERT(refuses(&said, try_open(path), CRS_DATA, "here.h5 /train/lengths other files"));
-    write_data(&data, path, (made_style){0});
-    file = H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT);
-    const hsize_t sizes[2] = {(hsize_t)data.split[0].steps, 2};
-    hid_t plan = H5Pcreate(H5P_DATASET_CREATE), space = H5Screate_simple(2, sizes, NULL);
-    H5Pset_external(plan, other, 0, sizes[0] * 8);
-    H5Ldelete(file, "train/inputs", H5P_DEFAULT);
-    H5Dclose(H5Dcreate2(file, "train/inputs", H5T_IEEE_F32LE, space, H5P_DEFAULT, plan, H5P_DEFAULT));
-    H5Pclose(plan);
+    free_data(&data);
+    unlink(path);
+    unlink(other);
+}
+
+/* The same shape and type, but the bytes in another file, by HDF5's external storage. */
+static void put_elsewhere(const char *path, const char *name, const char *other) {
+    hsize_t sizes[2];
+    hid_t file = H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT), plan = H5Pcreate(H5P_DATASET_CREATE);
+    hid_t set = H5Dopen2(file, name, H5P_DEFAULT), type = H5Dget_type(set), space = H5Dget_space(set);
+    H5Sget_simple_extent_dims(space, sizes, NULL);
+    H5Pset_external(plan, other, 0, (hsize_t)H5Sget_simple_extent_npoints(space) * H5Tget_size(type));
+    H5Dclose(set);
+    H5Ldelete(file, name, H5P_DEFAULT);
+    set = H5Dcreate2(file, name, type, space, H5P_DEFAULT, plan, H5P_DEFAULT);
+    CU_ASSERT(set >= 0);
+    H5Dclose(set);
     H5Sclose(space);
+    H5Tclose(type);
+    H5Pclose(plan);
     H5Fclose(file);
-    CU_ASSERT(refuses(&said, try_open(path), CRS_DATA, "here.h5 /train/inputs other files"));
+}
+
+static void test_external_refused(void) {
+    static const char *const names[] = {
+        "train/lengths",     "train/inputs",          "train/targets", "train/weights", "train/lead", "train/names",
+        "validation/inputs", "test/lengths",          "columns",       "target_names",  "scale/mean", "scale/deviation",
+        "target_scale/mean", "target_scale/deviation"};
+    const char *path = own("here.h5"), *other = own("there.bytes");
+    made_plan plan = kinds[4];
+    plan.lead = true;
+    made_data data = make_data(&plan);
+    put_text(other, "bytes of another");
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char words[96];
+        write_data(&data, path, (made_style){.names = true});
+        put_elsewhere(path, names[i], other);
+        snprintf(words, sizeof words, "here.h5 /%s other files", names[i]);
+        const bool refused = refuses(&said, try_open(path), CRS_DATA, words);
+        if (!refused)
+            fprintf(stderr, "not as wanted: %s (wanted: %s)\n", said.message, words);
+        CU_ASSERT(refused);
+    }
     free_data(&data);
     unlink(path);
     unlink(other);
@@ -550,6 +587,7 @@ int main(int argc, char **argv) {
                                          HARNESS_TEST(test_hashes_refused),
                                          HARNESS_TEST(test_claims_refused),
                                          HARNESS_TEST(test_elsewhere_refused),
+                                         HARNESS_TEST(test_external_refused),
                                          HARNESS_TEST(test_names_refused),
                                          HARNESS_TEST(test_changing_files),
                                          HARNESS_TEST(test_opening_without_memory),

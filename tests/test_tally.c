@@ -265,6 +265,33 @@ static void test_bits(void) {
     crs_comm_close(&comm);
 }
 
+/* Bits that training always or never has are guessed with 1e-4 left for the other: what is seldom is not endless. */
+static void test_guess_of_constant_bits(void) {
+    static const double share[COLUMNS] = {1 - 1e-4, 1e-4, 1e-4};
+    fixture f;
+    crs_comm *comm = crs_comm_open(NULL, NULL);
+    crs_tally training;
+    crs_evaluation e;
+    double nats = 0, all = 0;
+    make(&f, CRS_INPUT_BITS, CRS_TARGET_BITS, false);
+    for (int i = 0; i < TARGETS * COLUMNS; i++)
+        f.truth[i] = i % COLUMNS == 0;
+    count(&f, comm, 4, true, NULL, &training);
+    for (int i = 0; i < TARGETS; i++) {
+        all += (double)f.weight[i];
+        for (int c = 0; c < COLUMNS; c++) { /* the last stays as it was */
+            f.truth[i * COLUMNS + c] = c < 2 ? i % 3 == c : 0;
+            nats -= (double)f.weight[i] * log(f.truth[i * COLUMNS + c] > 0 ? share[c] : 1 - share[c]);
+        }
+    }
+    figure(&f, NULL, &training, &e);
+    CU_ASSERT(e.guessed);
+    CU_ASSERT_DOUBLE_EQUAL(e.guess_loss, nats / all, 1e-9);
+    crs_evaluation_free(&e);
+    crs_tally_free(&training);
+    crs_comm_close(&comm);
+}
+
 /* Nothing on, nothing said: 0 each, and no division by it. */
 static void test_silence(void) {
     fixture f;
@@ -370,6 +397,7 @@ int main(int argc, char **argv) {
                                          HARNESS_TEST(test_absent_classes),
                                          HARNESS_TEST(test_guess_by_class),
                                          HARNESS_TEST(test_bits),
+                                         HARNESS_TEST(test_guess_of_constant_bits),
                                          HARNESS_TEST(test_silence),
                                          HARNESS_TEST(test_values),
                                          HARNESS_TEST(test_forecasts),

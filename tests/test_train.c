@@ -304,8 +304,13 @@ static void test_clip_and_schedule_reach_the_update(void) {
     fixture_open(&f, CRS_LSTM, 32, CRS_REDUCE_INT64);
     crs_optim_free(&f.optim);
     must(crs_optim_create(&f.optim, &sgd, crs_model_arena(f.model), &error), &error);
-    f.engine.setup.schedule = (crs_schedule_plan){
-        .schedule = CRS_STEP, .rate = 0.5, .warmup = 2, .total = 1000, .decay_after = 4, .decay_every = 4, .decay_factor = 0.25};
+    f.engine.setup.schedule = (crs_schedule_plan){.schedule = CRS_STEP,
+                                                  .rate = 0.5,
+                                                  .warmup = 2,
+                                                  .total = 1000,
+                                                  .decay_after = 4,
+                                                  .decay_every = 4,
+                                                  .decay_factor = 0.25};
     static const double rates[] = {0.25, 0.5, 0.5, 0.5, 0.125, 0.125};
     static const double clips[] = {0, 0.01, 0.02, 1e9, 0.01, 0};
     for (int i = 0; i < 6; i++) {
@@ -714,6 +719,35 @@ static void test_short_texts_fit(void) {
     }
 }
 
+/* No sequences for training, or none as long as a window of a forecast: bad data, also where they would be streams. */
+static void test_no_training(void) {
+    static const struct {
+        crs_alignment alignment;
+        int64_t context, window;
+        const char *words;
+    } cases[] = {{CRS_ALIGN_SEQUENCE, 0, 0, "x.h5: its train split is empty"},
+                 {CRS_ALIGN_STEP, 0, 0, "x.h5: its train split is empty"},
+                 {CRS_ALIGN_STEP, 0, 20, "x.h5: its train split is empty"},
+                 {CRS_ALIGN_SEQUENCE, 3, 0, "x.h5: no sequence of its train split is as long as context and horizon"}};
+    char path[] = "x.h5";
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        crs_settings settings;
+        crs_plan plan = {0};
+        crs_error error = {0};
+        const crs_dataset dataset = {.path = path,
+                                     .schema = {.inputs = CRS_INPUT_VALUES,
+                                                .targets = CRS_TARGET_VALUES,
+                                                .alignment = cases[i].alignment,
+                                                .context = cases[i].context,
+                                                .horizon = cases[i].context > 0}};
+        crs_settings_default(&settings);
+        settings.given[crs_option_find("window")] = true;
+        settings.config.window = cases[i].window;
+        CU_ASSERT_EQUAL(crs_plan_data(&plan, &settings, &dataset, &error), CRS_DATA);
+        CU_ASSERT_PTR_NOT_NULL(strstr(error.message, cases[i].words));
+    }
+}
+
 static const char *resumed; /* the run that goes on, for plan_of */
 
 static crs_status plan_of(int64_t batch, int64_t window, int64_t lane, int64_t lanes, int64_t hidden, double memory,
@@ -1079,11 +1113,15 @@ int main(int argc, char **argv) {
     static const harness_test sharing[] = {HARNESS_TEST(test_model_goes_to_all_ranks),
                                            HARNESS_TEST(test_checkpoint_is_shared_whole),
                                            HARNESS_TEST(test_one_rank_runs_out_of_memory), HARNESS_END};
-    static const harness_test plans[] = {
-        HARNESS_TEST(test_short_texts_fit),           HARNESS_TEST(test_impossible_plans_are_refused),
-        HARNESS_TEST(test_memory_is_estimated),       HARNESS_TEST(test_memory_of_sequences_is_estimated),
-        HARNESS_TEST(test_memory_of_data_is_planned), HARNESS_TEST(test_parameters_are_counted),
-        HARNESS_TEST(test_schedule_is_in_steps),      HARNESS_END};
+    static const harness_test plans[] = {HARNESS_TEST(test_short_texts_fit),
+                                         HARNESS_TEST(test_no_training),
+                                         HARNESS_TEST(test_impossible_plans_are_refused),
+                                         HARNESS_TEST(test_memory_is_estimated),
+                                         HARNESS_TEST(test_memory_of_sequences_is_estimated),
+                                         HARNESS_TEST(test_memory_of_data_is_planned),
+                                         HARNESS_TEST(test_parameters_are_counted),
+                                         HARNESS_TEST(test_schedule_is_in_steps),
+                                         HARNESS_END};
     static const harness_test folder[] = {
         HARNESS_TEST(test_metrics_drop_what_is_beyond), HARNESS_TEST(test_metrics_tell_of_a_full_disk),
         HARNESS_TEST(test_one_lock_a_folder), HARNESS_TEST(test_numbers_for_people), HARNESS_END};

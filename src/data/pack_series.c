@@ -62,6 +62,7 @@ static crs_status fail_at(const packing *p, crs_error *error, const char *format
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
+    crs_utf8_mend(text); /* a word of the file may be any bytes, and is cut short */
     return crs_fail(error, CRS_DATA, "%s:%lld: %s", crs_source_name(p->at), (long long)p->line, text);
 }
 
@@ -70,6 +71,19 @@ static crs_status fail_memory(crs_error *error) {
 }
 
 /* ---- the header ---- */
+
+static crs_status check_text(const packing *p, const char *word, crs_error *error) {
+    uint32_t code_point;
+    for (size_t at = 0, length = strlen(word); at < length;) {
+        const int step = crs_utf8_decode((const unsigned char *)word + at, length - at, &code_point);
+        if (step < 1)
+            return fail_at(p, error,
+                           "a class is not valid UTF-8; convert the file, which may be WINDOWS-1252 (iconv -f "
+                           "WINDOWS-1252 -t UTF-8)");
+        at += (size_t)step;
+    }
+    return CRS_OK;
+}
 
 /* @classLabel true A B C */
 static crs_status take_classes(packing *p, char *words, crs_error *error) {
@@ -81,6 +95,8 @@ static crs_status take_classes(packing *p, char *words, crs_error *error) {
         return fail_at(p, error, "@classLabel is not true: series without a class can't be packed");
     while ((word = strtok_r(rest, " \t", &rest))) {
         const int known = crs_dictionary_find(&p->classes, word);
+        if (check_text(p, word, error))
+            return error->status;
         if (first && known >= 0)
             return fail_at(p, error, "class '%.60s' stands there twice", word);
         if (!first && known < 0)
@@ -330,6 +346,8 @@ static crs_status take_header_byte(packing *p, char c, crs_error *error) {
 static crs_status take_bytes(packing *p, const char *bytes, ssize_t count, crs_error *error) {
     crs_status status = CRS_OK;
     for (ssize_t i = 0; i < count && !status; i++) {
+        if (bytes[i] == '\0') /* it would end a class or a value for us alone */
+            return fail_at(p, error, "there is a zero byte in the line; is it a .ts file at all?");
         status = p->within_data ? take_data(p, bytes[i], error) : take_header_byte(p, bytes[i], error);
         p->line += bytes[i] == '\n';
     }

@@ -124,8 +124,9 @@ static bool flush(const char *path) {
 static crs_status write_midi(const crs_score *score, const char *path, const char *name, crs_error *error) {
     if (save_midi(score, path) && flush(path))
         return CRS_OK;
-    return crs_fail(error, CRS_CREATE, "%s: it can't be written: %s", name,
-                    errno ? strerror(errno) : "libsmf gives no reason");
+    return crs_fail(error, CRS_CREATE, "%s: it can't be written: %s%s", name,
+                    errno ? strerror(errno) : "libsmf gives no reason",
+                    errno == EFBIG ? "; raise the limit on file sizes (ulimit -f)" : "");
 }
 
 /* ---- JSON ---- */

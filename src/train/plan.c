@@ -93,21 +93,25 @@ static crs_status check_window(const crs_config *config, const crs_dataset *data
     return CRS_OK;
 }
 
+static crs_status check_training(const crs_dataset *dataset, crs_error *error) {
+    if (dataset->text || crs_dataset_rows(dataset, CRS_TRAIN) > 0)
+        return CRS_OK;
+    return crs_fail(error, CRS_DATA,
+                    crs_schema_is_forecast(&dataset->schema)
+                        ? "%s: no sequence of its train split is as long as context and horizon"
+                        : "%s: its train split is empty; pack more, or a larger share of it",
+                    dataset->path);
+}
+
 /* A row is a sequence. */
-static crs_status plan_whole(crs_plan *plan, crs_settings *settings, const crs_dataset *dataset, crs_error *error) {
+static void plan_whole(crs_plan *plan, crs_settings *settings, const crs_dataset *dataset) {
     const crs_sequences *train = &dataset->sequences[CRS_TRAIN];
     const bool forecast = crs_schema_is_forecast(&dataset->schema);
     const int64_t rows = crs_dataset_rows(dataset, CRS_TRAIN);
-    if (rows < 1)
-        return crs_fail(error, CRS_DATA,
-                        forecast ? "%s: no sequence of its train split is as long as context and horizon"
-                                 : "%s: its train split is empty; pack more, or a larger share of it",
-                        dataset->path);
     plan->longest = forecast ? dataset->schema.context : train->longest;
     plan->fitted = !crs_settings_given(settings, "batch") && !plan->resumed && rows < settings->config.batch;
     if (plan->fitted)
         settings->config.batch = rows;
-    return CRS_OK;
 }
 
 /* That of training, and beside it that of a validation. */
@@ -126,15 +130,14 @@ crs_status crs_plan_data(crs_plan *plan, crs_settings *settings, const crs_datas
         dataset->schema.alignment != CRS_ALIGN_STEP || config->bidirectional || train->longest <= WHOLE_STEPS;
     if (!dataset->text && !crs_settings_given(settings, "window") && !plan->resumed && whole)
         config->window = 0;
-    if (check_window(config, dataset, error))
+    if (check_training(dataset, error) || check_window(config, dataset, error))
         return error->status;
     if (config->window > 0) { /* streams: as of one text */
         if (crs_plan_length(plan, settings, dataset->length[CRS_TRAIN], dataset->path, error) == CRS_OK)
             plan->data = data_memory(dataset, config);
         return error->status;
     }
-    if (plan_whole(plan, settings, dataset, error))
-        return error->status;
+    plan_whole(plan, settings, dataset);
     plan->data = data_memory(dataset, config);
     const crs_feed_plan feed = {.split = CRS_TRAIN, .batch = config->batch, .change = config->change};
     plan->windows = crs_epoch_steps(dataset, &feed);
@@ -309,8 +312,7 @@ crs_schedule_plan crs_plan_schedule(const crs_plan *plan, const crs_config *conf
                                .rate = config->rate,
                                .warmup = config->warmup,
                                .total = total,
-                               .decay_after =
-                                   config->decay_after < 0 ? between : steps_of(plan, config->decay_after),
+                               .decay_after = config->decay_after < 0 ? between : steps_of(plan, config->decay_after),
                                .decay_every = between,
                                .decay_factor = config->decay_factor};
 }
