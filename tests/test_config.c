@@ -63,7 +63,7 @@ static const struct {
     {"embed", "0", "0"},
     {"forget-bias", "-0.10", "-0.1"},
     {"input-bias", "-7", "-7"},
-    {"output-bias", "0.25", "0.25"},
+    {"output-bias", "0", "0"},
     {"bidirectional", NULL, "true"},
     {"layer-norm", "yes", "true"},
     {"residual", "1", "true"},
