@@ -1,6 +1,6 @@
 /* Where training begins for bits: the output's bias knows in part how often each of them is set. Without it the first
- * hundreds of steps only learn that bits are rare; with all of it Adam's second moments are small from the first step on,
- * and a high rate overfits soon (docs/tasks.md). */
+ * hundreds of steps only learn that bits are rare; with all of it Adam's second moments are small from the first step
+ * on, and a high rate overfits soon (docs/tasks.md). */
 #include "config.h"
 
 #include "train/evaluate.h"
