@@ -236,8 +236,7 @@ static double surprise(double weight, double share) {
     return !(weight > 0) ? 0 : share > 0 ? -weight * crs_log(share) : INFINITY;
 }
 
-/* Bits that training never (or always) has are not held for impossible: as the output's bias begins (start.c). */
-static double held(double share) {
+double crs_held_share(double share) {
     static const double least = 1e-4;
     return share < least ? least : share > 1 - least ? 1 - least : share;
 }
@@ -277,7 +276,7 @@ static void guess_by_shares(const crs_tally *score, const crs_tally *training, c
     for (int c = 0; c < score->columns; c++) {
         const bool one_of_many = crs_schema_says_one(score->schema);
         const double weight = crs_fixed_real(&score->sum[c]), of_all = crs_fixed_real(&training->sum[c]) / all;
-        const double share = one_of_many ? of_all : held(of_all);
+        const double share = one_of_many ? of_all : crs_held_share(of_all);
         nats += surprise(weight, share);
         if (!one_of_many)
             nats += surprise(over - weight, 1 - share);
