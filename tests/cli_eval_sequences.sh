@@ -26,45 +26,60 @@ pack=("$CAROUSEL" pack table --quiet --group=series --inputs=a,b --split=0.6,0.2
 awk 'BEGIN { print "x,y"; for (t = 0; t < 400; t++) printf "%.4f,%.4f\n", sin(t / 5) * 3, cos(t / 5) + t / 1000 }' > rows.csv
 "$CAROUSEL" pack table --quiet --context=12 --horizon=3 --split=0.6,0.2,0.2 -o waves.h5 rows.csv || exit 99
 
+# Symbols, and keys of a piano that follow each other, of which the next are to be said.
+"$CAROUSEL" pack task --quiet --count=60,12,12 -o symbols.h5 reber || exit 99
+awk 'function split_of(name, n) { printf "\"%s\": [", name
+        for (i = 0; i < n; i++) { printf "%s[", i ? ", " : ""
+            for (t = 0; t < 5 + i * 7 % 9; t++) printf "%s[%d, %d]", t ? ", " : "", 60 + (t + i) % 4, 70 + (t * i) % 5
+            printf "]" } printf "]" }
+    BEGIN { printf "{"; split_of("train", 24); printf ", "; split_of("valid", 6); printf ", "; split_of("test", 7); print "}" }' \
+    > keys.json
+"$CAROUSEL" pack notes --quiet --low=58 --high=76 -o keys.h5 keys.json || exit 99
+
 train=("$CAROUSEL" train --quiet --layers=1 --hidden=12 --batch=8 --rate=0.02 --threads=1)
 "${train[@]}" whole.h5 -o whole --cell=gru --bidirectional --pool=mean --epochs=10 || exit 99
 "${train[@]}" steps.h5 -o steps --cell=lstm --layer-norm --epochs=4 || exit 99
 "${train[@]}" values.h5 -o values --cell=peephole --loss=gaussian --epochs=6 || exit 99
 "${train[@]}" waves.h5 -o waves --cell=rnn --change --epochs=6 || exit 99
+"${train[@]}" symbols.h5 -o symbols --cell=lstm --window=7 --epochs=3 || exit 99
+"${train[@]}" keys.h5 -o keys --cell=gru --epochs=20 || exit 99
 
 # number KEY: the number of that key in the one-line object in $out.
 number() { sed -n 's/.*"'"$1"'": \([-0-9.e]*\).*/\1/p' "$out"; }
 # near NAME A B: equal but for the digits that a table has.
 near() {
-    check "$1: $2, $3" awk -v a="$2" -v b="$3" 'BEGIN { d = a > b ? a - b : b - a; m = b < 0 ? -b : b; exit !(a != "" && d <= 1e-6 + 1e-5 * m) }'
+    check "$1: $2, $3" awk -v a="$2" -v b="$3" 'BEGIN { d = a > b ? a - b : b - a; m = b < 0 ? -b : b; exit !(a != "" && b != "" && d <= 1e-6 + 1e-5 * m) }'
 }
 
-for what in whole steps values waves; do
+for what in whole steps values waves symbols keys; do
     expect 0 "$what: eval" "$CAROUSEL" eval --json "$what/last.h5" "$what.h5"
-    cp "$out" "$what.json"
+    cp "$out" "$what.said"
     expect 0 "$what: predict" "$CAROUSEL" predict "$what/last.h5" "$what.h5" -o "$what.csv" --quiet
     for n in 2 3; do
         expect 0 "$what: eval, $n ranks" ranks "$n" "$CAROUSEL" eval --json "$what/last.h5" "$what.h5"
-        check "$what: the same numbers at $n ranks" cmp "$out" "$what.json"
+        check "$what: the same numbers at $n ranks" cmp "$out" "$what.said"
         expect 0 "$what: predict, $n ranks" ranks "$n" "$CAROUSEL" predict "$what/last.h5" "$what.h5" -o many.csv --quiet
         check "$what: the same table at $n ranks" cmp many.csv "$what.csv"
     done
     expect 0 "$what: eval, 3 threads" "$CAROUSEL" eval --json --threads=3 "$what/last.h5" "$what.h5"
-    check "$what: the same numbers by 3 threads" cmp "$out" "$what.json"
+    check "$what: the same numbers by 3 threads" cmp "$out" "$what.said"
     equal "$what: targets" "$(number targets)" "$(($(wc -l < "$what.csv") - 1))"
+    # What training notes at its end, of whole sequences and of streams, is what eval says of that split.
+    expect 0 "$what: eval of validation" "$CAROUSEL" eval --json --split=validation "$what/last.h5" "$what.h5"
+    near "$what: validation_loss" "$(sed -n '$s/.*"validation_loss": \([-0-9.e]*\).*/\1/p' "$what/metrics.jsonl")" "$(number loss)"
 done
 
 # ---- what eval counts is what predict says ----
 
 for what in whole steps; do
-    cp "$what.json" "$out"
+    cp "$what.said" "$out"
     near "$what: accuracy" "$(awk -F, 'NR > 1 { n++; good += $4 == $6 } END { printf "%.12f", good / n }' "$what.csv")" \
         "$(number accuracy)"
     check "$what: it has learned" awk -v a="$(number accuracy)" 'BEGIN { exit !(a > 0.6) }'
     equal "$what: loss is nats" "$(number loss)" "$(number nats)"
     says "$what: a row a class" "$out" '"confusion": [['
 done
-equal "whole: sequences" "$(sed -n 's/.*"sequences": \([0-9]*\),.*/\1/p' whole.json)" 14
+equal "whole: sequences" "$(sed -n 's/.*"sequences": \([0-9]*\),.*/\1/p' whole.said)" 14
 equal "whole: a line a sequence, by its last step" "$(sed -n '2p' whole.csv | cut -d, -f1-3)" \
     "0,s57,$(($(grep -c '^s57,' series.csv) - 1))"
 equal "steps: sequences by name and step" "$(sed -n '2,4p' steps.csv | cut -d, -f1-3 | tr '\n' ' ')" "0,s57,0 0,s57,1 0,s57,2 "
@@ -78,7 +93,7 @@ errors() {
 }
 # column NAME KEY: of that column of the object in $out.
 column() { sed -n 's/.*{"name": "'"$1"'", \([^}]*\)}.*/\1/p' "$out" | sed -n 's/.*"'"$2"'": \([-0-9.e]*\).*/\1/p'; }
-cp values.json "$out"
+cp values.said "$out"
 equal "values: the columns" "$(head -n 1 values.csv)" \
     "sequence,name,step,says:y,says:b,deviation:y,deviation:b,true:y,true:b"
 read -r mse mae r2 < <(errors values.csv 4 8)
@@ -95,7 +110,7 @@ near "values: nats, by the deviations" "$(awk -F, -v y="$(unit 6)" -v b="$(unit 
     END { printf "%.9f", sum / n }' values.csv)" "$(number nats)"
 near "values: the truth" "$(sed -n '2p' values.csv | cut -d, -f8)" "$(grep '^s57,' series.csv | sed -n '1s/.*,//p')"
 
-cp waves.json "$out"
+cp waves.said "$out"
 equal "waves: a column a step of the horizon" "$(head -n 1 waves.csv)" \
     "sequence,name,step,says:x+1,says:y+1,says:x+2,says:y+2,says:x+3,says:y+3,true:x+1,true:y+1,true:x+2,true:y+2,true:x+3,true:y+3"
 equal "waves: windows one step apart" "$(sed -n '2,4p' waves.csv | cut -d, -f3 | tr '\n' ' ')" "12 13 14 "
@@ -107,6 +122,28 @@ for c in 0 1; do
     near "waves: mse of column $c" "$mse" "$(column "$([ $c = 0 ] && echo x || echo y)" mse)"
     near "waves: r2 of column $c" "$r2" "$(column "$([ $c = 0 ] && echo x || echo y)" r2)"
 done
+
+near "waves: loss is mse, of scaled numbers" "$(number loss)" "$(sed 's/.*"loss": [^,]*, "mse": \([-0-9.e]*\).*/\1/' "$out")"
+
+cp symbols.said "$out"
+equal "symbols: tokens are targets" "$(number tokens)" "$(number targets)"
+equal "symbols: loss is nats" "$(number loss)" "$(number nats_per_token)"
+near "symbols: bits" "$(number bits_per_token)" "$(awk -v n="$(number loss)" 'BEGIN { printf "%.12f", n / log(2) }')"
+near "symbols: perplexity" "$(number perplexity)" "$(awk -v n="$(number loss)" 'BEGIN { printf "%.12f", exp(n) }')"
+
+# Of each of the 19 keys its probability, and whether it is down.
+cp keys.said "$out"
+equal "keys: the columns" "$(head -n 1 keys.csv | cut -d, -f1-5,21-23,41)" "sequence,name,step,says:58,says:59,says:75,says:76,true:58,true:76"
+equal "keys: loss is nats" "$(number loss)" "$(number nats_per_step)"
+equal "keys: steps are targets" "$(number steps)" "$(number targets)"
+read -r nats precision recall f1 < <(awk -F, 'NR > 1 { n++; for (i = 4; i < 23; i++) {
+        nats -= log($(i + 19) ? $i : 1 - $i); said += $i > 0.5; is += $(i + 19); hits += $i > 0.5 && $(i + 19) } }
+    END { printf "%.12f %.12f %.12f %.12f\n", nats / n, hits / said, hits / is, 2 * hits / (said + is) }' keys.csv)
+near "keys: nats" "$nats" "$(number nats_per_step)"
+near "keys: precision" "$precision" "$(number precision)"
+near "keys: recall" "$recall" "$(number recall)"
+near "keys: f1" "$f1" "$(number f1)"
+check "keys: they are neither all wrong nor all right" awk -v f="$f1" 'BEGIN { exit !(f > 0.1 && f < 0.99) }'
 
 # ---- the simplest guess ----
 

@@ -33,6 +33,11 @@ equal "nothing on standard output" "$(wc -c < "$out")" 0
 before=$(fingerprint data.h5)
 gzip -k rolls.json
 expect 0 "JSON, packed" "$CAROUSEL" pack notes -o zipped.h5 rolls.json.gz
+mkdir zipped
+mv rolls.json.gz zipped/rolls.json
+zipped() { (cd zipped && "$CAROUSEL" pack notes -o ../zipped.h5 rolls.json); }
+expect 0 "under the name of before" zipped
+equal "the same data" "$(digest zipped.h5 data)" "$(digest data.h5 data)"
 expect 0 "files" "$CAROUSEL" pack notes --grid=1/4 --low=60 --high=72 -o files.h5 songs/a.mid songs/b/b.mid
 says "few are all for training" "$err" "too few files"
 says "keys from the lowest to the highest" "$err" "2 pieces, 4 steps of 13 keys"

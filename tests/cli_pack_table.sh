@@ -36,14 +36,18 @@ says "those of validation begin early" "$err" "validation  1 sequence of 12 step
 says "what is not used" "$err" "not used: 4 rows"
 says "what comes next" "$err" "next: carousel train data.h5 -o run"
 wanted=$(fingerprint data.h5)
+wanted_data=$(digest data.h5 data)
 expect 0 "the same again" table "${forecast[@]}" --split-rows=20,8,8 hours.csv
 equal "the same bytes" "$(fingerprint data.h5)" "$wanted"
 pack_pipe() { cat hours.csv | table "${forecast[@]}" --split-rows=20,8,8 -; }
 expect 0 "from a pipe" pack_pipe
+equal "the same data" "$(digest data.h5 data)" "$wanted_data"
 sed 's/,/;/g; s/$/\r/' hours.csv > semicolons.csv
 expect 0 "semicolons, carriage returns" table "${forecast[@]}" --delimiter=';' --split-rows=20,8,8 semicolons.csv
+equal "the same data" "$(digest data.h5 data)" "$wanted_data"
 tr , '\t' < hours.csv > tabs.csv
 expect 0 "tabs" table "${forecast[@]}" --delimiter=tab --split-rows=20,8,8 tabs.csv
+equal "the same data" "$(digest data.h5 data)" "$wanted_data"
 expect 0 "one target" table "${forecast[@]}" --targets=heat hours.csv
 says "shares of the rows" "$err" "train       1 sequence of 28 steps: 23 windows"
 expect 0 "all columns but the time" table --time=date --context=4 --horizon=2 hours.csv
@@ -52,9 +56,10 @@ says "are inputs" "$err" "3 numbers a step"
 head -n 21 hours.csv > one.csv
 { head -n 1 hours.csv && tail -n +22 hours.csv; } > two.csv
 expect 0 "two files" table "${forecast[@]}" --split-rows=20,8,8 one.csv two.csv
-says "are one series" "$err" "3 sequences of 44 steps"
+equal "are one series, the same data" "$(digest data.h5 data)" "$wanted_data"
 sed '1s/^/\xef\xbb\xbf/; 2s/^/\n \n/' hours.csv > mark.csv
-expect 0 "a byte order mark, empty lines" table "${forecast[@]}" mark.csv
+expect 0 "a byte order mark, empty lines" table "${forecast[@]}" --split-rows=20,8,8 mark.csv
+equal "the same data" "$(digest data.h5 data)" "$wanted_data"
 expect 0 "a split that nothing fits in" table "${forecast[@]}" --split-rows=30,1,1 hours.csv
 says "is told of" "$err" "warning: validation has no room"
 

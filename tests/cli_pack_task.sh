@@ -18,8 +18,7 @@ done
 expect 0 "lengths of their own" "$CAROUSEL" pack task -o data.h5 timed-spikes --length=60,50,1050 --count=2,1,1
 says "in training" "$err" "train       2 sequences of 120 steps"
 says "in test" "$err" "test        1 sequence of 1,050 steps"
-# Sequences do not depend on how many there are.
-expect 0 "few" "$CAROUSEL" pack task -o few.h5 adding --count=3,0,0
+expect 0 "some to train on alone" "$CAROUSEL" pack task -o few.h5 adding --count=3,0,0
 says "nothing to validate" "$err" "validation  0 sequences"
 
 wrong() { # NAME WORDS ARGUMENT...

@@ -93,6 +93,27 @@ expect 0 "one of symbols" "$CAROUSEL" show reber/last.h5
 equal "its embedding" "$(line model)" "model lstm, 1 layer of 4 units, an embedding of 4, 7 characters"
 says "tied" "$out" "with        embedding and output tied"
 
+# ---- what docs/formats.md has in Python writes one, and reads one ----
+
+if python3 -c 'import h5py, numpy' 2> /dev/null; then
+    sed -n '/^## A data set of sequences/,/^## A checkpoint/p' "$srcdir/docs/formats.md" > page
+    sed -n '/^Python writes one/,/^```$/{/^```/d;/^Python/d;p}' page > write.py
+    sed -n '/^and reads one/,/^```$/{/^```/d;/^and reads/d;p}' page > read.py
+    expect 0 "written by Python" python3 write.py waves.h5
+    expect 0 "is taken" "$CAROUSEL" show waves.h5
+    equal "its inputs" "$(line inputs)" "inputs 2 numbers a step"
+    equal "its targets" "$(line targets)" "targets a class of each sequence, of 2"
+    equal "its classes" "$(line rises | cut -d' ' -f1-3)" "rises 20 50.00"
+    expect 0 "is learned from" "${train[@]}" waves.h5 -o waves
+    expect 0 "is read by Python" python3 read.py waves.h5
+    equal "a line a sequence" "$(wc -l < "$out")" 40
+    check "with steps, columns and class" grep -Eqx '1 \(([2-3][0-9]|40), 2\) rises' "$out"
+    expect 0 "one of ours, too" python3 read.py whole.h5
+    equal "a line a sequence" "$(wc -l < "$out")" 20
+else
+    skip "python3 has no h5py and numpy: pip install h5py"
+fi
+
 # ---- a file that is damaged ----
 
 size=$(wc -c < data.h5)

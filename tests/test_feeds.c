@@ -448,8 +448,10 @@ static int wrong_segment(const expected *e, const row *steps, int64_t window, co
     return wanted.sequence != r->sequence || wanted.first != r->first || wanted.steps != r->steps;
 }
 
-/* state: of the rank's rows. Of a batch, all is read before anything is written. */
-static int wrong_carry(const expected *e, const crs_feed *feed, int pass, const crs_batch *b, carried *state) {
+/* state: of the rank's rows. Of a batch, all is read before anything is written. begins: an epoch, into whose first
+ * window nothing was carried. */
+static int wrong_carry(const expected *e, const crs_feed *feed, int pass, const crs_batch *b, bool begins,
+                       carried *state) {
     carried *own = state + crs_feed_state_row(feed, pass);
     int wrong = 0;
     for (int i = 0; i < b->rows; i++) {
@@ -457,8 +459,8 @@ static int wrong_carry(const expected *e, const crs_feed *feed, int pass, const 
         const int from = b->state_from[i];
         if (from < 0)
             wrong += r.first != 0 && !crs_schema_is_forecast(&e->data->schema);
-        else /* nothing was carried into an epoch's first window */
-            wrong += own[from].step >= 0 && (own[from].sequence != r.sequence || own[from].step != r.first);
+        else
+            wrong += begins ? own[from].step != -1 : own[from].sequence != r.sequence || own[from].step != r.first;
     }
     for (int i = 0; i < b->rows; i++) {
         const row r = row_of(e, feed, b, i);
@@ -489,7 +491,7 @@ static int read_window(const expected *e, crs_feed *feed, const row *steps, int6
             wrong += wrong_row(e, feed, &b, r);
             wrong += wrong_segment(e, steps, window, &at, b.row_id[r]);
         }
-        wrong += wrong_carry(e, feed, pass, &b, state);
+        wrong += wrong_carry(e, feed, pass, &b, window == 0, state);
         *segments += b.rows;
     }
     return wrong;
@@ -541,13 +543,15 @@ static int read_once(const expected *e, int *seen, int64_t *targets) {
     crs_feed *feed;
     carried state[64];
     int wrong = 0;
+    for (int i = 0; i < 64; i++)
+        state[i] = (carried){-1, -1};
     CU_ASSERT_EQUAL_FATAL(crs_feed_open(&feed, &dataset, &e->plan, &said), CRS_OK);
     const crs_feed_size most = crs_feed_most(feed);
     CU_ASSERT_FATAL(most.states <= 64 && most.rows <= e->plan.pass_rows);
     for (int64_t step = 0; step < crs_feed_steps(feed); step++) {
         crs_batch b = {0};
         CU_ASSERT_EQUAL_FATAL(crs_feed_read(feed, step, 0, &b, &said), CRS_OK);
-        wrong += wrong_shape(feed, &b) + (b.lanes != 0) + (b.rows < 1) + wrong_carry(e, feed, 0, &b, state);
+        wrong += wrong_shape(feed, &b) + (b.lanes != 0) + (b.rows < 1) + wrong_carry(e, feed, 0, &b, false, state);
         wrong += crs_pair(&b, b.steps, 0) > e->plan.pass_pairs && (e->plan.whole ? b.rows > 1 : b.steps > 1);
         for (int r = 0; r < b.rows; r++) {
             const row at = row_of(e, feed, &b, r);

@@ -205,7 +205,8 @@ static void test_scale(void) {
     const char *path = own("scale.h5");
     crs_schema s = schema_of(CRS_INPUT_VALUES, WIDTH, CRS_TARGET_VALUES, 2, CRS_ALIGN_STEP);
     crs_sequence_plan plan = plan_of(&s);
-    double mean[3], deviation[3], sum[2] = {0}, square[2] = {0}, target_sum = 0, steps = 0, targets = 0;
+    double mean[3], deviation[3], sum[2] = {0}, square[2] = {0}, target_sum = 0, target_square = 0, steps = 0,
+                                  targets = 0;
     hsize_t extent[2];
     plan.weights = plan.lead = true;
     CU_ASSERT_EQUAL_FATAL(put_all(path, &plan, LONGEST), CRS_OK);
@@ -219,6 +220,7 @@ static void test_scale(void) {
             if (t >= leads[n] && (n + t) % 3 > 0) {
                 targets++;
                 target_sum += value(n, t, 0) + 1;
+                target_square += pow(value(n, t, 0) + 1, 2);
             }
         }
     CU_ASSERT_EQUAL(get(path, "scale/mean", mean, extent), 3);
@@ -229,7 +231,9 @@ static void test_scale(void) {
     }
     CU_ASSERT(mean[1] == 2.5 && deviation[1] == 1);
     CU_ASSERT_EQUAL(get(path, "target_scale/mean", mean, extent), 2);
+    CU_ASSERT_EQUAL(get(path, "target_scale/deviation", deviation, extent), 2);
     CU_ASSERT_DOUBLE_EQUAL(mean[0], target_sum / targets, 1e-12);
+    CU_ASSERT_DOUBLE_EQUAL(deviation[0], sqrt(target_square / targets - mean[0] * mean[0]), 1e-12);
     crs_schema_free(&s);
 }
 

@@ -13,7 +13,7 @@ static float reals[MOST], numbers[MOST], weights[MOST];
 static uint32_t tokens[MOST], classes[MOST];
 static int64_t lengths[COUNT];
 
-/* Packs a task with COUNT sequences for training, and reads a data set of it. False where it is not there. */
+/* Reads a data set of a file. False where it is not there. */
 static bool get(const char *path, const char *name, hid_t type, void *out) {
     hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
     const bool there = H5Lexists(file, name, H5P_DEFAULT) > 0;
@@ -28,17 +28,22 @@ static bool get(const char *path, const char *name, hid_t type, void *out) {
     return there;
 }
 
-static const char *make(const char *name, int64_t length, int64_t period) {
+/* Packs a task, and reads lengths and inputs of its training sequences. */
+static const char *make_some(const char *name, int64_t length, int64_t period, int64_t count, uint64_t seed) {
     const char *path = own("task.h5");
-    const crs_task_pack task = {path, name, {length, length, length}, {COUNT, 1, 1}, period, 7};
+    const crs_task_pack task = {path, name, {length, length, length}, {count, 1, 1}, period, seed};
     crs_packed_sequences packed;
     memset(&said, 0, sizeof said);
     CU_ASSERT_EQUAL_FATAL(crs_pack_task(&task, &packed, &said), CRS_OK);
-    CU_ASSERT_EQUAL(packed.sequences[CRS_TRAIN], COUNT);
+    CU_ASSERT_EQUAL(packed.sequences[CRS_TRAIN], count);
     CU_ASSERT(get(path, "train/lengths", H5T_NATIVE_INT64, lengths));
     get(path, "train/inputs", packed.inputs == CRS_INPUT_TOKENS ? H5T_NATIVE_UINT32 : H5T_NATIVE_FLOAT,
         packed.inputs == CRS_INPUT_TOKENS ? (void *)tokens : reals);
     return path;
+}
+
+static const char *make(const char *name, int64_t length, int64_t period) {
+    return make_some(name, length, period, COUNT, 7);
 }
 
 static void test_adding(void) {
@@ -154,10 +159,12 @@ static void test_timed_spikes(void) {
     const char *path = make("timed-spikes", 100, 10);
     CU_ASSERT(get(path, "train/targets", H5T_NATIVE_FLOAT, numbers));
     CU_ASSERT_FALSE(get(path, "train/weights", H5T_NATIVE_FLOAT, weights));
+    int late = 0;
     for (int n = 0; n < COUNT; n++) {
         const float *x = reals + n * 100, *y = numbers + n * 100;
         int before = 0;
         for (int time = 1; time <= 100; time++) {
+            late += x[time - 1] > 0;
             /* The input tells how long it is from the last spike to the next. */
             const int next = before + 10 + (int)x[time - 1];
             CU_ASSERT(x[time - 1] == 0 || x[time - 1] == 1);
@@ -168,6 +175,7 @@ static void test_timed_spikes(void) {
                 CU_ASSERT(time == 1 || before == time - 1 || x[time - 1] == x[time - 2]);
         }
     }
+    CU_ASSERT(late > 100 * COUNT / 3 && late < 200 * COUNT / 3);
 }
 
 static void test_periodic(void) {
@@ -186,13 +194,35 @@ static void test_periodic(void) {
         }
 }
 
-static const harness_test task_tests[] = {HARNESS_TEST(test_adding),
-                                          HARNESS_TEST(test_order),
-                                          HARNESS_TEST(test_reber),
-                                          HARNESS_TEST(test_spike_delay),
-                                          HARNESS_TEST(test_timed_spikes),
-                                          HARNESS_TEST(test_periodic),
-                                          HARNESS_END};
+/* A sequence follows from seed and number alone, not from how many there are. */
+static void test_beginnings(void) {
+    enum { FEW = 3, LENGTH = 60 };
+    float all[2 * FEW * LENGTH * 2];
+    int64_t lengths_of_all[FEW];
+    for (const char *const *name = crs_task_names(); *name; name++) {
+        const bool of_tokens = strncmp(*name, "temporal", 8) == 0 || strcmp(*name, "reber") == 0;
+        const bool is_drawn = strncmp(*name, "periodic", 8) != 0;
+        const int64_t length = strcmp(*name, "reber") == 0 ? 0 : LENGTH;
+        const void *inputs = of_tokens ? (const void *)tokens : reals;
+        make(*name, length, 0);
+        memcpy(all, inputs, sizeof all);
+        memcpy(lengths_of_all, lengths, sizeof lengths_of_all);
+        const int64_t steps = lengths[0] + lengths[1] + lengths[2];
+        const size_t bytes = (size_t)steps * (strcmp(*name, "adding") == 0 ? 2 : 1) * sizeof *all;
+        CU_ASSERT_FATAL(bytes <= sizeof all);
+        for (uint64_t seed = 7; seed < 9; seed++) {
+            make_some(*name, length, 0, FEW, seed);
+            const bool same =
+                memcmp(lengths, lengths_of_all, sizeof lengths_of_all) == 0 && memcmp(inputs, all, bytes) == 0;
+            CU_ASSERT_EQUAL(same, seed == 7 || !is_drawn);
+        }
+    }
+}
+
+static const harness_test task_tests[] = {HARNESS_TEST(test_adding),       HARNESS_TEST(test_order),
+                                          HARNESS_TEST(test_reber),        HARNESS_TEST(test_spike_delay),
+                                          HARNESS_TEST(test_timed_spikes), HARNESS_TEST(test_periodic),
+                                          HARNESS_TEST(test_beginnings),   HARNESS_END};
 
 int main(int argc, char **argv) {
     harness_add("task", task_tests);

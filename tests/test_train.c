@@ -748,6 +748,42 @@ static void test_no_training(void) {
     }
 }
 
+/* Whether sequences are read whole where nobody says: up to 512 steps, or where they may not be cut; else in windows. A
+ * run that goes on keeps its window. */
+static void test_default_windows(void) {
+    static const struct {
+        const char *task; /* targets of each step, or of each sequence */
+        int64_t longest;
+        bool bidirectional, given, resumed, whole;
+    } cases[] = {{"timed-spikes", 512, false, false, false, true}, {"timed-spikes", 513, false, false, false, false},
+                 {"timed-spikes", 513, true, false, false, true},  {"timed-spikes", 512, false, true, false, false},
+                 {"timed-spikes", 512, false, false, true, false}, {"adding", 700, false, false, false, true}};
+    char name[32];
+    snprintf(name, sizeof name, "whole-%d.h5", harness_rank());
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const int64_t longest = cases[i].longest;
+        const crs_task_pack pack = {harness_path(name), cases[i].task, {longest, longest, longest}, {3, 1, 1}, 0, 1};
+        crs_plan plan = {.resumed = cases[i].resumed ? "run" : NULL};
+        crs_packed_sequences packed;
+        crs_settings settings;
+        crs_dataset dataset;
+        crs_error error = {0};
+        must(crs_pack_task(&pack, &packed, &error), &error);
+        must(crs_dataset_open(&dataset, harness_path(name), &error), &error);
+        crs_settings_default(&settings);
+        settings.config.batch = 2;
+        settings.given[crs_option_find("batch")] = true;
+        settings.given[crs_option_find("window")] = cases[i].given;
+        settings.config.bidirectional = cases[i].bidirectional;
+        CU_ASSERT_EQUAL(crs_plan_data(&plan, &settings, &dataset, &error), CRS_OK);
+        CU_ASSERT_EQUAL(settings.config.window, cases[i].whole ? 0 : 50);
+        /* Two batches of at most two sequences; or windows of two rows, each half of all steps. */
+        CU_ASSERT_EQUAL(plan.windows, cases[i].whole ? 2 : (3 * longest - 1) / 2 / 50);
+        crs_dataset_close(&dataset);
+        unlink(harness_path(name));
+    }
+}
+
 static const char *resumed; /* the run that goes on, for plan_of */
 
 static crs_status plan_of(int64_t batch, int64_t window, int64_t lane, int64_t lanes, int64_t hidden, double memory,
@@ -1113,15 +1149,12 @@ int main(int argc, char **argv) {
     static const harness_test sharing[] = {HARNESS_TEST(test_model_goes_to_all_ranks),
                                            HARNESS_TEST(test_checkpoint_is_shared_whole),
                                            HARNESS_TEST(test_one_rank_runs_out_of_memory), HARNESS_END};
-    static const harness_test plans[] = {HARNESS_TEST(test_short_texts_fit),
-                                         HARNESS_TEST(test_no_training),
-                                         HARNESS_TEST(test_impossible_plans_are_refused),
-                                         HARNESS_TEST(test_memory_is_estimated),
-                                         HARNESS_TEST(test_memory_of_sequences_is_estimated),
-                                         HARNESS_TEST(test_memory_of_data_is_planned),
-                                         HARNESS_TEST(test_parameters_are_counted),
-                                         HARNESS_TEST(test_schedule_is_in_steps),
-                                         HARNESS_END};
+    static const harness_test plans[] = {
+        HARNESS_TEST(test_short_texts_fit),           HARNESS_TEST(test_no_training),
+        HARNESS_TEST(test_default_windows),           HARNESS_TEST(test_impossible_plans_are_refused),
+        HARNESS_TEST(test_memory_is_estimated),       HARNESS_TEST(test_memory_of_sequences_is_estimated),
+        HARNESS_TEST(test_memory_of_data_is_planned), HARNESS_TEST(test_parameters_are_counted),
+        HARNESS_TEST(test_schedule_is_in_steps),      HARNESS_END};
     static const harness_test folder[] = {
         HARNESS_TEST(test_metrics_drop_what_is_beyond), HARNESS_TEST(test_metrics_tell_of_a_full_disk),
         HARNESS_TEST(test_one_lock_a_folder), HARNESS_TEST(test_numbers_for_people), HARNESS_END};

@@ -64,6 +64,11 @@ typedef struct crs_schema {
 /* A text of V tokens, whose next one is to be said. */
 crs_schema crs_schema_text(uint32_t tokens);
 bool crs_schema_is_forecast(const crs_schema *schema);
+/* What a model of it says: the next token; one of many (that, or a class); bits (those of the next step, or others).
+ * Else: real numbers. */
+bool crs_schema_says_tokens(const crs_schema *schema);
+bool crs_schema_says_one(const crs_schema *schema);
+bool crs_schema_says_bits(const crs_schema *schema);
 /* Numbers that a target is made of: 1 (next token, class), K, D (next bits), horizon * K (forecasts, step-major). */
 int crs_schema_numbers(const crs_schema *schema);
 /* A copy that owns all. False when out of memory: *to is empty. */

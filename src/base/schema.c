@@ -83,8 +83,20 @@ bool crs_schema_is_forecast(const crs_schema *s) {
     return s->context > 0;
 }
 
+bool crs_schema_says_tokens(const crs_schema *s) {
+    return s->targets == CRS_TARGET_NEXT && s->inputs == CRS_INPUT_TOKENS;
+}
+
+bool crs_schema_says_one(const crs_schema *s) {
+    return s->targets == CRS_TARGET_CLASS || crs_schema_says_tokens(s);
+}
+
+bool crs_schema_says_bits(const crs_schema *s) {
+    return s->targets == CRS_TARGET_BITS || (s->targets == CRS_TARGET_NEXT && s->inputs == CRS_INPUT_BITS);
+}
+
 int crs_schema_numbers(const crs_schema *s) {
-    if (s->targets == CRS_TARGET_CLASS || (s->targets == CRS_TARGET_NEXT && s->inputs == CRS_INPUT_TOKENS))
+    if (crs_schema_says_one(s))
         return 1;
     return s->target_size * (crs_schema_is_forecast(s) ? (int)s->horizon : 1);
 }

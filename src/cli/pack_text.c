@@ -77,7 +77,7 @@ static crs_status take(void *context, int option, const crs_typed *typed, crs_er
     return error->status;
 }
 
-static const crs_cli pack_cli = {
+static const crs_cli text_cli = {
     .name = "pack text",
     .usage = "[OPTION]... -o DATA.h5 FILE...",
     .about = "Turn text into a data set; - is standard input. Several files are taken as one.",
@@ -113,9 +113,9 @@ crs_status crs_pack_text_command(int argc, char **argv, crs_error *error) {
     crs_pack pack = {.level = CRS_LEVEL_CHAR, .split = {0.9, 0.05, 0.05}, .whole_if_short = true};
     crs_cli_arguments arguments;
     crs_packed packed;
-    if (crs_cli_parse(&pack_cli, argc, argv, &pack, &arguments, error) || arguments.help)
+    if (crs_cli_parse(&text_cli, argc, argv, &pack, &arguments, error) || arguments.help)
         return error->status;
-    if (crs_pack_check_output(pack.output, &pack_cli, error))
+    if (crs_pack_check_output(pack.output, &text_cli, error))
         return error->status;
     if (pack.drop_unknown && !pack.vocabulary)
         return crs_fail(error, CRS_USAGE, "--unknown=drop goes with --vocabulary: without it nothing is unknown");

@@ -97,10 +97,6 @@ static const char *unit_of(const crs_checkpoint *c) {
     return crs_level_unit(c->vocabulary.level);
 }
 
-static bool says_tokens(const crs_checkpoint *c) {
-    return c->schema.targets == CRS_TARGET_NEXT && c->schema.inputs == CRS_INPUT_TOKENS;
-}
-
 /* What a step of the input is to the first layer. */
 static void print_reading(const crs_checkpoint *c, char *out, size_t size) {
     const long long embed = number_of(c, "embed");
@@ -125,7 +121,7 @@ static void print_kind(const crs_checkpoint *c) {
     const crs_schema *s = &c->schema;
     const bool pools = s->alignment == CRS_ALIGN_SEQUENCE;
     char text[160] = "";
-    if (!says_tokens(c)) {
+    if (!crs_schema_says_tokens(&c->schema)) {
         crs_show_targets(s, text, sizeof text);
         crs_show_line("says", "%s; loss %s%s%s", text, text_of(c, "loss"), pools ? ", pool " : "",
                       pools ? text_of(c, "pool") : "");
@@ -158,7 +154,7 @@ static void print_validation(const crs_checkpoint *c) {
     const double loss = best ? best->real : NAN;
     if (!isfinite(loss))
         crs_show_line("validation", "none yet");
-    else if (says_tokens(c))
+    else if (crs_schema_says_tokens(&c->schema))
         crs_show_line("validation", "best loss %.4f nats = %.4f bits a %s (perplexity %.3f)", loss, loss / M_LN2,
                       unit_of(c), exp(loss));
     else
@@ -167,7 +163,7 @@ static void print_validation(const crs_checkpoint *c) {
 
 static void print_training(const crs_checkpoint *c) {
     const int64_t step = number_of(c, "step"), epoch = number_of(c, "epoch"), seen = number_of(c, "tokens");
-    const char *data = text_of(c, "data"), *of = says_tokens(c) ? "token" : "target";
+    const char *data = text_of(c, "data"), *of = crs_schema_says_tokens(&c->schema) ? "token" : "target";
     char steps[32], epochs[32], tokens[32], words[48], optimizer[64];
     crs_format_count(step, steps);
     crs_format_count(epoch, epochs);

@@ -11,14 +11,6 @@
 /* More classes or columns than this are left to --json; longer names are cut. */
 enum { SHOWN_MOST = 20, NAME_MOST = 24, LABEL_COLUMNS = 11, NUMBER_COLUMNS = 12 };
 
-static bool says_tokens(const crs_schema *s) {
-    return s->targets == CRS_TARGET_NEXT && s->inputs == CRS_INPUT_TOKENS;
-}
-
-static bool says_bits(const crs_schema *s) {
-    return s->targets == CRS_TARGET_BITS || (s->targets == CRS_TARGET_NEXT && s->inputs == CRS_INPUT_BITS);
-}
-
 static void print_count(const char *name, int64_t count) {
     printf("%-*s  %" PRId64 "\n", LABEL_COLUMNS, name, count);
 }
@@ -155,7 +147,7 @@ void crs_show_evaluation(const crs_schema *s, const crs_spec *spec, crs_split sp
         print_classes(s, e);
     } else if (s->targets == CRS_TARGET_VALUES) {
         print_values(s, spec, e);
-    } else if (says_bits(s)) {
+    } else if (crs_schema_says_bits(s)) {
         print_head(e, "how often training has each bit");
         print_figure(e, "nats", e->loss, e->guess_loss, s->alignment == CRS_ALIGN_STEP ? "a step" : "a sequence");
         print_figure(e, "precision", e->precision, e->guess_precision, "at 0.5");
@@ -212,7 +204,7 @@ static bool put_kind(json_t *object, const crs_schema *s, const crs_spec *spec, 
     if (s->targets == CRS_TARGET_VALUES)
         return (spec->head != CRS_HEAD_GAUSSIAN || put_real(object, "nats", e->loss)) &&
                put_real(object, "mse", e->mse) && put_real(object, "mae", e->mae) && put_columns(object, s, e);
-    if (says_tokens(s))
+    if (crs_schema_says_tokens(s))
         return put(object, "tokens", json_integer((json_int_t)e->targets)) &&
                put_real(object, "nats_per_token", e->loss) && put_real(object, "bits_per_token", e->bits_per_token) &&
                put_real(object, "perplexity", e->perplexity);

@@ -295,7 +295,7 @@ crs_status crs_segments_fill(crs_segments *g, int lanes, crs_batch *batch, crs_e
     batch->rows = g->count;
     batch->start = g->start;
     batch->input = series_of(g->input, tokens);
-    batch->target = series_of(g->target, schema->targets == CRS_TARGET_CLASS || (tokens && is_next(g)));
+    batch->target = series_of(g->target, crs_schema_says_one(schema));
     batch->weight = weighs(g) ? g->weight : NULL;
     batch->row_id = g->row_id;
     batch->state_from = g->from;

@@ -58,9 +58,7 @@ crs_spec crs_spec_text(crs_cell cell, int vocabulary, int embed, int hidden, int
 static crs_head_kind head_for(const crs_schema *schema, crs_head_kind loss) {
     if (schema->targets == CRS_TARGET_VALUES)
         return loss;
-    const bool bits =
-        schema->targets == CRS_TARGET_BITS || (schema->targets == CRS_TARGET_NEXT && schema->inputs == CRS_INPUT_BITS);
-    return bits ? CRS_HEAD_LOGISTIC : CRS_HEAD_SOFTMAX;
+    return crs_schema_says_bits(schema) ? CRS_HEAD_LOGISTIC : CRS_HEAD_SOFTMAX;
 }
 
 static int outputs_for(const crs_schema *schema, crs_head_kind head) {

@@ -52,10 +52,6 @@ typedef struct crs_predictor {
     bool over;       /* all know of an error */
 } crs_predictor;
 
-static bool says_one_of_many(const crs_schema *s) {
-    return s->targets == CRS_TARGET_CLASS || (s->targets == CRS_TARGET_NEXT && s->inputs == CRS_INPUT_TOKENS);
-}
-
 /* ---- what is said of a target ---- */
 
 static double probability_of(const float *outputs, int count, int most) {
@@ -85,7 +81,7 @@ static void put_values(const crs_predictor *p, const float *outputs, const float
 static void put(const crs_predictor *p, const crs_batch *batch, ptrdiff_t i, const float *outputs, const float *base,
                 double *row) {
     const float *truth = batch->target.numbers ? batch->target.numbers + i * p->numbers : NULL;
-    if (says_one_of_many(&p->dataset->schema)) {
+    if (crs_schema_says_one(&p->dataset->schema)) {
         const int classes = p->dataset->schema.target_size, said = crs_likeliest(outputs, classes);
         row[AT_CLASS] = said;
         row[AT_PROBABILITY] = probability_of(outputs, classes, said);
@@ -237,7 +233,7 @@ static crs_status write_row(crs_predictor *p, const double *row, crs_error *erro
     crs_table_integer(p->table, (int64_t)row[AT_SEQUENCE]);
     crs_table_text(p->table, p->sequence_name);
     crs_table_integer(p->table, (int64_t)row[AT_STEP]);
-    if (says_one_of_many(&p->dataset->schema)) {
+    if (crs_schema_says_one(&p->dataset->schema)) {
         crs_table_text(p->table, text_of(p, (int)row[AT_CLASS], room[0]));
         crs_table_reals(p->table, &row[AT_PROBABILITY], 1);
         crs_table_text(p->table, text_of(p, (int)row[AT_TRUE_CLASS], room[1]));
@@ -368,7 +364,7 @@ static int longest_text(const crs_predictor *p) {
 }
 
 static crs_status create_table(crs_predictor *p, crs_error *error) {
-    const bool one_of_many = says_one_of_many(&p->dataset->schema),
+    const bool one_of_many = crs_schema_says_one(&p->dataset->schema),
                values = p->dataset->schema.targets == CRS_TARGET_VALUES;
     const int name = longest_name(p, error), text = longest_text(p);
     const crs_table_column head[] = {
@@ -403,7 +399,7 @@ static crs_status prepare(crs_predictor *p, crs_error *error) {
         return error->status;
     p->numbers = crs_schema_numbers(schema);
     p->deviates = crs_model_spec(p->model)->head == CRS_HEAD_GAUSSIAN;
-    p->width = says_one_of_many(schema) ? CLASS_WIDTH : AT_SAID + (p->deviates ? 3 : 2) * p->numbers;
+    p->width = crs_schema_says_one(schema) ? CLASS_WIDTH : AT_SAID + (p->deviates ? 3 : 2) * p->numbers;
     p->counts = crs_alloc_or_fail(ranks, sizeof *p->counts, CRS_MEMORY_OTHER, "counts", error);
     if (!p->counts)
         return error->status;
@@ -413,7 +409,7 @@ static crs_status prepare(crs_predictor *p, crs_error *error) {
     if (!p->rows_of || make_room(&p->said, &p->most, 0, 1, p->width, error) || crs_comm_rank(p->comm) != 0)
         return error->status;
     if (make_room(&p->all, &p->all_most, 0, 1, p->width, error) ||
-        (!says_one_of_many(schema) && name_numbers(p, error)))
+        (!crs_schema_says_one(schema) && name_numbers(p, error)))
         return error->status;
     return create_table(p, error);
 }

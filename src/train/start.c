@@ -4,10 +4,8 @@
 #include "config.h"
 
 #include "train/evaluate.h"
+#include "train/tally.h"
 #include "train/training.h"
-
-/* Shares are held this far from 0 and 1, whose logarithms would be infinite. */
-static const double least_share = 1e-4;
 
 static const double default_part = 0.5;
 
@@ -39,8 +37,7 @@ crs_status crs_training_start_bits(crs_training *t, crs_error *error) {
     if (crs_comm_agree(t->comm, error) == CRS_OK) {
         crs_comm_sum(t->comm, set, outputs + 1);
         for (size_t k = 0; k < outputs; k++) {
-            const double share = set[outputs] > 0 ? (double)set[k] / (double)set[outputs] : 0.5;
-            const double p = share < least_share ? least_share : share > 1 - least_share ? 1 - least_share : share;
+            const double p = crs_held_share(set[outputs] > 0 ? (double)set[k] / (double)set[outputs] : 0.5);
             bias[k] = (float)(part * (crs_log(p) - crs_log(1 - p)));
         }
         crs_model_set_output_bias(t->model, bias);

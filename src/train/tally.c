@@ -26,14 +26,6 @@ double crs_fixed_real(const crs_fixed *sum) {
 
 /* ---- what is counted ---- */
 
-static bool says_one_of_many(const crs_schema *s) {
-    return s->targets == CRS_TARGET_CLASS || (s->targets == CRS_TARGET_NEXT && s->inputs == CRS_INPUT_TOKENS);
-}
-
-static bool says_bits(const crs_schema *s) {
-    return !says_one_of_many(s) && s->targets != CRS_TARGET_VALUES;
-}
-
 enum { HITS = 3 };
 
 /* The arrays in order, whole numbers first. */
@@ -56,7 +48,7 @@ crs_status crs_tally_create(crs_tally *score, const crs_schema *schema, bool tru
     *score = (crs_tally){.schema = schema,
                          .columns = schema->target_size,
                          .confuses = schema->targets == CRS_TARGET_CLASS && !truth_alone};
-    const size_t ones = says_bits(schema) ? columns : 0, confusion = score->confuses ? columns * columns : 0,
+    const size_t ones = crs_schema_says_bits(schema) ? columns : 0, confusion = score->confuses ? columns * columns : 0,
                  sums = columns * (schema->targets == CRS_TARGET_VALUES ? CRS_OF_VALUE : 1);
     score->numbers = 1 + HITS + ones + confusion + (1 + sums) * (sizeof(crs_fixed) / sizeof(int64_t));
     score->number =
@@ -136,7 +128,7 @@ void crs_tally_take(crs_tally *score, const crs_batch *batch, ptrdiff_t first, i
             continue;
         ++*score->targets;
         crs_fixed_add(score->weight, weight);
-        if (says_one_of_many(score->schema))
+        if (crs_schema_says_one(score->schema))
             take_class(score, batch->target.tokens[i], said, weight);
         else if (score->schema->targets == CRS_TARGET_VALUES)
             take_values(score, batch, i, batch->target.numbers + i * numbers, said, weight);
@@ -244,8 +236,7 @@ static double surprise(double weight, double share) {
     return !(weight > 0) ? 0 : share > 0 ? -weight * crs_log(share) : INFINITY;
 }
 
-/* Bits that training never (or always) has are not held for impossible: as the output's bias begins (start.c). */
-static double held(double share) {
+double crs_held_share(double share) {
     static const double least = 1e-4;
     return share < least ? least : share > 1 - least ? 1 - least : share;
 }
@@ -283,9 +274,9 @@ static void guess_by_shares(const crs_tally *score, const crs_tally *training, c
     const double all = crs_fixed_real(training->weight), over = crs_fixed_real(score->weight);
     double nats = 0, most = -1;
     for (int c = 0; c < score->columns; c++) {
-        const bool one_of_many = says_one_of_many(score->schema);
+        const bool one_of_many = crs_schema_says_one(score->schema);
         const double weight = crs_fixed_real(&score->sum[c]), of_all = crs_fixed_real(&training->sum[c]) / all;
-        const double share = one_of_many ? of_all : held(of_all);
+        const double share = one_of_many ? of_all : crs_held_share(of_all);
         nats += surprise(weight, share);
         if (!one_of_many)
             nats += surprise(over - weight, 1 - share);
@@ -298,7 +289,7 @@ static void guess_by_shares(const crs_tally *score, const crs_tally *training, c
     e->guess_loss = nats / over;
     if (score->confuses)
         guess_one_class(score, e);
-    if (says_bits(score->schema))
+    if (crs_schema_says_bits(score->schema))
         guess_frequent_bits(score, training, e);
 }
 
@@ -308,7 +299,7 @@ crs_status crs_tally_figures(const crs_tally *score, const crs_tally *training, 
         return value_figures(score, e, error);
     if (score->confuses && class_figures(score, e, error))
         return error->status;
-    if (says_bits(score->schema))
+    if (crs_schema_says_bits(score->schema))
         bit_figures(score->hits, &e->precision, &e->recall, &e->f1);
     if (training && *training->targets > 0)
         guess_by_shares(score, training, e);

@@ -59,6 +59,9 @@ void crs_tally_take(crs_tally *score, const crs_batch *batch, ptrdiff_t first, i
 /* The same, for crs_said: context is a crs_tally. */
 void crs_tally_said(void *context, const crs_batch *batch, ptrdiff_t first, int count, const float *outputs,
                     ptrdiff_t row);
+/* The share with which training has a bit, as a probability: what it never (or always) has is not held for impossible.
+ * So the simplest guess has it, and what the output's bias begins with. */
+double crs_held_share(double share);
 /* Of the greatest output; of equal ones the first. */
 int crs_likeliest(const float *outputs, int count);
 /* Sums over ranks. Collective. */
