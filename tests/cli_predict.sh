@@ -79,6 +79,12 @@ refused 66 "no checkpoint" "none.h5" "$CAROUSEL" predict none.h5 text.h5 -o said
 refused 65 "a data set for a checkpoint" "text.h5" "$CAROUSEL" predict text.h5 text.h5 -o said.csv
 refused 65 "no test split" "validation 2" "$CAROUSEL" predict --split=validation run/last.h5 text.h5 -o said.csv
 refused 78 "too many streams" "--streams=1799" "$CAROUSEL" predict --streams=2000 run/last.h5 text.h5 -o said.csv
+inputs=$(fingerprint run/last.h5 text.h5)
+ln -s text.h5 link.h5
+refused 64 "over its own data" "text.h5 input output" "$CAROUSEL" predict run/last.h5 text.h5 -o ./text.h5
+refused 64 "by another name" "link.h5 input output" ranks 2 "$CAROUSEL" predict run/last.h5 text.h5 -o link.h5
+refused 64 "over the checkpoint" "run/last.h5 input output" "$CAROUSEL" predict run/last.h5 text.h5 -o run/last.h5
+equal "both are as they were" "$(fingerprint run/last.h5 text.h5)" "$inputs"
 "$CAROUSEL" pack text --level=byte --split=0.7,0,0.3 -o bytes.h5 text.txt 2> /dev/null || exit 99
 refused 65 "another vocabulary" "bytes.h5 level --vocabulary" "$CAROUSEL" predict run/last.h5 bytes.h5 -o said.csv
 refused 65 "the same at three ranks" "bytes.h5 level" ranks 3 "$CAROUSEL" predict run/last.h5 bytes.h5 -o said.csv

@@ -100,6 +100,8 @@ says "says so" "$err" "--pool: these data have a target for each step"
 expect 78 "and for the next token" "$CAROUSEL" train text.h5 -o no --pool=mean
 expect 0 "the default, typed" "$CAROUSEL" train step.h5 -o pooled "${small[@]}" --pool=last --epochs=1
 expect 0 "and once more" "$CAROUSEL" train step.h5 -o pooled "${small[@]}" --pool=last
+refused 78 "more ranks than lanes of whole sequences" "4 lanes --batch=8 --lane=1" ranks 5 "$CAROUSEL" train step.h5 -o no \
+    --batch=8 --lane=2 --quiet
 expect 78 "log odds of no bits" "$CAROUSEL" train real.h5 -o no --output-bias=0.5
 says "says so" "$err" "--output-bias: these data have no bits"
 expect 78 "numbers tied" "$CAROUSEL" train real.h5 -o no --tie
@@ -113,6 +115,24 @@ says "says how they differ" "$err" "they don't go together"
 expect 65 "a run that goes on with other data" "$CAROUSEL" train step.h5 -o other --quiet
 expect 0 "weights to begin with" "$CAROUSEL" train real.h5 -o from "${small[@]}" --init-from=other/last.h5
 expect 65 "weights of other data" "$CAROUSEL" train step.h5 -o no "${small[@]}" --init-from=other/last.h5
+expect 65 "weights for a text, to numbers" "$CAROUSEL" train text.h5 -o no --hidden=7 --init-from=other/last.h5
+says "says how they differ" "$err" "they don't go together"
+expect 0 "a text" "$CAROUSEL" train text.h5 -o prose --hidden=7 --steps=1 --quiet
+expect 65 "weights of a text, for keys" "$CAROUSEL" train keys.h5 -o no --init-from=prose/last.h5
+says "says how they differ" "$err" "they don't go together"
+
+# Pieces of one step each: nothing follows that could be learned.
+printf '{"train": [[[60]], [[62]]], "valid": [[[60]]], "test": [[[60], [61]]]}' > single.json
+"$CAROUSEL" pack notes -o single.h5 single.json --quiet || exit 99
+refused 65 "data without a target" "single.h5 train nothing weight docs/formats.md" "$CAROUSEL" train single.h5 -o no --quiet
+refused 65 "nor in streams" "single.h5 train nothing" ranks 2 "$CAROUSEL" train single.h5 -o no --quiet --window=1
+check "nothing was made" test ! -e no
+
+# Nothing to validate on: patience has no end.
+printf '{"train": [[[60], [62], [60]]], "test": [[[60], [61]]]}' > alone.json
+"$CAROUSEL" pack notes -o alone.h5 alone.json --quiet || exit 99
+expect 0 "patience without a validation" "$CAROUSEL" train alone.h5 -o alone --hidden=4 --epochs=2 --patience=1 --quiet
+says "is warned of" "$err" "--patience=1 never ends this run"
 
 # The rate is nil: no validation is lower than the first.
 patient=("$CAROUSEL" train step.h5 -o patient --hidden=5 --batch=6 --rate=1e-30 --epochs=20 --patience=3)

@@ -71,6 +71,8 @@ typedef struct crs_summary {
 /* Reads inputs, targets and weights once, in constant memory. On failure *summary is empty. */
 crs_status crs_dataset_summarize(const crs_dataset *dataset, crs_summary *summary, crs_error *error);
 void crs_summary_free(crs_summary *summary);
+/* Whether a split of sequences has a target at all; reads no further than the first. Errors as of crs_dataset_read. */
+crs_status crs_dataset_any_target(const crs_dataset *dataset, crs_split split, bool *any, crs_error *error);
 
 /* Of sequences taken whole, how many rows a split has: sequences, or windows of a forecast. */
 int64_t crs_dataset_rows(const crs_dataset *dataset, crs_split split);

@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include <inttypes.h>
+#include <sys/stat.h>
 
 #include "cli/cli.h"
 #include "cli/subject.h"
@@ -77,6 +78,14 @@ static crs_status predict(crs_comm *comm, const request *r, const char *checkpoi
     return error->status;
 }
 
+/* What is read would be gone. */
+static crs_status check_output(const char *output, const char *input, crs_error *error) {
+    struct stat made, read;
+    if (stat(output, &made) == 0 && stat(input, &read) == 0 && made.st_dev == read.st_dev && made.st_ino == read.st_ino)
+        return crs_fail(error, CRS_USAGE, "%s: it is an input and the output; choose another name with -o", output);
+    return CRS_OK;
+}
+
 crs_status crs_command_predict(crs_comm *comm, int argc, char **argv, crs_error *error) {
     request r = {.subject = {.split = CRS_TEST, .streams = 1}};
     crs_cli_arguments arguments = {0};
@@ -85,8 +94,9 @@ crs_status crs_command_predict(crs_comm *comm, int argc, char **argv, crs_error 
         return error->status;
     if (error->status == CRS_OK && !r.output)
         crs_fail(error, CRS_USAGE, "predict: -o is missing: where to write, as in -o said.csv or -o said.h5");
-    if (error->status == CRS_OK)
-        crs_table_check(r.output, error);
+    if (error->status == CRS_OK && crs_table_check(r.output, error) == CRS_OK &&
+        check_output(r.output, arguments.operand[0], error) == CRS_OK)
+        check_output(r.output, arguments.operand[1], error);
     if (crs_subject_agree(comm, &r.subject, error))
         return error->status;
     return predict(comm, &r, arguments.operand[0], arguments.operand[1], error);

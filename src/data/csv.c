@@ -63,6 +63,12 @@ static int64_t days_of(int year, int month, int day) {
     return 365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 1 - 719468;
 }
 
+static int days_in(int year, int month) {
+    static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    const bool leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    return days[month - 1] + (month == 2 && leap);
+}
+
 /* HH:MM[:SS[.FRACTION]] */
 static bool take_clock(const char **at, double *seconds) {
     int hour, minute, second = 0;
@@ -105,7 +111,7 @@ bool crs_csv_time(const crs_csv_field *field, double *time) {
     if (crs_csv_number(field, time))
         return true;
     if (!take_digits(&at, 4, 0, 9999, &year) || !*at || !strchr("-/", *at++) || !take_digits(&at, 2, 1, 12, &month) ||
-        !*at || !strchr("-/", *at++) || !take_digits(&at, 2, 1, 31, &day))
+        !*at || !strchr("-/", *at++) || !take_digits(&at, 2, 1, days_in(year, month), &day))
         return false;
     if ((*at == ' ' || *at == 'T') && (++at, !take_clock(&at, &clock) || !take_zone(&at, &zone)))
         return false;

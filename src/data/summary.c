@@ -26,6 +26,7 @@ typedef struct scan {
     char *block;      /* owned, BLOCK_BYTES or one row */
     float *weight;    /* owned: of the rows of a block, or of all sequences */
     int64_t sequence; /* that the row in question is of */
+    bool any;         /* whether there is a target is all that is asked: one is enough */
 } scan;
 
 /* Rows that go into a block, at least 1; 0: there is no such array. */
@@ -112,7 +113,7 @@ static crs_status scan_targets(scan *s, crs_error *error) {
     if (q->has_weights && !q->weights_by_step &&
         crs_part_read(s->dataset, s->split, CRS_PART_WEIGHTS, 0, q->count, s->weight, error))
         return error->status;
-    for (int64_t row = 0; row < all; row += some) {
+    for (int64_t row = 0; row < all && !(s->any && s->summary->targets[s->split] > 0); row += some) {
         const int64_t rows = all - row < some ? all - row : some;
         if ((class && crs_part_read(s->dataset, s->split, CRS_PART_TARGETS, row, rows, s->block, error)) ||
             (q->weights_by_step && crs_part_read(s->dataset, s->split, CRS_PART_WEIGHTS, row, rows, s->weight, error)))
@@ -148,9 +149,9 @@ static bool make_room(const crs_dataset *d, crs_summary *sum) {
     return good;
 }
 
-static crs_status scan_split(const crs_dataset *d, crs_split split, crs_summary *sum, crs_error *error) {
+static crs_status scan_split(const crs_dataset *d, crs_split split, bool any, crs_summary *sum, crs_error *error) {
     const crs_schema *schema = &d->schema;
-    scan s = {.dataset = d, .split = split, .summary = sum};
+    scan s = {.dataset = d, .split = split, .summary = sum, .any = any};
     int64_t bytes = BLOCK_BYTES, weights = BLOCK_BYTES / (int64_t)sizeof *s.weight;
     for (crs_part part = CRS_PART_INPUTS; part <= CRS_PART_TARGETS; part++) {
         const crs_set *set = crs_part_of(d, split, part);
@@ -164,9 +165,9 @@ static crs_status scan_split(const crs_dataset *d, crs_split split, crs_summary 
         s.weight =
             crs_alloc_or_fail((size_t)weights, sizeof *s.weight, CRS_MEMORY_DATA, "looking at a data set", error);
     const bool values = schema->inputs == CRS_INPUT_VALUES && split == CRS_TRAIN;
-    if (!error->status && (values || schema->inputs == CRS_INPUT_BITS))
+    if (!error->status && !any && (values || schema->inputs == CRS_INPUT_BITS))
         scan_numbers(&s, CRS_PART_INPUTS, error);
-    if (!error->status && schema->targets == CRS_TARGET_BITS)
+    if (!error->status && !any && schema->targets == CRS_TARGET_BITS)
         scan_numbers(&s, CRS_PART_TARGETS, error);
     if (!error->status)
         scan_targets(&s, error);
@@ -180,9 +181,20 @@ crs_status crs_dataset_summarize(const crs_dataset *d, crs_summary *sum, crs_err
     if (!make_room(d, sum))
         crs_fail(error, CRS_INTERNAL, "out of memory for looking at a data set");
     for (crs_split split = 0; split < CRS_SPLITS && !error->status; split++)
-        scan_split(d, split, sum, error);
+        scan_split(d, split, false, sum, error);
     if (error->status)
         crs_summary_free(sum);
+    return error->status;
+}
+
+crs_status crs_dataset_any_target(const crs_dataset *d, crs_split split, bool *any, crs_error *error) {
+    crs_summary sum = {0};
+    *any = false;
+    if (!make_room(d, &sum))
+        crs_fail(error, CRS_INTERNAL, "out of memory for looking at a data set");
+    else if (scan_split(d, split, true, &sum, error) == CRS_OK)
+        *any = sum.targets[split] > 0;
+    crs_summary_free(&sum);
     return error->status;
 }
 

@@ -94,13 +94,25 @@ static crs_status check_window(const crs_config *config, const crs_dataset *data
 }
 
 static crs_status check_training(const crs_dataset *dataset, crs_error *error) {
-    if (dataset->text || crs_dataset_rows(dataset, CRS_TRAIN) > 0)
+    const crs_schema *schema = &dataset->schema;
+    bool any;
+    if (dataset->text)
         return CRS_OK;
+    if (crs_dataset_rows(dataset, CRS_TRAIN) == 0 && crs_schema_is_forecast(schema))
+        return crs_fail(error, CRS_DATA,
+                        "%s: no sequence of its train split is as long as context and horizon, %" PRId64
+                        " steps; pack longer ones, or with less of either",
+                        dataset->path, schema->context + schema->horizon);
+    if (crs_dataset_rows(dataset, CRS_TRAIN) == 0)
+        return crs_fail(error, CRS_DATA, "%s: its train split is empty; pack more, or a larger share of it",
+                        dataset->path);
+    if (crs_dataset_any_target(dataset, CRS_TRAIN, &any, error) || any)
+        return error->status;
     return crs_fail(error, CRS_DATA,
-                    crs_schema_is_forecast(&dataset->schema)
-                        ? "%s: no sequence of its train split is as long as context and horizon"
-                        : "%s: its train split is empty; pack more, or a larger share of it",
-                    dataset->path);
+                    "%s: its train split has nothing to be learned: no target %shas a weight above 0; mend the file "
+                    "(docs/formats.md), or pack it again",
+                    dataset->path,
+                    schema->targets == CRS_TARGET_NEXT ? "(a step behind the first of a sequence, and its lead) " : "");
 }
 
 /* A row is a sequence. */
@@ -236,11 +248,11 @@ static crs_status check_memory(const crs_plan *plan, const crs_config *config, i
                     elsewhere ? elsewhere : "a smaller model");
 }
 
-/* More ranks than lanes, where no other lane or batch would do: a run that goes on has its own, and a short text has no
+/* More ranks than lanes, where no other lane or batch would do: a run that goes on has its own, and little data have no
  * more rows. */
 static crs_status check_lanes(const crs_plan *plan, const crs_config *config, int ranks, crs_error *error) {
     const int batch = (int)config->batch;
-    const bool too_short = ranks > plan->stride * config->batch;
+    const bool too_short = config->window > 0 ? ranks > plan->stride * config->batch : plan->fitted && ranks > batch;
     crs_lanes lanes;
     crs_error ignored;
     if (crs_lanes_plan(&lanes, batch, (int)plan->longest, (int)config->lane, (int)config->lanes, 0, 1, &ignored) !=
@@ -253,7 +265,7 @@ static crs_status check_lanes(const crs_plan *plan, const crs_config *config, in
     else if (!too_short)
         snprintf(fresh, sizeof fresh, ", or start over with --fresh and a --lane of at most %d", batch / ranks);
     return crs_fail(error, CRS_CONFIG, "%d ranks are more than the %d lanes of %s; at most %d ranks would do%s", ranks,
-                    lanes.lanes, plan->resumed ? plan->resumed : "so short a text", lanes.lanes, fresh);
+                    lanes.lanes, plan->resumed ? plan->resumed : "so little data", lanes.lanes, fresh);
 }
 
 static crs_status check_contributions(const crs_plan *plan, const crs_config *config, int rank, int ranks,

@@ -62,6 +62,12 @@ static void say_sequences(const crs_training *t) {
         crs_note("no validation: that split is empty or too short");
 }
 
+static void say_patience(const crs_training *t) {
+    if (t->config->patience > 0 && crs_training_streams(t) == 0)
+        crs_warn("--patience=%" PRId64 " never ends this run: the validation split of %s is empty or too short",
+                 t->config->patience, t->dataset.path);
+}
+
 static void say_data(const crs_training *t) {
     char count[2][32];
     if (t->dataset.text)
@@ -98,6 +104,7 @@ void crs_report_start(const crs_training *t) {
     say_model(t);
     say_data(t);
     say_ranks(t);
+    say_patience(t);
 }
 
 void crs_report_validation(crs_training *t, double loss, bool best, double seconds) {

@@ -82,14 +82,16 @@ static crs_status take_shape(crs_training *t, const crs_checkpoint *checkpoint, 
                             names[i], typed, path, names[i], wanted, names[i]);
     }
     *config = taken;
-    if (t->dataset.text && !crs_vocabulary_equal(&checkpoint->vocabulary, &t->dataset.vocabulary))
+    const crs_schema *own = &t->dataset.schema, *other = &checkpoint->schema;
+    const bool kin =
+        own->inputs == other->inputs && own->targets == other->targets && own->alignment == other->alignment;
+    const bool words = crs_vocabulary_equal(&checkpoint->vocabulary, &t->dataset.vocabulary);
+    if (kin && !words && t->dataset.text)
         return crs_fail(error, CRS_DATA, "%s: its vocabulary is not that of --init-from=%s; pack the text with %s%s",
                         t->dataset.path, path, bytes ? "--level=byte" : "--vocabulary=", bytes ? "" : path);
-    if (t->dataset.text)
-        return CRS_OK;
-    if (!crs_vocabulary_equal(&checkpoint->vocabulary, &t->dataset.vocabulary))
+    if (kin && !words)
         return crs_fail(error, CRS_DATA, "%s: its vocabulary is not that of --init-from=%s", t->dataset.path, path);
-    return crs_schema_same(&checkpoint->schema, path, &t->dataset.schema, t->dataset.path, error);
+    return kin && t->dataset.text ? CRS_OK : crs_schema_same(other, path, own, t->dataset.path, error);
 }
 
 /* ---- plan ---- */
