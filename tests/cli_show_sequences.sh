@@ -110,6 +110,26 @@ if python3 -c 'import h5py, numpy' 2> /dev/null; then
     check "with steps, columns and class" grep -Eqx '1 \(([2-3][0-9]|40), 2\) rises' "$out"
     expect 0 "one of ours, too" python3 read.py whole.h5
     equal "a line a sequence" "$(wc -l < "$out")" 20
+    # What a checkpoint of whole sequences, and one of tied symbols, says of itself, and how its tensors are called.
+    cat > said.py << 'END'
+import h5py, sys
+with h5py.File(sys.argv[1]) as f:
+    of = lambda name: f.attrs[name].decode() if isinstance(f.attrs[name], bytes) else f.attrs[name]
+    print(*(of(name) for name in "inputs targets alignment loss pool bidirectional layer_norm residual tie change".split()))
+    print(*(of(name) for name in ("input_size", "output_size")))
+    f["model"].visititems(lambda name, item: print(name, *item.shape) if hasattr(item, "shape") else None)
+END
+    expect 0 "a checkpoint of sequences" python3 said.py whole/last.h5
+    equal "its attributes" "$(sed -n 1p "$out")" "values values sequence mae mean 1 1 0 0 0"
+    equal "its sizes" "$(sed -n 2p "$out")" "2 1"
+    equal "its tensors" "$(sed 1,2d "$out" | sort | tr '\n' ';')" "\
+layers/0/bias_ih 16;layers/0/norm/bias 8;layers/0/norm/weight 8;\
+layers/0/reverse/bias_ih 16;layers/0/reverse/weight_hh 16 4;layers/0/reverse/weight_ih 16 2;layers/0/weight_hh 16 4;\
+layers/0/weight_ih 16 2;output/bias 1;output/weight 1 8;"
+    expect 0 "one of tied symbols" python3 said.py reber/last.h5
+    equal "its attributes" "$(sed -n 1p "$out")" "tokens next step softmax last 0 0 0 1 0"
+    equal "its tensors" "$(sed 1,2d "$out" | sort | tr '\n' ';')" "\
+embedding/weight 7 4;layers/0/bias_ih 16;layers/0/weight_hh 16 4;layers/0/weight_ih 16 4;output/bias 7;"
 else
     skip "python3 has no h5py and numpy: pip install h5py"
 fi

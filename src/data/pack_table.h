@@ -82,7 +82,7 @@ bool crs_table_is_forecast(const crs_table_pack *pack);
 /* Numbers that a target of a step or series has (a class: 0; a forecast: 0). */
 int crs_table_targets(const crs_tabling *t);
 
-/* ---- table_columns.c ---- */
+/* ---- pack_table_columns.c ---- */
 
 /* Takes the header of a file: of the first, what each column is for; of others, that it is the same. CRS_USAGE: an
  * option names a column that is not there. */
@@ -91,7 +91,7 @@ crs_status crs_table_header(crs_tabling *tabling, const crs_csv_row *row, crs_er
 crs_status crs_table_read(crs_tabling *tabling, const crs_csv_row *row, crs_error *error);
 void crs_table_columns_free(crs_table_columns *columns);
 
-/* ---- table_put.c: the second pass ---- */
+/* ---- pack_table_put.c: the second pass ---- */
 
 crs_status crs_table_put_begin(crs_tabling *tabling, crs_error *error);
 crs_status crs_table_put(crs_tabling *tabling, const crs_csv_row *row, crs_error *error);
