@@ -25,8 +25,8 @@ float crs_value_float(const void *values, size_t i) {
     return value;
 }
 
-/* A number that is finite; of weights, 0 or one whose sum in steps of 2^-32 is near it, and whose gradients have room in
- * an exact sum: from 2^-20 to 2^20. Floats of one sign are in the order of their bits. */
+/* A number that is finite; of weights, 0 or one whose sum in steps of 2^-32 is near it, and whose gradients have room
+ * in an exact sum: from 2^-20 to 2^20. Floats of one sign are in the order of their bits. */
 static bool is_real(uint32_t bits, bool weight) {
     const uint32_t infinite = 0x7f800000u, least = 107u << 23, most = 147u << 23;
     return weight ? bits << 1 == 0 || (bits >= least && bits <= most) : (bits & infinite) != infinite;
