@@ -227,7 +227,9 @@ refused 64 "a part of nothing" "--prime-steps --prime-from" "$CAROUSEL" sample r
 refused 65 "a piece of something else" "run/last.h5 drums.h5" \
     "$CAROUSEL" sample run/last.h5 --prime-from=drums.h5:0 -o out.mid
 refused 66 "a piece of nowhere" "nowhere.h5" "$CAROUSEL" sample run/last.h5 --prime-from=nowhere.h5:0 -o out.mid
-refused 73 "nowhere to write" "none/none/out.mid" "$CAROUSEL" sample run/last.h5 -o none/none/out.mid
+for form in mid json; do
+    refused 73 "nowhere to write" "none/none/out.$form: written mkdir" "$CAROUSEL" sample run/last.h5 -o "none/none/out.$form"
+done
 printf 'hello hello hello hello hello hello' > hello.txt
 "$CAROUSEL" pack text -q -o hello.h5 hello.txt
 "$CAROUSEL" train hello.h5 -o hello --hidden=4 --layers=1 --steps=1 --quiet

@@ -325,6 +325,8 @@ static void test_values_refused(void) {
                  {6, 1, 3, 7, "/validation/targets[0, 3] is 7 bit"},
                  {3, 1, 1, 301, "/validation/targets[1] is 301 300 classes"},
                  {4, 2, 2, -1, "/validation/weights[2] is -1"},
+                 {4, 2, 2, 0x1p-21, "/validation/weights[2] is 4.76837e-07 2^-20"},
+                 {4, 2, 2, 0x1.8p20, "/validation/weights[2] is 1.57286e+06 2^20"},
                  {4, 2, 2, NAN, "/validation/weights[2] is nan"}};
     const char *path = own("values.h5");
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

@@ -25,10 +25,11 @@ float crs_value_float(const void *values, size_t i) {
     return value;
 }
 
-/* Neither a number that is not finite nor, of weights, one below 0. */
+/* A number that is finite; of weights, 0 or one whose sum in steps of 2^-32 is near it, and whose gradients have room
+ * in an exact sum: from 2^-20 to 2^20. Floats of one sign are in the order of their bits. */
 static bool is_real(uint32_t bits, bool weight) {
-    const uint32_t infinite = 0x7f800000u, sign = 0x80000000u;
-    return (bits & infinite) != infinite && (!weight || bits <= sign);
+    const uint32_t infinite = 0x7f800000u, least = 107u << 23, most = 147u << 23;
+    return weight ? bits << 1 == 0 || (bits >= least && bits <= most) : (bits & infinite) != infinite;
 }
 
 static size_t wrong_float(const void *values, size_t count, bool weight) {
@@ -81,8 +82,9 @@ static crs_status fail_value(const crs_dataset *d, const crs_set *set, crs_part 
         return crs_fail(error, CRS_DATA, "%s: %s is %f, and no finite number; %s", d->path, place,
                         (double)crs_value_float(values, i), advice);
     if (kind == CRS_VALUE_WEIGHT)
-        return crs_fail(error, CRS_DATA, "%s: %s is %f, and a weight is a finite number of 0 or more; %s", d->path,
-                        place, (double)crs_value_float(values, i), advice);
+        return crs_fail(error, CRS_DATA,
+                        "%s: %s is %g, and a weight is 0, or from 2^-20 to 2^20 (only how they compare matters); %s",
+                        d->path, place, (double)crs_value_float(values, i), advice);
     uint32_t value;
     crs_tokens_widen((const char *)values + i * (size_t)set->unit, set->unit, 1, &value);
     if (kind == CRS_VALUE_BIT)

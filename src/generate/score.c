@@ -121,12 +121,18 @@ static bool flush(const char *path) {
     return good;
 }
 
-static crs_status write_midi(const crs_score *score, const char *path, const char *name, crs_error *error) {
-    if (save_midi(score, path) && flush(path))
-        return CRS_OK;
+/* By errno; 0: libsmf says no reason. */
+static crs_status unwritten(const char *name, crs_error *error) {
+    const char *hint = errno == ENOSPC || errno == EDQUOT ? "; make room, or choose another folder with -o"
+                       : errno == EFBIG                   ? "; raise the limit on file sizes (ulimit -f)"
+                       : errno == ENOENT                  ? "; make the folder first (mkdir -p)"
+                                                          : "; choose another place with -o";
     return crs_fail(error, CRS_CREATE, "%s: it can't be written: %s%s", name,
-                    errno ? strerror(errno) : "libsmf gives no reason",
-                    errno == EFBIG ? "; raise the limit on file sizes (ulimit -f)" : "");
+                    errno ? strerror(errno) : "libsmf gives no reason", hint);
+}
+
+static crs_status write_midi(const crs_score *score, const char *path, const char *name, crs_error *error) {
+    return save_midi(score, path) && flush(path) ? CRS_OK : unwritten(name, error);
 }
 
 /* ---- JSON ---- */
@@ -168,6 +174,10 @@ crs_status crs_score_write(const crs_score *score, const char *path, crs_error *
     char temporary[4200];
     if (!crs_disk_temporary(path, temporary, sizeof temporary))
         return crs_fail(error, CRS_CREATE, "%s: the name is too long", path);
+    const int made = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (made < 0)
+        return unwritten(path, error);
+    close(made);
     crs_status status =
         ends_with(path, ".json") ? write_json(score, temporary, error) : write_midi(score, temporary, path, error);
     if (!status)
