@@ -64,16 +64,18 @@ same "keys in streams" 3 keys.h5 --window=9 --output-bias=0.25
 # Where the output of bits begins: from 0 each key costs ln 2; from its log odds a step costs what is known of key 60
 # alone, 0.41 nats with 4 of the 31.5 steps behind a first one; from half of them the others cost ln(1 + e^-4.6) each.
 begin() {
-    expect 0 "from $1" "$CAROUSEL" train keys.h5 -o "begin$1" --hidden=1 --layers=1 --steps=1 --rate=1e-30 --quiet \
-        ${1:+--output-bias=$1}
-    expect 0 "eval" "$CAROUSEL" eval --json "begin$1/last.h5" keys.h5 --quiet
+    rm -rf begin
+    expect 0 "from ${1:-the default}" "$CAROUSEL" train keys.h5 -o begin --hidden=1 --layers=1 --steps=1 --rate=1e-30 \
+        --quiet ${1:+--output-bias=$1} ${4:+"$4"}
+    expect 0 "eval" "$CAROUSEL" eval --json begin/last.h5 keys.h5 --quiet
     loss=$(sed 's/.*"nats_per_step": \([0-9.]*\).*/\1/' "$out")
     check "a loss of $2 to $3 ($loss)" awk -v l="$loss" -v low="$2" -v high="$3" 'BEGIN { exit !(l > low && l < high) }'
 }
 begin 0 60 62
 begin 1 0.3 0.6
 begin 0.5 1.1 1.7
-begin "" 1.1 1.7
+begin "" 55 70
+begin "" 1.1 1.7 --window=9
 
 # Batches as they stand, or in an order of each epoch's own.
 expect 0 "in the order of the file" "$CAROUSEL" train step.h5 -o file "${small[@]}" --order=file

@@ -193,7 +193,7 @@ const crs_option crs_options[] = {
     {"change", NULL, "forecasts: say the change from the last value", FIXED, SWITCHED(change)},
     {"forget-bias", "F", "bias of forget gates at the start (1)", FIXED, NUMBER(forget_bias, -1000, 1000)},
     {"input-bias", "F", "bias of input gates at the start (0)", FIXED, NUMBER(input_bias, -1000, 1000), .brief = true},
-    {"output-bias", "F", "bits: the output's bias at the start is F times their log odds (0.5)", FIXED,
+    {"output-bias", "F", "bits: the output's bias at the start is F times their log odds (streams: 0.5)", FIXED,
      NUMBER(output_bias, 0, 1)},
     {"dropout", "P", "share of units dropped between layers and before the output (0)", FIXED, SHARE(dropout)},
     {"input-dropout", "P", "share of inputs (tokens: of units of embeddings) dropped (0)", FIXED, SHARE(input_dropout),

@@ -7,7 +7,8 @@
 #include "train/tally.h"
 #include "train/training.h"
 
-static const double default_part = 0.5;
+/* Of the log odds, in streams. Whole sequences are few to an epoch and soon overfitted: as any other bias begins. */
+static const double stream_part = 0.5;
 
 typedef struct shares {
     int outputs;
@@ -27,11 +28,14 @@ static void count(void *context, const crs_batch *batch, int targets) {
 }
 
 crs_status crs_training_start_bits(crs_training *t, crs_error *error) {
+    const bool given = t->config->output_bias >= 0;
+    const double part = given ? t->config->output_bias : stream_part;
+    if (!given && t->config->window == 0) /* it stays as it was drawn */
+        return CRS_OK;
     const size_t outputs = (size_t)t->plan.spec.outputs;
     int64_t *set = crs_alloc_or_fail(outputs + 1, sizeof *set, CRS_MEMORY_OTHER, "the shares of bits", error);
     float *bias = crs_alloc_or_fail(outputs, sizeof *bias, CRS_MEMORY_OTHER, "the shares of bits", error);
     shares own = {(int)outputs, set};
-    const double part = t->config->output_bias < 0 ? default_part : t->config->output_bias;
     if (set && bias)
         crs_each_training_batch(t->comm, &t->dataset, count, &own, error);
     if (crs_comm_agree(t->comm, error) == CRS_OK) {
