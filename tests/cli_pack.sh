@@ -184,8 +184,7 @@ rm -f large.txt large.h5 large2.h5
 
 # ---- full and read-only disks: in a name space of our own, so that nothing stays mounted ----
 
-space="unshare -m"
-[ "$(id -u)" -eq 0 ] || space="unshare -rm"
+space=$(own_mounts)
 mkdir disk
 if $space mount -t tmpfs -o size=64k none disk 2> mount.err; then
     # on_disk SIZE COMMAND: with a disk of SIZE at ./disk that has an older data.h5, which must stay; prints what is wrong.

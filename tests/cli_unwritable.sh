@@ -70,8 +70,7 @@ equal "nothing beside them" "$(ls -A kept | wc -l)" "$(echo "$kinds" | wc -w)"
 
 # ---- full and read-only disks: in a name space of our own, so that nothing stays mounted ----
 
-space="unshare -m"
-[ "$(id -u)" -eq 0 ] || space="unshare -rm"
+space=$(own_mounts)
 mkdir disk
 if $space mount -t tmpfs -o size=64k none disk 2> mount.err; then
     # on_disk.sh SIZE KIND: writes to a disk of SIZE that has an older file of that name; says what is wrong in the end.

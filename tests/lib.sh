@@ -61,6 +61,11 @@ fail() {
     [ $# -eq 0 ] || printf '    %s\n' "$@"
 }
 
+# The words before a command that mounts disks for itself alone, so that nothing stays mounted.
+own_mounts() {
+    if [ "$(id -u)" -eq 0 ]; then echo "unshare -m"; else echo "unshare -rm"; fi
+}
+
 # skip WHY: some checks can't be made here; WHY says what would do. Neither passed nor failed.
 skip() {
     skipped=$((skipped + 1))
