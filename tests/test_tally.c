@@ -70,33 +70,33 @@ static void must(crs_status status, const crs_error *error) {
 }
 
 /* Counts targets by the piece, backwards, this rank every so many of them. NULL outputs: the truth. Collective. */
-static void count(fixture *f, crs_comm *comm, int piece, bool truth_alone, crs_last_values *last, crs_tally *score) {
+static void count(fixture *f, crs_comm *comm, int piece, bool truth_alone, crs_last_values *last, crs_tally *tally) {
     crs_error error = {0};
     const ptrdiff_t row = crs_schema_numbers(&f->schema) == 1 ? COLUMNS : crs_schema_numbers(&f->schema);
-    must(crs_tally_create(score, &f->schema, truth_alone, &error), &error);
-    score->last = last;
-    score->last_context = f;
+    must(crs_tally_create(tally, &f->schema, truth_alone, &error), &error);
+    tally->last = last;
+    tally->last_context = f;
     for (int at = (TARGETS - 1) / piece * piece, n = 0; at >= 0; at -= piece, n++)
         if (n % harness_size() == harness_rank())
-            crs_tally_take(score, &f->batch, at, TARGETS - at < piece ? TARGETS - at : piece,
+            crs_tally_take(tally, &f->batch, at, TARGETS - at < piece ? TARGETS - at : piece,
                            truth_alone ? NULL : f->outputs + at * row, row);
-    crs_tally_sum(comm, score);
+    crs_tally_sum(comm, tally);
 }
 
 static void figure(fixture *f, crs_last_values *last, const crs_tally *training, crs_evaluation *e) {
     crs_comm *comm = crs_comm_open(NULL, NULL);
     crs_error error = {0};
-    crs_tally score, other;
+    crs_tally tally, other;
     crs_evaluation again;
-    count(f, comm, TARGETS, false, last, &score);
-    must(crs_tally_figures(&score, training, e, &error), &error);
+    count(f, comm, TARGETS, false, last, &tally);
+    must(crs_tally_figures(&tally, training, e, &error), &error);
     count(f, comm, 7, false, last, &other);
-    CU_ASSERT_EQUAL(memcmp(score.number, other.number, score.numbers * sizeof *score.number), 0);
+    CU_ASSERT_EQUAL(memcmp(tally.number, other.number, tally.numbers * sizeof *tally.number), 0);
     must(crs_tally_figures(&other, training, &again, &error), &error);
     CU_ASSERT_EQUAL(e->mse, again.mse);
     CU_ASSERT_EQUAL(e->accuracy, again.accuracy);
     crs_evaluation_free(&again);
-    crs_tally_free(&score);
+    crs_tally_free(&tally);
     crs_tally_free(&other);
     crs_comm_close(&comm);
 }

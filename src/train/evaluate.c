@@ -24,7 +24,7 @@ typedef struct crs_evaluator {
     const crs_dataset *dataset;
     float *state;      /* [rows of a pass][crs_model_state] */
     double loss_limit; /* crs_batch */
-    crs_tally *score;  /* counts what is said, or NULL */
+    crs_tally *tally;  /* counts what is said, or NULL */
 
     /* whether to go on */
     crs_comm *comm;
@@ -88,7 +88,7 @@ static const float *last_values(void *context, const crs_batch *batch, ptrdiff_t
 static crs_status evaluate_feed(crs_evaluator *e, crs_feed *feed, crs_total *total, crs_error *error) {
     const crs_feed_size most = crs_feed_most(feed);
     const size_t state = (size_t)most.states * crs_model_state(e->model);
-    const crs_said said = {crs_tally_said, e->score};
+    const crs_said said = {crs_tally_said, e->tally};
     e->state = crs_alloc_or_fail(state, sizeof *e->state, CRS_MEMORY_ACTIVATIONS, "the state of an evaluation", error);
     if (!e->state ||
         crs_workspace_create_packed(&e->workspace, e->model, most.rows, most.steps, most.pairs, CRS_FORWARD, error))
@@ -100,7 +100,7 @@ static crs_status evaluate_feed(crs_evaluator *e, crs_feed *feed, crs_total *tot
             break;
         if (crs_fault("slow-pass"))
             usleep(20000);
-        crs_model_evaluate(e->model, e->workspace, &batch, trailer, e->score ? &said : NULL);
+        crs_model_evaluate(e->model, e->workspace, &batch, trailer, e->tally ? &said : NULL);
         crs_total_fold(total, trailer);
         end_pass(e, error);
     }
@@ -112,9 +112,9 @@ static crs_status evaluate_own(crs_evaluator *e, const crs_feed_plan *plan, crs_
     crs_feed *feed = NULL;
     if (plan->first < plan->end)
         crs_feed_open(&feed, e->dataset, plan, error);
-    if (e->score && plan->change) {
-        e->score->last = last_values;
-        e->score->last_context = feed;
+    if (e->tally && plan->change) {
+        e->tally->last = last_values;
+        e->tally->last_context = feed;
     }
     e->passes = crs_comm_max(e->comm, feed ? crs_feed_steps(feed) : 0);
     if (feed)
@@ -215,7 +215,7 @@ static double loss_limit(const crs_dataset *dataset, crs_split split) {
 
 /* ---- over ranks ---- */
 
-/* comm, model, dataset, score and who listens are set. Collective. */
+/* comm, model, dataset, tally and who listens are set. Collective. */
 static crs_status evaluate_split(crs_evaluator *e, crs_split split, int64_t streams, crs_total *total,
                                  crs_error *error) {
     *error = (crs_error){0};
@@ -266,16 +266,16 @@ crs_status crs_each_training_batch(crs_comm *comm, const crs_dataset *dataset, c
     return error->status;
 }
 
-static void take_truth(void *score, const crs_batch *batch, int targets) {
-    crs_tally_take(score, batch, 0, targets, NULL, 0);
+static void take_truth(void *tally, const crs_batch *batch, int targets) {
+    crs_tally_take(tally, batch, 0, targets, NULL, 0);
 }
 
-/* The truth of the training split, into a score. Collective. */
-static crs_status count_training(crs_comm *comm, const crs_dataset *dataset, crs_tally *score, crs_error *error) {
-    if (crs_tally_create(score, &dataset->schema, true, error) == CRS_OK)
-        crs_each_training_batch(comm, dataset, take_truth, score, error);
+/* The truth of the training split, into a tally. Collective. */
+static crs_status count_training(crs_comm *comm, const crs_dataset *dataset, crs_tally *tally, crs_error *error) {
+    if (crs_tally_create(tally, &dataset->schema, true, error) == CRS_OK)
+        crs_each_training_batch(comm, dataset, take_truth, tally, error);
     if (crs_comm_agree(comm, error) == CRS_OK)
-        crs_tally_sum(comm, score);
+        crs_tally_sum(comm, tally);
     return error->status;
 }
 
@@ -296,17 +296,17 @@ static crs_status check_total(const crs_dataset *dataset, crs_split split, const
 static crs_status evaluate_sequences(crs_evaluator *e, const crs_evaluation_plan *plan, crs_total *total,
                                      crs_evaluation *evaluation, crs_error *error) {
     const bool values = e->dataset->schema.targets == CRS_TARGET_VALUES; /* are guessed without training */
-    crs_tally score = {0}, training = {0};
-    e->score = &score;
-    crs_tally_create(&score, &e->dataset->schema, false, error);
+    crs_tally tally = {0}, training = {0};
+    e->tally = &tally;
+    crs_tally_create(&tally, &e->dataset->schema, false, error);
     if (crs_comm_agree(e->comm, error) == CRS_OK && evaluate_split(e, plan->split, 0, total, error) == CRS_OK &&
         check_total(e->dataset, plan->split, total, error) == CRS_OK) {
-        crs_tally_sum(e->comm, &score);
+        crs_tally_sum(e->comm, &tally);
         if (!plan->guess || values || count_training(e->comm, e->dataset, &training, error) == CRS_OK)
-            crs_tally_figures(&score, training.number ? &training : NULL, evaluation, error);
+            crs_tally_figures(&tally, training.number ? &training : NULL, evaluation, error);
         crs_comm_agree(e->comm, error);
     }
-    crs_tally_free(&score);
+    crs_tally_free(&tally);
     crs_tally_free(&training);
     return error->status;
 }

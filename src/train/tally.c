@@ -29,38 +29,38 @@ double crs_fixed_real(const crs_fixed *sum) {
 enum { HITS = 3 };
 
 /* The arrays in order, whole numbers first. */
-static void place(crs_tally *score, size_t ones, size_t confusion, size_t sums) {
-    int64_t *at = score->number;
-    score->targets = at++;
-    score->hits = at;
+static void place(crs_tally *tally, size_t ones, size_t confusion, size_t sums) {
+    int64_t *at = tally->number;
+    tally->targets = at++;
+    tally->hits = at;
     at += HITS;
-    score->ones = at;
+    tally->ones = at;
     at += ones;
-    score->confusion = at;
+    tally->confusion = at;
     at += confusion;
-    score->weight = (crs_fixed *)at;
-    score->sum = score->weight + 1;
-    CRS_ASSERT((int64_t *)(score->sum + sums) == score->number + score->numbers);
+    tally->weight = (crs_fixed *)at;
+    tally->sum = tally->weight + 1;
+    CRS_ASSERT((int64_t *)(tally->sum + sums) == tally->number + tally->numbers);
 }
 
-crs_status crs_tally_create(crs_tally *score, const crs_schema *schema, bool truth_alone, crs_error *error) {
+crs_status crs_tally_create(crs_tally *tally, const crs_schema *schema, bool truth_alone, crs_error *error) {
     const size_t columns = (size_t)schema->target_size;
-    *score = (crs_tally){.schema = schema,
+    *tally = (crs_tally){.schema = schema,
                          .columns = schema->target_size,
                          .confuses = schema->targets == CRS_TARGET_CLASS && !truth_alone};
-    const size_t ones = crs_schema_says_bits(schema) ? columns : 0, confusion = score->confuses ? columns * columns : 0,
+    const size_t ones = crs_schema_says_bits(schema) ? columns : 0, confusion = tally->confuses ? columns * columns : 0,
                  sums = columns * (schema->targets == CRS_TARGET_VALUES ? CRS_OF_VALUE : 1);
-    score->numbers = 1 + HITS + ones + confusion + (1 + sums) * (sizeof(crs_fixed) / sizeof(int64_t));
-    score->number =
-        crs_alloc_or_fail(score->numbers, sizeof *score->number, CRS_MEMORY_OTHER, "what is counted of a split", error);
-    if (score->number)
-        place(score, ones, confusion, sums);
+    tally->numbers = 1 + HITS + ones + confusion + (1 + sums) * (sizeof(crs_fixed) / sizeof(int64_t));
+    tally->number =
+        crs_alloc_or_fail(tally->numbers, sizeof *tally->number, CRS_MEMORY_OTHER, "what is counted of a split", error);
+    if (tally->number)
+        place(tally, ones, confusion, sums);
     return error->status;
 }
 
-void crs_tally_free(crs_tally *score) {
-    crs_free(&score->number);
-    *score = (crs_tally){0};
+void crs_tally_free(crs_tally *tally) {
+    crs_free(&tally->number);
+    *tally = (crs_tally){0};
 }
 
 int crs_likeliest(const float *outputs, int count) {
@@ -71,42 +71,42 @@ int crs_likeliest(const float *outputs, int count) {
     return most;
 }
 
-static void take_class(crs_tally *score, uint32_t truth, const float *outputs, double weight) {
-    crs_fixed_add(&score->sum[truth], weight);
-    if (score->confuses && outputs) {
-        const int said = crs_likeliest(outputs, score->columns);
-        score->confusion[(size_t)truth * (size_t)score->columns + (size_t)said]++;
+static void take_class(crs_tally *tally, uint32_t truth, const float *outputs, double weight) {
+    crs_fixed_add(&tally->sum[truth], weight);
+    if (tally->confuses && outputs) {
+        const int said = crs_likeliest(outputs, tally->columns);
+        tally->confusion[(size_t)truth * (size_t)tally->columns + (size_t)said]++;
     }
 }
 
 /* A logistic output above 0 is a probability above 0.5. */
-static void take_bits(crs_tally *score, const float *truth, const float *outputs, double weight) {
-    for (int c = 0; c < score->columns; c++) {
+static void take_bits(crs_tally *tally, const float *truth, const float *outputs, double weight) {
+    for (int c = 0; c < tally->columns; c++) {
         const bool is = truth[c] > 0, said = outputs && outputs[c] > 0;
         if (is)
-            crs_fixed_add(&score->sum[c], weight);
-        score->ones[c] += is;
+            crs_fixed_add(&tally->sum[c], weight);
+        tally->ones[c] += is;
         if (is || said)
-            score->hits[is && said ? 0 : said ? 1 : 2]++;
+            tally->hits[is && said ? 0 : said ? 1 : 2]++;
     }
 }
 
 /* The scaled values of the context's last step, where the batch has them in its input. */
-static const float *last_input(const crs_tally *score, const crs_batch *batch, ptrdiff_t row) {
-    const ptrdiff_t pair = crs_pair(batch, (int)score->schema->context - 1, (int)row);
-    return batch->input.numbers + pair * score->schema->input_size;
+static const float *last_input(const crs_tally *tally, const crs_batch *batch, ptrdiff_t row) {
+    const ptrdiff_t pair = crs_pair(batch, (int)tally->schema->context - 1, (int)row);
+    return batch->input.numbers + pair * tally->schema->input_size;
 }
 
 /* outputs may go on behind the means, with log-variances. */
-static void take_values(crs_tally *score, const crs_batch *batch, ptrdiff_t i, const float *truth, const float *outputs,
+static void take_values(crs_tally *tally, const crs_batch *batch, ptrdiff_t i, const float *truth, const float *outputs,
                         double weight) {
-    const crs_schema *s = score->schema;
+    const crs_schema *s = tally->schema;
     const int numbers = crs_schema_numbers(s);
-    const float *base = score->last ? score->last(score->last_context, batch, i) : NULL;
-    const float *input = crs_schema_is_forecast(s) && !base ? last_input(score, batch, i) : NULL;
+    const float *base = tally->last ? tally->last(tally->last_context, batch, i) : NULL;
+    const float *input = crs_schema_is_forecast(s) && !base ? last_input(tally, batch, i) : NULL;
     for (int j = 0; j < numbers; j++) {
-        const int c = j % score->columns; /* forecasts: step by step */
-        crs_fixed *sum = score->sum + (ptrdiff_t)c * CRS_OF_VALUE;
+        const int c = j % tally->columns; /* forecasts: step by step */
+        crs_fixed *sum = tally->sum + (ptrdiff_t)c * CRS_OF_VALUE;
         const double y = truth[j], value = base ? y + base[c] : y, off = outputs ? outputs[j] - y : 0,
                      guess = input ? y - input[s->target_columns[c]] : y;
         crs_fixed_add(&sum[CRS_OFF_SQUARE], weight * off * off);
@@ -118,22 +118,22 @@ static void take_values(crs_tally *score, const crs_batch *batch, ptrdiff_t i, c
     }
 }
 
-void crs_tally_take(crs_tally *score, const crs_batch *batch, ptrdiff_t first, int count, const float *outputs,
+void crs_tally_take(crs_tally *tally, const crs_batch *batch, ptrdiff_t first, int count, const float *outputs,
                     ptrdiff_t row) {
-    const int numbers = crs_schema_numbers(score->schema);
+    const int numbers = crs_schema_numbers(tally->schema);
     for (ptrdiff_t i = first; i < first + count; i++) {
         const double weight = batch->weight ? batch->weight[i] : 1;
         const float *said = outputs ? outputs + (i - first) * row : NULL;
         if (!(weight > 0))
             continue;
-        ++*score->targets;
-        crs_fixed_add(score->weight, weight);
-        if (crs_schema_says_one(score->schema))
-            take_class(score, batch->target.tokens[i], said, weight);
-        else if (score->schema->targets == CRS_TARGET_VALUES)
-            take_values(score, batch, i, batch->target.numbers + i * numbers, said, weight);
+        ++*tally->targets;
+        crs_fixed_add(tally->weight, weight);
+        if (crs_schema_says_one(tally->schema))
+            take_class(tally, batch->target.tokens[i], said, weight);
+        else if (tally->schema->targets == CRS_TARGET_VALUES)
+            take_values(tally, batch, i, batch->target.numbers + i * numbers, said, weight);
         else
-            take_bits(score, batch->target.numbers + i * numbers, said, weight);
+            take_bits(tally, batch->target.numbers + i * numbers, said, weight);
     }
 }
 
@@ -143,10 +143,10 @@ void crs_tally_said(void *context, const crs_batch *batch, ptrdiff_t first, int 
 }
 
 /* Whole numbers are added, parts too: of 2^15 ranks they stay in range. */
-void crs_tally_sum(crs_comm *comm, crs_tally *score) {
-    crs_comm_sum(comm, score->number, score->numbers);
-    const crs_fixed *end = (crs_fixed *)(score->number + score->numbers);
-    for (crs_fixed *sum = score->weight; sum < end; sum++) {
+void crs_tally_sum(crs_comm *comm, crs_tally *tally) {
+    crs_comm_sum(comm, tally->number, tally->numbers);
+    const crs_fixed *end = (crs_fixed *)(tally->number + tally->numbers);
+    for (crs_fixed *sum = tally->weight; sum < end; sum++) {
         sum->whole += sum->part >> PART_BITS;
         sum->part &= (INT64_C(1) << PART_BITS) - 1;
     }
@@ -159,8 +159,8 @@ static double ratio(double part, double whole) {
 }
 
 /* Of a column's sums, over the weight `over`. */
-static double mean(const crs_tally *score, int column, int sum, double over) {
-    return crs_fixed_real(&score->sum[column * CRS_OF_VALUE + sum]) / over;
+static double mean(const crs_tally *tally, int column, int sum, double over) {
+    return crs_fixed_real(&tally->sum[column * CRS_OF_VALUE + sum]) / over;
 }
 
 /* 1 - the share of the truth's variance that is left; NaN where it has none but for the rounding of the sums. */
@@ -170,9 +170,9 @@ static double r2_of(double mse, double truth, double truth_square) {
 }
 
 /* Summed over columns in their order. A forecast's column is that of each step of the horizon. */
-static crs_status value_figures(const crs_tally *score, crs_evaluation *e, crs_error *error) {
-    const int columns = score->columns;
-    const double over = crs_fixed_real(score->weight) * (crs_schema_numbers(score->schema) / columns);
+static crs_status value_figures(const crs_tally *tally, crs_evaluation *e, crs_error *error) {
+    const int columns = tally->columns;
+    const double over = crs_fixed_real(tally->weight) * (crs_schema_numbers(tally->schema) / columns);
     e->column = crs_alloc_or_fail((size_t)columns, sizeof *e->column, CRS_MEMORY_OTHER, "what is off by column", error);
     if (!e->column)
         return error->status;
@@ -180,10 +180,10 @@ static crs_status value_figures(const crs_tally *score, crs_evaluation *e, crs_e
     e->guessed = true;
     e->guess_loss = NAN;
     for (int c = 0; c < columns; c++) {
-        const double unit = score->schema->target_scale.deviation[c], truth = mean(score, c, CRS_TRUE, over),
-                     square = mean(score, c, CRS_TRUE_SQUARE, over), mse = mean(score, c, CRS_OFF_SQUARE, over),
-                     mae = mean(score, c, CRS_OFF_ABSOLUTE, over), guess_mse = mean(score, c, CRS_GUESS_SQUARE, over),
-                     guess_mae = mean(score, c, CRS_GUESS_ABSOLUTE, over);
+        const double unit = tally->schema->target_scale.deviation[c], truth = mean(tally, c, CRS_TRUE, over),
+                     square = mean(tally, c, CRS_TRUE_SQUARE, over), mse = mean(tally, c, CRS_OFF_SQUARE, over),
+                     mae = mean(tally, c, CRS_OFF_ABSOLUTE, over), guess_mse = mean(tally, c, CRS_GUESS_SQUARE, over),
+                     guess_mae = mean(tally, c, CRS_GUESS_ABSOLUTE, over);
         e->column[c] = (crs_column_error){.mse = mse * unit * unit,
                                           .mae = mae * unit,
                                           .r2 = r2_of(mse, truth, square),
@@ -199,16 +199,16 @@ static crs_status value_figures(const crs_tally *score, crs_evaluation *e, crs_e
 }
 
 /* Over the classes that occur or are said. */
-static crs_status class_figures(const crs_tally *score, crs_evaluation *e, crs_error *error) {
-    const size_t classes = (size_t)score->columns;
+static crs_status class_figures(const crs_tally *tally, crs_evaluation *e, crs_error *error) {
+    const size_t classes = (size_t)tally->columns;
     int64_t right = 0;
     int occur = 0;
     e->confusion =
         crs_alloc_or_fail(classes * classes, sizeof *e->confusion, CRS_MEMORY_OTHER, "a table of classes", error);
     if (!e->confusion)
         return error->status;
-    memcpy(e->confusion, score->confusion, classes * classes * sizeof *e->confusion);
-    e->classes = score->columns;
+    memcpy(e->confusion, tally->confusion, classes * classes * sizeof *e->confusion);
+    e->classes = tally->columns;
     for (size_t c = 0; c < classes; c++) {
         int64_t both = 0;
         for (size_t other = 0; other < classes; other++)
@@ -242,14 +242,14 @@ double crs_held_share(double share) {
 }
 
 /* The likeliest class is said everywhere: the others that occur have an f1 of 0. */
-static void guess_one_class(const crs_tally *score, crs_evaluation *e) {
-    const size_t classes = (size_t)score->columns;
+static void guess_one_class(const crs_tally *tally, crs_evaluation *e) {
+    const size_t classes = (size_t)tally->columns;
     int64_t right = 0;
     int occur = 0;
     for (size_t c = 0; c < classes; c++) {
         int64_t count = 0;
         for (size_t said = 0; said < classes; said++)
-            count += score->confusion[c * classes + said];
+            count += tally->confusion[c * classes + said];
         occur += count > 0 || c == (size_t)e->guess_class;
         right = c == (size_t)e->guess_class ? count : right;
     }
@@ -258,24 +258,24 @@ static void guess_one_class(const crs_tally *score, crs_evaluation *e) {
 }
 
 /* The bits that training has in more than half of its targets are said to be 1, the others never. */
-static void guess_frequent_bits(const crs_tally *score, const crs_tally *training, crs_evaluation *e) {
+static void guess_frequent_bits(const crs_tally *tally, const crs_tally *training, crs_evaluation *e) {
     const double half = crs_fixed_real(training->weight) / 2;
     int64_t hits[HITS] = {0};
-    for (int c = 0; c < score->columns; c++) {
+    for (int c = 0; c < tally->columns; c++) {
         const bool said = crs_fixed_real(&training->sum[c]) > half;
-        hits[said ? 0 : 2] += score->ones[c];
-        hits[1] += said ? e->targets - score->ones[c] : 0;
+        hits[said ? 0 : 2] += tally->ones[c];
+        hits[1] += said ? e->targets - tally->ones[c] : 0;
     }
     bit_figures(hits, &e->guess_precision, &e->guess_recall, &e->guess_f1);
 }
 
 /* Shares of training as probabilities of what is true here. */
-static void guess_by_shares(const crs_tally *score, const crs_tally *training, crs_evaluation *e) {
-    const double all = crs_fixed_real(training->weight), over = crs_fixed_real(score->weight);
+static void guess_by_shares(const crs_tally *tally, const crs_tally *training, crs_evaluation *e) {
+    const double all = crs_fixed_real(training->weight), over = crs_fixed_real(tally->weight);
     double nats = 0, most = -1;
-    for (int c = 0; c < score->columns; c++) {
-        const bool one_of_many = crs_schema_says_one(score->schema);
-        const double weight = crs_fixed_real(&score->sum[c]), of_all = crs_fixed_real(&training->sum[c]) / all;
+    for (int c = 0; c < tally->columns; c++) {
+        const bool one_of_many = crs_schema_says_one(tally->schema);
+        const double weight = crs_fixed_real(&tally->sum[c]), of_all = crs_fixed_real(&training->sum[c]) / all;
         const double share = one_of_many ? of_all : crs_held_share(of_all);
         nats += surprise(weight, share);
         if (!one_of_many)
@@ -287,22 +287,22 @@ static void guess_by_shares(const crs_tally *score, const crs_tally *training, c
     }
     e->guessed = true;
     e->guess_loss = nats / over;
-    if (score->confuses)
-        guess_one_class(score, e);
-    if (crs_schema_says_bits(score->schema))
-        guess_frequent_bits(score, training, e);
+    if (tally->confuses)
+        guess_one_class(tally, e);
+    if (crs_schema_says_bits(tally->schema))
+        guess_frequent_bits(tally, training, e);
 }
 
-crs_status crs_tally_figures(const crs_tally *score, const crs_tally *training, crs_evaluation *e, crs_error *error) {
-    *e = (crs_evaluation){.targets = *score->targets};
-    if (score->schema->targets == CRS_TARGET_VALUES)
-        return value_figures(score, e, error);
-    if (score->confuses && class_figures(score, e, error))
+crs_status crs_tally_figures(const crs_tally *tally, const crs_tally *training, crs_evaluation *e, crs_error *error) {
+    *e = (crs_evaluation){.targets = *tally->targets};
+    if (tally->schema->targets == CRS_TARGET_VALUES)
+        return value_figures(tally, e, error);
+    if (tally->confuses && class_figures(tally, e, error))
         return error->status;
-    if (crs_schema_says_bits(score->schema))
-        bit_figures(score->hits, &e->precision, &e->recall, &e->f1);
+    if (crs_schema_says_bits(tally->schema))
+        bit_figures(tally->hits, &e->precision, &e->recall, &e->f1);
     if (training && *training->targets > 0)
-        guess_by_shares(score, training, e);
+        guess_by_shares(tally, training, e);
     return CRS_OK;
 }
 

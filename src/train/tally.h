@@ -51,10 +51,10 @@ typedef struct crs_tally {
 } crs_tally;
 
 /* truth_alone: nothing is said, the truth is counted (for shares). CRS_INTERNAL: out of memory. */
-crs_status crs_tally_create(crs_tally *score, const crs_schema *schema, bool truth_alone, crs_error *error);
-void crs_tally_free(crs_tally *score);
+crs_status crs_tally_create(crs_tally *tally, const crs_schema *schema, bool truth_alone, crs_error *error);
+void crs_tally_free(crs_tally *tally);
 /* Targets first .. first + count - 1 of a batch, as crs_said has them; outputs NULL: the truth alone. */
-void crs_tally_take(crs_tally *score, const crs_batch *batch, ptrdiff_t first, int count, const float *outputs,
+void crs_tally_take(crs_tally *tally, const crs_batch *batch, ptrdiff_t first, int count, const float *outputs,
                     ptrdiff_t row);
 /* The same, for crs_said: context is a crs_tally. */
 void crs_tally_said(void *context, const crs_batch *batch, ptrdiff_t first, int count, const float *outputs,
@@ -65,11 +65,11 @@ double crs_held_share(double share);
 /* Of the greatest output; of equal ones the first. */
 int crs_likeliest(const float *outputs, int count);
 /* Sums over ranks. Collective. */
-void crs_tally_sum(crs_comm *comm, crs_tally *score);
+void crs_tally_sum(crs_comm *comm, crs_tally *tally);
 
 /* The figures of what has been summed, and with training (the truth of the training split, or NULL) those of guessing
  * by it, to *evaluation, which takes ownership of what it points to there: all but sequences, loss and seconds. */
-crs_status crs_tally_figures(const crs_tally *score, const crs_tally *training, crs_evaluation *evaluation,
+crs_status crs_tally_figures(const crs_tally *tally, const crs_tally *training, crs_evaluation *evaluation,
                              crs_error *error);
 
 #endif
