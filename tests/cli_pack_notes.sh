@@ -38,6 +38,11 @@ mv rolls.json.gz zipped/rolls.json
 zipped() { (cd zipped && "$CAROUSEL" pack notes -o ../zipped.h5 rolls.json); }
 expect 0 "under the name of before" zipped
 equal "the same data" "$(digest zipped.h5 data)" "$(digest data.h5 data)"
+mkdir marked
+sed '1s/^/\xef\xbb\xbf /' rolls.json > marked/rolls.json
+marked() { (cd marked && "$CAROUSEL" pack notes -o ../marked.h5 rolls.json); }
+expect 0 "JSON behind a byte order mark" marked
+equal "the same data" "$(digest marked.h5 data)" "$(digest data.h5 data)"
 expect 0 "files" "$CAROUSEL" pack notes --grid=1/4 --low=60 --high=72 -o files.h5 songs/a.mid songs/b/b.mid
 says "few are all for training" "$err" "too few files"
 says "keys from the lowest to the highest" "$err" "2 pieces, 4 steps of 13 keys"

@@ -40,6 +40,9 @@ wanted=$(digest data.h5 data)
 sed 's/$/\r/; s/,/ , /g; s/@c/@C/' train.ts > dos.ts
 expect 0 "blanks, carriage returns, capitals" "$CAROUSEL" pack series -o data.h5 dos.ts test.ts
 equal "the same data" "$(digest data.h5 data)" "$wanted"
+sed '1s/^/\xef\xbb\xbf/' train.ts > mark.ts
+expect 0 "a byte order mark" "$CAROUSEL" pack series -o data.h5 mark.ts test.ts
+equal "the same data" "$(digest data.h5 data)" "$wanted"
 printf %s "$(cat train.ts)" > end.ts
 pack_pipe() { cat end.ts | "$CAROUSEL" pack series -o data.h5 - test.ts; }
 expect 0 "a pipe, the last line without an end" pack_pipe

@@ -184,6 +184,8 @@ uint64_t crs_hash_short(const void *bytes, size_t count); /* XXH3 with 64 bits: 
 int crs_utf8_decode(const unsigned char *bytes, size_t count, uint32_t *code_point);
 /* Writes 1 to 4 bytes, no terminating zero. Returns the length. */
 int crs_utf8_encode(uint32_t code_point, char out[4]);
+/* Bytes of the byte order mark (U+FEFF) that a file of UTF-8 may begin with: 3, or 0 where there is none. */
+size_t crs_utf8_mark(const void *bytes, size_t count);
 /* Replaces what is no UTF-8, and control characters, by '?', in place. */
 void crs_utf8_mend(char *text);
 /* A character as a person can read it in a message: 'a', U+0009, U+1F600 '...'. */

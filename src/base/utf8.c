@@ -48,6 +48,12 @@ int crs_utf8_encode(uint32_t code_point, char out[4]) {
     return (int)utf8proc_encode_char((utf8proc_int32_t)code_point, (utf8proc_uint8_t *)out);
 }
 
+size_t crs_utf8_mark(const void *bytes, size_t count) {
+    static const char mark[] = "\xef\xbb\xbf";
+    const size_t length = sizeof mark - 1;
+    return count >= length && memcmp(bytes, mark, length) == 0 ? length : 0;
+}
+
 void crs_utf8_mend(char *text) {
     for (size_t i = 0, length = strlen(text); i < length;) {
         uint32_t code_point = 0;

@@ -25,13 +25,12 @@ static void cut_remark(char *line) {
 /* The next line that says something: *text moves behind it, *line counts. In a pair, name and value are cut out of the
  * line; otherwise *name is NULL, and *value the line. False at the end. */
 static bool next_pair(char **text, int *line, char **name, char **value) {
-    static const char mark[] = "\xef\xbb\xbf"; /* some editors begin UTF-8 with it */
     while (**text) {
         char *at = *text, *end = at + strcspn(at, "\r\n");
         *text = end + (end[0] == '\r' && end[1] == '\n' ? 2 : *end != 0);
         *end = 0;
-        if (++*line == 1 && strncmp(at, mark, strlen(mark)) == 0)
-            at += strlen(mark);
+        if (++*line == 1) /* some editors begin UTF-8 with a mark */
+            at += crs_utf8_mark(at, strlen(at));
         at += strspn(at, blanks);
         cut_remark(at);
         if (!*at)

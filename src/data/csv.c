@@ -299,7 +299,7 @@ static crs_status read_all(reading *r, struct csv_parser *parser, int descriptor
             crs_source_read(csv->source, descriptor, bytes, csv->read_bytes ? csv->read_bytes : READ_BYTES, r->error);
         if (got <= 0)
             break;
-        const size_t mark = *size == 0 && got >= 3 && memcmp(bytes, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+        const size_t mark = *size == 0 ? crs_utf8_mark(bytes, (size_t)got) : 0;
         if (*size == 0 && check_beginning(r, bytes, (size_t)got))
             break;
         *size += got;

@@ -52,7 +52,8 @@ crs_status crs_notes_json_open(crs_notes_json **json, const char *path, const ch
     if (!j)
         return error->status;
     j->path = path;
-    j->root = json_loadb(text, count, JSON_REJECT_DUPLICATES, &said);
+    const size_t mark = crs_utf8_mark(text, count); /* some editors begin UTF-8 with it, and JSON has no place for it */
+    j->root = json_loadb(text + mark, count - mark, JSON_REJECT_DUPLICATES, &said);
     if (!j->root)
         return crs_fail(error, json_error_code(&said) == json_error_out_of_memory ? CRS_INTERNAL : CRS_DATA,
                         "%s:%d: it is no JSON: %s (column %d)", path, said.line, said.text, said.column);

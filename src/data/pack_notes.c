@@ -197,8 +197,8 @@ static crs_status put_json(packing *p, const crs_notes_file *file, const char *b
 }
 
 static bool is_json(const char *bytes, size_t count) {
-    const size_t blanks = strspn(bytes, " \t\r\n");
-    return blanks < count && bytes[blanks] == '{';
+    const size_t mark = crs_utf8_mark(bytes, count), first = mark + strspn(bytes + mark, " \t\r\n");
+    return first < count && bytes[first] == '{';
 }
 
 static crs_status fail_kind(const packing *p, const char *path, crs_error *error) {

@@ -356,10 +356,13 @@ static crs_status take_bytes(packing *p, const char *bytes, ssize_t count, crs_e
 
 static crs_status read_bytes(packing *p, char *bytes, crs_error *error) {
     ssize_t got = 0;
+    bool first = true;
     const int descriptor = crs_source_begin(p->at, error);
     while (descriptor >= 0 && !error->status &&
            (got = crs_source_read(p->at, descriptor, bytes, READ_BYTES, error)) > 0) {
-        take_bytes(p, bytes, got, error);
+        const size_t mark = first ? crs_utf8_mark(bytes, (size_t)got) : 0;
+        first = false;
+        take_bytes(p, bytes + mark, got - (ssize_t)mark, error);
         crs_pack_progress_add(&p->progress, got);
     }
     crs_source_end(p->at, descriptor);
