@@ -110,6 +110,10 @@ expect 78 "numbers tied" "$CAROUSEL" train real.h5 -o no --tie
 says "says so" "$err" "--tie: it needs tokens"
 expect 78 "tied widths that differ" "$CAROUSEL" train text.h5 -o no --tie --embed=5 --hidden=6
 says "says so" "$err" "--tie needs --embed as --hidden"
+refused 78 "streams of numbers that are too short" "real.h5 steps --batch --window" "$CAROUSEL" train real.h5 -o no \
+    --batch=100 --window=100
+"$CAROUSEL" pack task -q -o reber.h5 reber --count=9,3,3 || exit 99
+refused 78 "streams of symbols that are" "reber.h5 tokens --window" "$CAROUSEL" train reber.h5 -o no --window=9999
 check "nothing was made" test ! -e no
 expect 0 "another run" "$CAROUSEL" train real.h5 -o other "${small[@]}"
 expect 65 "other data" "$CAROUSEL" eval other/last.h5 step.h5

@@ -703,7 +703,7 @@ static void test_short_texts_fit(void) {
         settings.given[crs_option_find("window")] = c->window > 0;
         settings.config.batch = c->batch > 0 ? c->batch : settings.config.batch;
         settings.config.window = c->window > 0 ? c->window : settings.config.window;
-        CU_ASSERT_EQUAL(crs_plan_length(&plan, &settings, c->tokens, "x.h5", &error), c->status);
+        CU_ASSERT_EQUAL(crs_plan_length(&plan, &settings, c->tokens, "token", "x.h5", &error), c->status);
         char words[64];
         snprintf(words, sizeof words, "%s", c->words);
         for (char *word = strtok(words, " "); word && c->status != CRS_OK && c->words[0] == '-';

@@ -15,29 +15,30 @@ enum { CONTRIBUTIONS_MAX = 4095 };
 enum { PASS_ROWS = 32, LARGE_PASS_ROWS = 64, LARGE_HIDDEN = 1024, THREAD_ROWS = 16 };
 
 /* The batch becomes smaller where it may, and then the window. */
-static crs_status fit(crs_settings *settings, int64_t tokens, const char *data, bool *fitted, crs_error *error) {
+static crs_status fit(crs_settings *settings, int64_t length, const char *unit, const char *data, bool *fitted,
+                      crs_error *error) {
     crs_config *config = &settings->config;
-    const int64_t targets = tokens - 1, batch = config->batch, window = config->window;
+    const int64_t targets = length - 1, batch = config->batch, window = config->window;
     const bool own_batch = crs_settings_given(settings, "batch"), own_window = crs_settings_given(settings, "window");
     *fitted = targets / batch < window;
     if (!*fitted)
         return CRS_OK;
     if (own_batch && own_window && targets / window >= 1 && targets / batch >= 1)
         return crs_fail(error, CRS_CONFIG,
-                        "%s: its train split of %" PRId64 " tokens is too short for --batch=%" PRId64
+                        "%s: its train split of %" PRId64 " %ss is too short for --batch=%" PRId64
                         " with --window=%" PRId64 "; --batch=%" PRId64 " or --window=%" PRId64 " would fit",
-                        data, tokens, batch, window, targets / window, targets / batch);
+                        data, length, unit, batch, window, targets / window, targets / batch);
     if (own_batch && targets / batch < 1)
         return crs_fail(error, CRS_CONFIG,
-                        "%s: its train split of %" PRId64 " tokens is too short for --batch=%" PRId64
-                        "; --batch=%" PRId64 " would fit%s",
-                        data, tokens, batch, own_window && targets / window >= 1 ? targets / window : targets,
+                        "%s: its train split of %" PRId64 " %ss is too short for --batch=%" PRId64 "; --batch=%" PRId64
+                        " would fit%s",
+                        data, length, unit, batch, own_window && targets / window >= 1 ? targets / window : targets,
                         own_window && targets / window < 1 ? " with --window=1" : "");
     if (own_window && targets / window < 1)
         return crs_fail(error, CRS_CONFIG,
-                        "%s: its train split of %" PRId64 " tokens is too short for --window=%" PRId64
+                        "%s: its train split of %" PRId64 " %ss is too short for --window=%" PRId64
                         "; --window=%" PRId64 " would fit",
-                        data, tokens, window, own_batch ? targets / batch : targets);
+                        data, length, unit, window, own_batch ? targets / batch : targets);
     if (own_batch) {
         config->window = targets / batch;
         return CRS_OK;
@@ -55,17 +56,17 @@ static crs_status plan_total(crs_plan *plan, const crs_config *config, crs_error
     return CRS_OK;
 }
 
-crs_status crs_plan_length(crs_plan *plan, crs_settings *settings, int64_t tokens, const char *data, crs_error *error) {
+crs_status crs_plan_length(crs_plan *plan, crs_settings *settings, int64_t length, const char *unit, const char *data,
+                           crs_error *error) {
     crs_config *config = &settings->config;
-    if (tokens < 2)
+    if (length < 2)
         return crs_fail(error, CRS_DATA,
                         "%s: its train split has %" PRId64
-                        " tokens; training needs at least 2 (pack a longer text, or a larger share of it: "
-                        "--split=1,0,0 for all)",
-                        data, tokens);
-    if (fit(settings, tokens, data, &plan->fitted, error))
+                        " %s%s; training needs at least 2 (pack more, or a larger share of it: --split=1,0,0 for all)",
+                        data, length, unit, crs_plural(length, "", "s"));
+    if (fit(settings, length, unit, data, &plan->fitted, error))
         return error->status;
-    plan->stride = (tokens - 1) / config->batch;
+    plan->stride = (length - 1) / config->batch;
     plan->windows = plan->stride / config->window;
     plan->longest = config->window;
     return plan_total(plan, config, error);
@@ -145,7 +146,8 @@ crs_status crs_plan_data(crs_plan *plan, crs_settings *settings, const crs_datas
     if (check_training(dataset, error) || check_window(config, dataset, error))
         return error->status;
     if (config->window > 0) { /* streams: as of one text */
-        if (crs_plan_length(plan, settings, dataset->length[CRS_TRAIN], dataset->path, error) == CRS_OK)
+        const char *unit = dataset->schema.inputs == CRS_INPUT_TOKENS ? "token" : "step";
+        if (crs_plan_length(plan, settings, dataset->length[CRS_TRAIN], unit, dataset->path, error) == CRS_OK)
             plan->data = data_memory(dataset, config);
         return error->status;
     }

@@ -16,10 +16,12 @@ typedef struct crs_plan {
     crs_lanes lanes;
 } crs_plan;
 
-/* Batch and window for a train split of so many tokens, the length of an epoch and of the run. Where the user gave
- * neither --batch nor --window (or one of them), makes the others small enough: the batch first, as long as one whole
- * window is left to a row, then the window. CRS_DATA: no text at all; CRS_CONFIG: what was given does not fit. */
-crs_status crs_plan_length(crs_plan *plan, crs_settings *settings, int64_t tokens, const char *data, crs_error *error);
+/* Batch and window for a train split of so many tokens or steps (unit: "token", "step"), the length of an epoch and of
+ * the run. Where the user gave neither --batch nor --window (or one of them), makes the others small enough: the batch
+ * first, as long as one whole window is left to a row, then the window. CRS_DATA: no text at all; CRS_CONFIG: what was
+ * given does not fit. */
+crs_status crs_plan_length(crs_plan *plan, crs_settings *settings, int64_t length, const char *unit, const char *data,
+                           crs_error *error);
 
 /* The same for data of any kind: of sequences, also whether they are taken whole (--window=0). wanted: the model
  * that is asked for. */
