@@ -110,6 +110,15 @@ expect 78 "numbers tied" "$CAROUSEL" train real.h5 -o no --tie
 says "says so" "$err" "--tie: it needs tokens"
 expect 78 "tied widths that differ" "$CAROUSEL" train text.h5 -o no --tie --embed=5 --hidden=6
 says "says so" "$err" "--tie needs --embed as --hidden"
+for data in real keys; do
+    refused 78 "an embedding of numbers: $data" "--embed=5: tokens leave $data.h5" ranks 2 "$CAROUSEL" train $data.h5 \
+        -o no --embed=5
+done
+expect 0 "none of numbers, typed" "$CAROUSEL" train real.h5 -o bare "${small[@]}" --epochs=1 --embed=0
+expect 0 "and none" "$CAROUSEL" train real.h5 -o plain "${small[@]}" --epochs=1
+equal "are the same" "$(digest bare/last.h5)" "$(digest plain/last.h5)"
+expect 0 "the options of a run of numbers" "$CAROUSEL" show --json plain/last.h5
+says "have no embedding" "$out" '"embed":"0"'
 refused 78 "streams of numbers that are too short" "real.h5 steps --batch --window" "$CAROUSEL" train real.h5 -o no \
     --batch=100 --window=100
 "$CAROUSEL" pack task -q -o reber.h5 reber --count=9,3,3 || exit 99

@@ -94,6 +94,21 @@ static crs_status check_window(const crs_config *config, const crs_dataset *data
     return CRS_OK;
 }
 
+/* Numbers go into the first layer as they are. What stands for the default is recorded as what it then is: none. */
+static crs_status check_embed(crs_settings *settings, const crs_dataset *dataset, crs_error *error) {
+    crs_config *config = &settings->config;
+    if (dataset->schema.inputs == CRS_INPUT_TOKENS)
+        return CRS_OK;
+    if (crs_settings_given(settings, "embed") && config->embed > 0)
+        return crs_fail(error, CRS_CONFIG,
+                        "--embed=%" PRId64 ": an embedding is of tokens, and a step of %s is %d %s%s; leave it out",
+                        config->embed, dataset->path, dataset->schema.input_size,
+                        dataset->schema.inputs == CRS_INPUT_BITS ? "bit" : "number",
+                        crs_plural(dataset->schema.input_size, "", "s"));
+    config->embed = 0;
+    return CRS_OK;
+}
+
 static crs_status check_training(const crs_dataset *dataset, crs_error *error) {
     const crs_schema *schema = &dataset->schema;
     bool any;
@@ -143,7 +158,7 @@ crs_status crs_plan_data(crs_plan *plan, crs_settings *settings, const crs_datas
         dataset->schema.alignment != CRS_ALIGN_STEP || config->bidirectional || train->longest <= WHOLE_STEPS;
     if (!dataset->text && !crs_settings_given(settings, "window") && !plan->resumed && whole)
         config->window = 0;
-    if (check_training(dataset, error) || check_window(config, dataset, error))
+    if (check_training(dataset, error) || check_window(config, dataset, error) || check_embed(settings, dataset, error))
         return error->status;
     if (config->window > 0) { /* streams: as of one text */
         const char *unit = dataset->schema.inputs == CRS_INPUT_TOKENS ? "token" : "step";
@@ -240,7 +255,7 @@ static crs_status check_memory(const crs_plan *plan, const crs_config *config, i
                         config->window, config->batch, config->hidden, wanted / giga, memory / giga,
                         elsewhere ? elsewhere : "a smaller --window or --batch");
     char embed[40] = "";
-    if (config->embed >= 0)
+    if (config->embed >= 0 && spec->input == CRS_INPUT_TOKENS)
         snprintf(embed, sizeof embed, ", --embed=%" PRId64, config->embed);
     return crs_fail(error, CRS_CONFIG,
                     "a model of --hidden=%" PRId64 ", --layers=%" PRId64
