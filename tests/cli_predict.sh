@@ -89,6 +89,19 @@ equal "both are as they were" "$(fingerprint run/last.h5 text.h5)" "$inputs"
 refused 65 "another vocabulary" "bytes.h5 level --vocabulary" "$CAROUSEL" predict run/last.h5 bytes.h5 -o said.csv
 refused 65 "the same at three ranks" "bytes.h5 level" ranks 3 "$CAROUSEL" predict run/last.h5 bytes.h5 -o said.csv
 
+# Pieces of a single step have nothing behind it that could be said.
+printf '{"train": [[[60], [62], [64]], [[60], [], [62]]], "test": [[[60]], [[62]]]}' > short.json
+"$CAROUSEL" pack notes -q -o short.h5 short.json || exit 99
+"$CAROUSEL" train short.h5 -o short --hidden=2 --layers=1 --steps=1 --threads=1 --quiet || exit 99
+refused 65 "a split without a target" "short.h5 test weight --split" "$CAROUSEL" predict short/last.h5 short.h5 -o said.csv
+refused 65 "the same at two ranks" "short.h5 test weight" ranks 2 "$CAROUSEL" predict short/last.h5 short.h5 -o said.h5
+refused 65 "eval says the same" "short.h5 test weight --split" "$CAROUSEL" eval short/last.h5 short.h5
+refused 65 "a split without sequences" "short.h5 validation sequences" "$CAROUSEL" predict --split=validation \
+    short/last.h5 short.h5 -o said.csv
+check "nothing was written" test ! -e said.csv -a ! -e said.h5
+expect 0 "that of training has some" "$CAROUSEL" predict --split=train short/last.h5 short.h5 -o some.csv --quiet
+equal "four" "$(wc -l < some.csv)" 5
+
 # A file that may not grow so far: what was there stays, and nothing else is left; also where MPI ends with HDF5.
 for form in csv h5; do
     refused 73 "too large: $form" "one.$form ulimit" bash -c "ulimit -f 1; '$CAROUSEL' predict run/last.h5 text.h5 -o one.$form"

@@ -279,17 +279,22 @@ static crs_status count_training(crs_comm *comm, const crs_dataset *dataset, crs
     return error->status;
 }
 
+crs_status crs_evaluation_fail_empty(const crs_dataset *dataset, crs_split split, crs_error *error) {
+    return crs_fail(
+        error, CRS_DATA,
+        "%s: its %s split has nothing to be said: no target %shas a weight above 0; give another --split",
+        dataset->path, crs_split_name(split),
+        dataset->schema.targets == CRS_TARGET_NEXT ? "(a step behind the first of a sequence, and its lead) " : "");
+}
+
 static crs_status check_total(const crs_dataset *dataset, crs_split split, const crs_total *total, crs_error *error) {
     if (total->refused > 0)
         return crs_fail(error, CRS_DATA,
                         "%" PRId64 " of %" PRId64
                         " predictions of the %s split of %s have a loss that is out of range or not "
-                        "finite: this model has diverged",
+                        "finite: this model has diverged; evaluate an earlier checkpoint",
                         total->refused, total->targets, crs_split_name(split), dataset->path);
-    if (total->targets == 0)
-        return crs_fail(error, CRS_DATA, "%s: its %s split has nothing to be said: no target has a weight above 0",
-                        dataset->path, crs_split_name(split));
-    return CRS_OK;
+    return total->targets > 0 ? CRS_OK : crs_evaluation_fail_empty(dataset, split, error);
 }
 
 /* Collective. */

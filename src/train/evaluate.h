@@ -30,6 +30,9 @@ crs_status crs_evaluate_total(crs_comm *comm, crs_model *model, const crs_datase
 /* How a split is read once: all but first and end. streams: of a text. Local. */
 crs_feed_plan crs_evaluation_feed(const crs_model *model, const crs_dataset *dataset, crs_split split, int64_t streams);
 
+/* That no target of a split counts (CRS_DATA). */
+crs_status crs_evaluation_fail_empty(const crs_dataset *dataset, crs_split split, crs_error *error);
+
 /* Takes each batch of this rank's share of the training split, read once: so many targets. Local. */
 typedef void crs_take_targets(void *context, const crs_batch *batch, int targets);
 crs_status crs_each_training_batch(crs_comm *comm, const crs_dataset *dataset, crs_take_targets *take, void *context,

@@ -395,8 +395,13 @@ static crs_status create_table(crs_predictor *p, crs_error *error) {
 static crs_status prepare(crs_predictor *p, crs_error *error) {
     const crs_schema *schema = &p->dataset->schema;
     const size_t ranks = (size_t)crs_comm_size(p->comm);
+    bool any = true;
     if (crs_evaluation_check(p->model, p->dataset, p->plan->split, p->plan->streams, error))
         return error->status;
+    if (!p->dataset->text && crs_dataset_any_target(p->dataset, p->plan->split, &any, error))
+        return error->status;
+    if (!any)
+        return crs_evaluation_fail_empty(p->dataset, p->plan->split, error);
     p->numbers = crs_schema_numbers(schema);
     p->deviates = crs_model_spec(p->model)->head == CRS_HEAD_GAUSSIAN;
     p->width = crs_schema_says_one(schema) ? CLASS_WIDTH : AT_SAID + (p->deviates ? 3 : 2) * p->numbers;
