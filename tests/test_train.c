@@ -527,6 +527,42 @@ static void test_evaluation_refuses(void) {
     fixture_close(&f);
 }
 
+static void hash_file(const char *name, char hex[CRS_HASH_HEX]) {
+    char bytes[1 << 16];
+    FILE *file = fopen(harness_path(name), "rb");
+    const size_t count = file ? fread(bytes, 1, sizeof bytes, file) : 0;
+    if (file)
+        fclose(file);
+    crs_hash_bytes(bytes, count, hex);
+}
+
+/* What a model that diverged says is not written, nor over what was there; every rank says the same of the first target
+ * that it is so of, wherever that was worked on. */
+static void test_predictions_of_a_diverged_model(void) {
+    fixture f;
+    crs_error error = {0}, of_root;
+    int64_t targets;
+    char kept[CRS_HASH_HEX], left[CRS_HASH_HEX];
+    fixture_open(&f, CRS_RNN, 32, CRS_REDUCE_INT64);
+    const crs_prediction_plan plan = {
+        .split = CRS_VALIDATION, .streams = 5, .output = harness_path("said.csv"), .description = "what is said"};
+    must(crs_predict(f.comm, f.model, &f.dataset, &plan, &targets, &error), &error);
+    CU_ASSERT_EQUAL(targets, (f.dataset.length[CRS_VALIDATION] - 1) / 5 * 5);
+    hash_file("said.csv", kept);
+    for (size_t i = 0; i < crs_model_arena(f.model); i++)
+        crs_model_parameters(f.model)[i] = NAN;
+    crs_model_refresh(f.model);
+    CU_ASSERT_EQUAL(crs_predict(f.comm, f.model, &f.dataset, &plan, &targets, &error), CRS_DATA);
+    CU_ASSERT_PTR_NOT_NULL(strstr(error.message, "sequence 0, step 1, of the validation split"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(error.message, "not finite: it has diverged; predict with an earlier checkpoint"));
+    of_root = error;
+    crs_comm_broadcast(f.comm, &of_root, sizeof of_root);
+    CU_ASSERT_STRING_EQUAL(of_root.message, error.message);
+    hash_file("said.csv", left);
+    CU_ASSERT_STRING_EQUAL(left, kept);
+    fixture_close(&f);
+}
+
 /* ---- models and checkpoints over ranks ---- */
 
 /* Collective: model.h5, the model of the fixture (a gru). */
@@ -1145,6 +1181,7 @@ int main(int argc, char **argv) {
                                               HARNESS_TEST(test_evaluation_fails_together),
                                               HARNESS_TEST(test_evaluation_leaves_training_alone),
                                               HARNESS_TEST(test_evaluation_refuses),
+                                              HARNESS_TEST(test_predictions_of_a_diverged_model),
                                               HARNESS_END};
     static const harness_test sharing[] = {HARNESS_TEST(test_model_goes_to_all_ranks),
                                            HARNESS_TEST(test_checkpoint_is_shared_whole),

@@ -33,9 +33,10 @@ typedef struct crs_predictor {
     crs_feed_size room; /* of workspace */
     float *state;
     crs_feed *feed;
-    int64_t window;   /* of a text: steps before the batch */
-    double *said;     /* [most][width], owned */
-    crs_truth *truth; /* values alone */
+    crs_feed_place diverged; /* the first target of a batch whose outputs are not finite; step -1: none */
+    int64_t window;          /* of a text: steps before the batch */
+    double *said;            /* [most][width], owned */
+    crs_truth *truth;        /* values alone */
     int64_t count, most;
 
     /* rank 0's */
@@ -96,6 +97,18 @@ static void put(const crs_predictor *p, const crs_batch *batch, ptrdiff_t i, con
     }
 }
 
+/* Targets come in any order: of several, the first is told at any number of threads. */
+static void note_finite(crs_predictor *p, const crs_feed_place *place, const float *outputs) {
+    const crs_feed_place *had = &p->diverged;
+    const int count = crs_model_spec(p->model)->outputs;
+    bool finite = true;
+    for (int i = 0; i < count; i++)
+        finite = finite && isfinite(outputs[i]);
+    if (!finite && (had->step < 0 || place->sequence < had->sequence ||
+                    (place->sequence == had->sequence && place->step < had->step)))
+        p->diverged = *place;
+}
+
 /* For crs_said; there is room. A text's sequences are its streams. */
 static void take(void *context, const crs_batch *batch, ptrdiff_t first, int count, const float *outputs,
                  ptrdiff_t row) {
@@ -109,6 +122,7 @@ static void take(void *context, const crs_batch *batch, ptrdiff_t first, int cou
         else
             place = crs_feed_place_of(p->feed, batch, i);
         CRS_ASSERT(p->count < p->most);
+        note_finite(p, &place, outputs + (i - first) * row);
         double *said = p->said + p->count++ * p->width;
         said[AT_SEQUENCE] = (double)place.sequence;
         said[AT_STEP] = (double)place.step;
@@ -158,6 +172,14 @@ static int compare(const void *a, const void *b) {
     return 0;
 }
 
+static crs_status fail_diverged(const crs_predictor *p, crs_error *error) {
+    return crs_fail(error, CRS_DATA,
+                    "what the model says of sequence %lld, step %lld, of the %s split of %s is not finite: it has "
+                    "diverged; predict with an earlier checkpoint",
+                    (long long)p->diverged.sequence, (long long)p->diverged.step, crs_split_name(p->plan->split),
+                    p->dataset->path);
+}
+
 static crs_status read_group(crs_predictor *p, const crs_feed_plan *plan, crs_error *error) {
     const crs_said said = {take, p};
     const bool by_step = p->dataset->schema.alignment == CRS_ALIGN_STEP;
@@ -171,7 +193,10 @@ static crs_status read_group(crs_predictor *p, const crs_feed_plan *plan, crs_er
         if (make_room(&p->said, &p->most, p->count, p->count + targets, p->width, error))
             break;
         p->window = step * plan->window;
+        p->diverged.step = -1;
         crs_model_evaluate(p->model, p->workspace, &batch, NULL, &said);
+        if (p->diverged.step >= 0)
+            fail_diverged(p, error);
     }
     return error->status;
 }
