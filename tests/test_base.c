@@ -251,6 +251,15 @@ static void test_shell_word(void) {
     CU_ASSERT_PTR_NULL(crs_shell_word("a"));
 }
 
+static void test_utf8_mended(void) {
+    char text[] = "a\n\x1b\x7f\xc2\x9b\xc2\xa0\xe2\x82\xac\xff";
+    crs_utf8_mend(text);
+    CU_ASSERT_STRING_EQUAL(text, "a?????\xc2\xa0\xe2\x82\xac?");
+    CU_ASSERT_EQUAL(crs_utf8_mark("\xef\xbb\xbf", 3), 3);
+    CU_ASSERT_EQUAL(crs_utf8_mark("\xef\xbb\xbf", 2), 0);
+    CU_ASSERT_EQUAL(crs_utf8_mark("abc", 3), 0);
+}
+
 static void test_utf8_names(void) {
     static const struct {
         uint32_t code_point;
@@ -898,6 +907,7 @@ int main(int argc, char **argv) {
     static const harness_test texts[] = {HARNESS_TEST(test_utf8_round_trip),
                                          HARNESS_TEST(test_utf8_table),
                                          HARNESS_TEST(test_utf8_edges),
+                                         HARNESS_TEST(test_utf8_mended),
                                          HARNESS_TEST(test_utf8_names),
                                          HARNESS_TEST(test_shell_word),
                                          HARNESS_TEST(test_vocabulary_lookup),

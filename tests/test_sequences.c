@@ -523,6 +523,27 @@ static void test_names_refused(void) {
     unlink(path);
 }
 
+/* Two of a name, in any list. */
+static void test_repeated_names_refused(void) {
+    static const struct {
+        int kind;
+        size_t list;
+        const char *words;
+    } cases[] = {{2, offsetof(crs_schema, columns), "twice.h5 /columns[0] /columns[2] 'column"},
+                 {2, offsetof(crs_schema, classes), "twice.h5 /classes[0] /classes[2] 'class"},
+                 {4, offsetof(crs_schema, target_names), "twice.h5 /target_names[0] /target_names[2] 'target"}};
+    const char *path = own("twice.h5");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        made_data data = make_data(&kinds[cases[i].kind]);
+        char **name = ((crs_names *)(void *)((char *)&data.schema + cases[i].list))->name;
+        strcpy(name[2], name[0]);
+        write_data(&data, path, (made_style){.variable = i & 1});
+        CU_ASSERT(refuses(&said, try_open(path), CRS_DATA, cases[i].words));
+        free_data(&data);
+    }
+    unlink(path);
+}
+
 /* A part of a file, and one that changes while it is open. */
 static void test_changing_files(void) {
     const char *path = own("moving.h5"), *part = own("part.h5");
@@ -591,6 +612,7 @@ int main(int argc, char **argv) {
                                          HARNESS_TEST(test_elsewhere_refused),
                                          HARNESS_TEST(test_external_refused),
                                          HARNESS_TEST(test_names_refused),
+                                         HARNESS_TEST(test_repeated_names_refused),
                                          HARNESS_TEST(test_changing_files),
                                          HARNESS_TEST(test_opening_without_memory),
                                          HARNESS_END};

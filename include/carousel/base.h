@@ -186,7 +186,9 @@ int crs_utf8_decode(const unsigned char *bytes, size_t count, uint32_t *code_poi
 int crs_utf8_encode(uint32_t code_point, char out[4]);
 /* Bytes of the byte order mark (U+FEFF) that a file of UTF-8 may begin with: 3, or 0 where there is none. */
 size_t crs_utf8_mark(const void *bytes, size_t count);
-/* Replaces what is no UTF-8, and control characters, by '?', in place. */
+/* What a terminal may obey instead of showing it: U+0000 to U+001F, U+007F to U+009F. */
+bool crs_utf8_is_control(uint32_t code_point);
+/* Replaces what is no UTF-8, and each byte of control characters, by '?', in place. */
 void crs_utf8_mend(char *text);
 /* A character as a person can read it in a message: 'a', U+0009, U+1F600 '...'. */
 void crs_utf8_name(uint32_t code_point, char out[32]);

@@ -48,6 +48,10 @@ int crs_utf8_encode(uint32_t code_point, char out[4]) {
     return (int)utf8proc_encode_char((utf8proc_int32_t)code_point, (utf8proc_uint8_t *)out);
 }
 
+bool crs_utf8_is_control(uint32_t code_point) {
+    return code_point < 0x20 || (code_point >= 0x7f && code_point < 0xa0);
+}
+
 size_t crs_utf8_mark(const void *bytes, size_t count) {
     static const char mark[] = "\xef\xbb\xbf";
     const size_t length = sizeof mark - 1;
@@ -58,9 +62,10 @@ void crs_utf8_mend(char *text) {
     for (size_t i = 0, length = strlen(text); i < length;) {
         uint32_t code_point = 0;
         const int step = crs_utf8_decode((unsigned char *)text + i, length - i, &code_point);
-        if (step < 1 || code_point < ' ' || code_point == 0x7f)
-            text[i] = '?';
-        i += step < 1 ? 1 : (size_t)step;
+        const int takes = step < 1 ? 1 : step;
+        if (step < 1 || crs_utf8_is_control(code_point))
+            memset(text + i, '?', (size_t)takes);
+        i += (size_t)takes;
     }
 }
 

@@ -208,7 +208,10 @@ static crs_status read_names(const reader *r, const char *path, crs_names *names
         return CRS_OK;
     if (object->kind != CRS_OBJECT_TEXT || object->rank != 1 || object->text_size == 0)
         return crs_fail(error, CRS_DATA, "%s: %s is no list of names; %s", r->name, path, CRS_DAMAGED_ADVICE);
-    return crs_names_read(r->file, r->name, path + 1, true, CRS_DAMAGED_ADVICE, names, error);
+    crs_names_read(r->file, r->name, path + 1, true, CRS_DAMAGED_ADVICE, names, error);
+    for (int i = 0; i < names->count; i++) /* as they are read from data */
+        crs_utf8_mend(names->name[i]);
+    return error->status;
 }
 
 static crs_status read_all_names(const reader *r, crs_checkpoint *c, crs_error *error) {

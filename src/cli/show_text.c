@@ -96,7 +96,7 @@ int crs_show_cut(const char *text, int most, char *out, size_t size) {
     for (const size_t length = strlen(text); at < length;) {
         uint32_t code_point = 0;
         const int bytes = crs_utf8_decode((const unsigned char *)text + at, length - at, &code_point);
-        const bool shown = bytes > 0 && code_point >= ' ' && code_point != 0x7F;
+        const bool shown = bytes > 0 && !crs_utf8_is_control(code_point);
         const int width = shown ? utf8proc_charwidth((utf8proc_int32_t)code_point) : 1;
         const size_t takes = shown ? (size_t)bytes : 1;
         if (columns + width > most || used + takes + 1 > size)

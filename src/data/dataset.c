@@ -99,9 +99,7 @@ static crs_status read_source(crs_dataset *dataset, crs_error *error) {
     dataset->source = crs_copy_text(found == CRS_FOUND ? text : "unknown");
     if (!dataset->source)
         return crs_fail(error, CRS_INTERNAL, "out of memory");
-    for (unsigned char *c = (unsigned char *)dataset->source; *c; c++)
-        if (*c < ' ' || *c == 0x7f)
-            *c = '?';
+    crs_utf8_mend(dataset->source);
     return CRS_OK;
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "carousel/notes.h"
+#include "data/columns.h"
 #include "data/sequences.h"
 #include "store/names_file.h"
 #include "store/vocabulary_file.h"
@@ -137,13 +138,12 @@ static crs_status read_vocabulary(crs_dataset *d, crs_error *error) {
 /* Names of inputs and targets, and from them the sizes. Those of a forecast's targets follow from its columns. */
 static crs_status read_lists(crs_dataset *d, crs_error *error) {
     crs_schema *s = &d->schema;
-    hid_t file = d->file->file;
     if (s->inputs == CRS_INPUT_TOKENS) {
         if (read_vocabulary(d, error))
             return error->status;
         s->input_size = (int)d->vocabulary.count;
     } else {
-        if (crs_names_read(file, d->path, "columns", false, again, &s->columns, error))
+        if (crs_columns_read(d, "columns", &s->columns, error))
             return error->status;
         s->input_size = s->columns.count;
     }
@@ -154,8 +154,7 @@ static crs_status read_lists(crs_dataset *d, crs_error *error) {
     if (crs_schema_is_forecast(s))
         return CRS_OK;
     crs_names *names = s->targets == CRS_TARGET_CLASS ? &s->classes : &s->target_names;
-    crs_names_read(file, d->path, s->targets == CRS_TARGET_CLASS ? "classes" : "target_names", false, again, names,
-                   error);
+    crs_columns_read(d, s->targets == CRS_TARGET_CLASS ? "classes" : "target_names", names, error);
     s->target_size = names->count;
     return error->status;
 }
