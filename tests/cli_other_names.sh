@@ -1,6 +1,6 @@
 #!/bin/bash
-# Names in data sets by other hands: what could drive a terminal or break the line of a table becomes '?' in all
-# that show, eval and predict say; a name that stands there twice is refused.
+# Names and units in data sets by other hands: what could drive a terminal or break the line of a table becomes '?' in all
+# that show, eval and predict say; a name that stands there twice is refused; units are shown.
 . "$(dirname "$0")/lib.sh"
 cd "$WORK" || exit 99
 other_names=$(dirname "$CAROUSEL")/other_names
@@ -17,6 +17,7 @@ printf '{"train": [[[60], [62], [60]]], "test": [[[60], [62]], [[61], [62]]]}' >
 check "names of inputs" "$other_names" kinds.h5 columns $'\e[31mx' $'y\177'
 check "of classes" "$other_names" kinds.h5 classes $'co\nld' $'h\u009bot'
 check "of targets" "$other_names" values.h5 target_names $'y\n\e[31m' $'x,\u009b'
+check "units" "$other_names" values.h5 target_names@units $'k\nW' $'\e[m'
 check "of sequences" "$other_names" values.h5 test/names $'g\n8' $'\e[31mg9'
 check "of keys" "$other_names" keys.h5 columns $'\e60' 61 $'62\n'
 # clean NAME FILE: nothing but lines of plain text are in it.
@@ -63,5 +64,40 @@ refused 65 "to train on, at two ranks" "/classes[1] 'hot'" ranks 2 "${train[@]}"
 twice "two columns" "/columns[0] /columns[2] '60'" keys columns 60 61 60
 twice "two targets" "/target_names[1] 'y'" values target_names y y
 twice "two that look the same" "/columns[1] 'x?'" kinds columns $'x\n' $'x\t'
+
+# ---- units ----
+
+check "a unit each" "$other_names" values.h5 target_names@units MW °C
+check "one for all" "$other_names" values.h5 columns@units mm
+expect 0 "show" "$CAROUSEL" show values.h5
+check "tells of columns" grep -Eq '^Columns .* most  units   \(of training\)$' "$out"
+check "each" grep -Eqx '  x( +[-0-9.]+){4}  mm' "$out"
+check "and of targets" grep -Eq '^Targets  *mean  *deviation  units   \(of training\)$' "$out"
+says "each" "$out" "  °C"
+expect 0 "as JSON" "$CAROUSEL" show --json values.h5
+says "of a column" "$out" '{"name":"x","units":"mm","mean"'
+says "of a target" "$out" '"units":"MW"'
+expect 0 "eval" "$CAROUSEL" eval values/last.h5 values.h5
+check "its table has them" grep -Eq '^column .* r2 +guess  units$' "$out"
+check "in each line" grep -Eq '^x,.* -?[0-9.]+  °C$' "$out"
+expect 0 "without units" "$CAROUSEL" eval kinds/last.h5 kinds.h5
+equal "none are told" "$(grep -c units "$out")" 0
+check "three units of two columns" "$other_names" values.h5 columns@units mm mm mm
+refused 65 "are refused" "values.h5 /columns units list of 2" "$CAROUSEL" show values.h5
+
+# Those of a forecast's targets are those of its columns, and stay with the checkpoint.
+"$CAROUSEL" pack table --quiet --inputs=x,y --targets=y --context=4 --horizon=2 --split=0.6,0.2,0.2 -o ahead.h5 x.csv || exit 99
+wanted=$(digest ahead.h5 data)
+check "units of a forecast" "$other_names" ahead.h5 columns@units mm kg
+equal "they are not in the digest" "$(digest ahead.h5 data)" "$wanted"
+expect 0 "trained at two ranks" ranks 2 "${train[@]}" ahead.h5 -o ahead --batch=4
+expect 0 "eval" "$CAROUSEL" eval ahead/last.h5 ahead.h5
+check "has the column's" grep -Eq '^y .*  kg$' "$out"
+expect 0 "a run that goes on" "${train[@]}" ahead.h5 -o ahead --steps=2
+if command -v h5dump > /dev/null; then
+    equal "the checkpoint's" "$(h5dump -y -w 1 -d units -d target_units ahead/last.h5 | grep -c '"mm"\|"kg"')" 3
+else
+    skip "h5dump is missing: apt-get install hdf5-tools"
+fi
 
 finish

@@ -523,6 +523,64 @@ static void test_names_refused(void) {
     unlink(path);
 }
 
+/* Makes the attribute `units` of a list: so many strings of `size` bytes each (0: of variable length), or numbers. */
+static void put_units(const char *path, const char *list, const char *const *units, int count, size_t size) {
+    const hsize_t n = (hsize_t)count;
+    hid_t file = H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT), space = H5Screate_simple(1, &n, NULL),
+          type = units ? H5Tcopy(H5T_C_S1) : H5Tcopy(H5T_NATIVE_INT64);
+    char block[8 * 16] = "";
+    CU_ASSERT_FATAL(file >= 0 && count <= 8 && size <= 16);
+    if (units)
+        H5Tset_size(type, size ? size : H5T_VARIABLE);
+    for (int i = 0; units && size > 0 && i < count; i++)
+        memcpy(block + (size_t)i * size, units[i], strlen(units[i]));
+    if (size > 0)
+        H5Tset_strpad(type, H5T_STR_NULLPAD);
+    if (H5Aexists_by_name(file, list, "units", H5P_DEFAULT) > 0)
+        H5Adelete_by_name(file, list, "units", H5P_DEFAULT);
+    hid_t made = H5Acreate_by_name(file, list, "units", type, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    CU_ASSERT(H5Awrite(made, type, units && size == 0 ? (const void *)units : block) >= 0);
+    H5Aclose(made);
+    H5Tclose(type);
+    H5Sclose(space);
+    H5Fclose(file);
+}
+
+/* Of any length, with or without a zero behind; those of a forecast's targets are the columns'. */
+static void test_units(void) {
+    static const char *const three[] = {"MW", "",
+                                        "\xc2\xb0"
+                                        "C\n"};
+    const char *path = own("units.h5");
+    made_data data = make_data(&kinds[7]);
+    crs_dataset d;
+    for (size_t size = 0; size <= 12; size += 4) {
+        write_data(&data, path, (made_style){0});
+        put_units(path, "columns", three, 3, size);
+        open_data(&d, path);
+        CU_ASSERT_EQUAL_FATAL(d.schema.units.count, 3);
+        CU_ASSERT_STRING_EQUAL(d.schema.units.name[0], "MW");
+        CU_ASSERT_STRING_EQUAL(d.schema.units.name[1], "");
+        CU_ASSERT_STRING_EQUAL(d.schema.units.name[2], "\xc2\xb0"
+                                                       "C?");
+        CU_ASSERT_EQUAL_FATAL(d.schema.target_units.count, 2);
+        CU_ASSERT_STRING_EQUAL(d.schema.target_units.name[0], "");
+        CU_ASSERT_STRING_EQUAL(d.schema.target_units.name[1], "MW");
+        crs_dataset_close(&d);
+        put_units(path, "columns", three, 1, size);
+        open_data(&d, path);
+        CU_ASSERT_EQUAL_FATAL(d.schema.units.count, 3);
+        CU_ASSERT_STRING_EQUAL(d.schema.units.name[2], "MW");
+        crs_dataset_close(&d);
+        put_units(path, "columns", three, 2, size);
+        CU_ASSERT(refuses(&said, try_open(path), CRS_DATA, "units.h5 /columns `units` 3"));
+    }
+    put_units(path, "columns", NULL, 3, 0);
+    CU_ASSERT(refuses(&said, try_open(path), CRS_DATA, "units.h5 /columns `units` 3"));
+    free_data(&data);
+    unlink(path);
+}
+
 /* Two of a name, in any list. */
 static void test_repeated_names_refused(void) {
     static const struct {
@@ -581,6 +639,7 @@ static void test_opening_without_memory(void) {
     const char *path = own("memory.h5");
     made_data data = make_data(&kinds[7]);
     write_data(&data, path, (made_style){.names = true});
+    put_units(path, "columns", (const char *const[]){"MW", "kg", "mm"}, 3, 0);
     const int64_t blocks = crs_memory_blocks();
     int refused = 0;
     for (int n = 1; n < 200; n++) {
@@ -612,6 +671,7 @@ int main(int argc, char **argv) {
                                          HARNESS_TEST(test_elsewhere_refused),
                                          HARNESS_TEST(test_external_refused),
                                          HARNESS_TEST(test_names_refused),
+                                         HARNESS_TEST(test_units),
                                          HARNESS_TEST(test_repeated_names_refused),
                                          HARNESS_TEST(test_changing_files),
                                          HARNESS_TEST(test_opening_without_memory),

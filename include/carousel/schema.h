@@ -56,6 +56,7 @@ typedef struct crs_schema {
     crs_names target_names;   /* [K] bits, values (forecasting: those of the target columns) */
     crs_names classes;        /* class */
     crs_names units;          /* [D] of values where known; count 0 where not */
+    crs_names target_units;   /* [K] likewise (forecasting: those of the target columns) */
     crs_scale scale;          /* [D] values */
     crs_scale target_scale;   /* [K] values (forecasting: those of the target columns) */
     int *target_columns;      /* [K] forecasting alone: indices of columns; owned */

@@ -117,12 +117,13 @@ bool crs_schema_copy(crs_schema *to, const crs_schema *from) {
     const int inputs = from->input_size, targets = from->target_size;
     const size_t real = sizeof(double);
     *to = *from;
-    to->columns = to->target_names = to->classes = to->units = (crs_names){0};
+    to->columns = to->target_names = to->classes = to->units = to->target_units = (crs_names){0};
     to->scale = to->target_scale = (crs_scale){0};
     to->target_columns = NULL;
     const bool good = crs_names_copy(&to->columns, &from->columns) &&
                       crs_names_copy(&to->target_names, &from->target_names) &&
                       crs_names_copy(&to->classes, &from->classes) && crs_names_copy(&to->units, &from->units) &&
+                      crs_names_copy(&to->target_units, &from->target_units) &&
                       copy_block(&to->scale.mean, from->scale.mean, inputs, real) &&
                       copy_block(&to->scale.deviation, from->scale.deviation, inputs, real) &&
                       copy_block(&to->target_scale.mean, from->target_scale.mean, targets, real) &&
@@ -138,6 +139,7 @@ void crs_schema_free(crs_schema *s) {
     crs_names_free(&s->target_names);
     crs_names_free(&s->classes);
     crs_names_free(&s->units);
+    crs_names_free(&s->target_units);
     crs_free(&s->scale.mean);
     crs_free(&s->scale.deviation);
     crs_free(&s->target_scale.mean);

@@ -23,7 +23,7 @@ typedef struct crs_name_list {
     const char *path;
     size_t offset;
 } crs_name_list;
-enum { CRS_NAME_LISTS = 4 };
+enum { CRS_NAME_LISTS = 5 };
 extern const crs_name_list crs_name_lists[CRS_NAME_LISTS];
 
 #endif

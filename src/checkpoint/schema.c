@@ -13,7 +13,8 @@
 const crs_name_list crs_name_lists[CRS_NAME_LISTS] = {{"/columns", offsetof(crs_schema, columns)},
                                                       {"/target_names", offsetof(crs_schema, target_names)},
                                                       {"/classes", offsetof(crs_schema, classes)},
-                                                      {"/units", offsetof(crs_schema, units)}};
+                                                      {"/units", offsetof(crs_schema, units)},
+                                                      {"/target_units", offsetof(crs_schema, target_units)}};
 
 static const struct scale {
     const char *path;
@@ -139,6 +140,10 @@ static crs_status check_names(const crs_checkpoint *c, const crs_spec *spec, con
         return damaged(file, "/columns", "has not a name for each input", error);
     if ((s->targets == CRS_TARGET_BITS || s->targets == CRS_TARGET_VALUES) && s->target_names.count != s->target_size)
         return damaged(file, "/target_names", "has not a name for each target", error);
+    if (s->units.count > 0 && s->units.count != s->input_size)
+        return damaged(file, "/units", "has not a unit for each input", error);
+    if (s->target_units.count > 0 && s->target_units.count != s->target_size)
+        return damaged(file, "/target_units", "has not a unit for each target", error);
     if (s->targets == CRS_TARGET_CLASS && s->classes.count != spec->outputs)
         return damaged(file, "/classes", "has not a name for each output", error);
     if (s->targets != CRS_TARGET_CLASS && spec->head != CRS_HEAD_SOFTMAX && outputs != spec->outputs)

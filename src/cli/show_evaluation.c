@@ -101,6 +101,7 @@ static void print_classes(const crs_schema *s, const crs_evaluation *e) {
 
 static void print_columns(const crs_schema *s, const crs_evaluation *e) {
     int label = LABEL_COLUMNS;
+    const bool has_units = s->target_units.count > 0;
     const int shown = e->columns > SHOWN_MOST ? SHOWN_MOST : e->columns;
     for (int c = 0; c < shown; c++) {
         const int columns = crs_show_columns(s->target_names.name[c]);
@@ -109,8 +110,8 @@ static void print_columns(const crs_schema *s, const crs_evaluation *e) {
     label = label > NAME_MOST ? NAME_MOST : label;
     printf("\nIn units:\n");
     print_name("column", label);
-    printf("%*s%*s%*s%*s%*s%*s\n", NUMBER_COLUMNS, "mse", NUMBER_COLUMNS, "guess", NUMBER_COLUMNS, "mae",
-           NUMBER_COLUMNS, "guess", NUMBER_COLUMNS, "r2", NUMBER_COLUMNS, "guess");
+    printf("%*s%*s%*s%*s%*s%*s%s\n", NUMBER_COLUMNS, "mse", NUMBER_COLUMNS, "guess", NUMBER_COLUMNS, "mae",
+           NUMBER_COLUMNS, "guess", NUMBER_COLUMNS, "r2", NUMBER_COLUMNS, "guess", has_units ? "  units" : "");
     for (int c = 0; c < shown; c++) {
         const crs_column_error *column = &e->column[c];
         print_name(s->target_names.name[c], label);
@@ -120,6 +121,8 @@ static void print_columns(const crs_schema *s, const crs_evaluation *e) {
         print_number(column->guess_mae);
         print_number(column->r2);
         print_number(column->guess_r2);
+        if (has_units)
+            printf("  %s", s->target_units.name[c]);
         putchar('\n');
     }
     if (shown < e->columns)

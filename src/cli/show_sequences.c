@@ -128,16 +128,20 @@ static void print_more(int count) {
         printf("  and %d more (--json)\n", count - SHOWN_MOST);
 }
 
-/* Names with mean and deviation, and where they are known, least and most. */
-static void print_columns(const char *title, const crs_names *names, const crs_scale *scale, const float *least,
-                          const float *most) {
+/* Names with mean and deviation, and where they are known, least and most, and units. */
+static void print_columns(const char *title, const crs_names *names, const crs_names *units, const crs_scale *scale,
+                          const float *least, const float *most) {
     printf("\n%-*s  %12s  %12s", NAME_MOST + 2, title, "mean", "deviation");
-    printf(least ? "  %12s  %12s   (of training)\n" : "   (of training)\n", "least", "most");
+    if (least)
+        printf("  %12s  %12s", "least", "most");
+    printf("%s   (of training)\n", units->count > 0 ? "  units" : "");
     for (int i = 0; i < names->count && i < SHOWN_MOST; i++) {
         print_name(names->name[i]);
         printf("  %12.6g  %12.6g", scale->mean[i], scale->deviation[i]);
         if (least)
             printf("  %12.6g  %12.6g", (double)least[i], (double)most[i]);
+        if (units->count > 0)
+            printf("  %s", units->name[i]);
         putchar('\n');
     }
     print_more(names->count);
@@ -147,10 +151,11 @@ static void print_values(const crs_dataset *d, const crs_summary *sum) {
     const crs_schema *s = &d->schema;
     const bool forecast = crs_schema_is_forecast(s);
     if (s->inputs == CRS_INPUT_VALUES)
-        print_columns("Columns", &s->columns, &s->scale, d->sequences[CRS_TRAIN].count > 0 ? sum->least : NULL,
-                      sum->most);
+        print_columns("Columns", &s->columns, &s->units, &s->scale,
+                      d->sequences[CRS_TRAIN].count > 0 ? sum->least : NULL, sum->most);
     if (s->targets == CRS_TARGET_VALUES && (!forecast || s->target_size < s->input_size))
-        print_columns(forecast ? "To be forecast" : "Targets", &s->target_names, &s->target_scale, NULL, NULL);
+        print_columns(forecast ? "To be forecast" : "Targets", &s->target_names, &s->target_units, &s->target_scale,
+                      NULL, NULL);
 }
 
 /* ---- bits ---- */
@@ -265,11 +270,13 @@ static json_t *lengths_array(const crs_dataset *d) {
 }
 
 /* What is known of each column. */
-static json_t *columns_array(const crs_names *names, const crs_scale *scale, const float *least, const float *most,
-                             const int64_t *ones) {
+static json_t *columns_array(const crs_names *names, const crs_names *units, const crs_scale *scale, const float *least,
+                             const float *most, const int64_t *ones) {
     json_t *columns = json_array();
     for (int i = 0; i < names->count; i++) {
         json_t *column = json_pack("{s:o}", "name", crs_show_json_text(names->name[i]));
+        if (units->count > 0)
+            json_object_set_new(column, "units", crs_show_json_text(units->name[i]));
         if (scale && scale->mean) {
             json_object_set_new(column, "mean", crs_show_json_real(scale->mean[i]));
             json_object_set_new(column, "deviation", crs_show_json_real(scale->deviation[i]));
@@ -322,13 +329,14 @@ static json_t *whole_object(const crs_dataset *d, const crs_summary *sum, int64_
         json_object_set_new(object, "vocabulary", crs_show_json_vocabulary(&d->vocabulary));
     else
         json_object_set_new(object, "columns",
-                            columns_array(&s->columns, &s->scale, d->sequences[CRS_TRAIN].count > 0 ? sum->least : NULL,
-                                          sum->most, sum->ones));
+                            columns_array(&s->columns, &s->units, &s->scale,
+                                          d->sequences[CRS_TRAIN].count > 0 ? sum->least : NULL, sum->most, sum->ones));
     if (s->targets == CRS_TARGET_CLASS)
         json_object_set_new(object, "classes", classes_array(d, sum));
     else if (s->targets != CRS_TARGET_NEXT)
-        json_object_set_new(object, "target_columns",
-                            columns_array(&s->target_names, &s->target_scale, NULL, NULL, sum->target_ones));
+        json_object_set_new(
+            object, "target_columns",
+            columns_array(&s->target_names, &s->target_units, &s->target_scale, NULL, NULL, sum->target_ones));
     return object;
 }
 

@@ -1,4 +1,4 @@
-/* Lists of names that a data set of sequences has: of columns, targets and classes. */
+/* Lists of names that a data set of sequences has: of columns, targets and classes; and their units. */
 #include "config.h"
 
 #include "data/columns.h"
@@ -30,4 +30,12 @@ crs_status crs_columns_read(const crs_dataset *d, const char *path, crs_names *n
     for (int i = 0; i < names->count; i++)
         crs_utf8_mend(names->name[i]);
     return check_unique(d, path, names, error);
+}
+
+crs_status crs_units_read(const crs_dataset *d, const char *path, int count, crs_names *units, crs_error *error) {
+    if (crs_names_attribute(d->file->file, d->path, path, "units", count, units, error))
+        return error->status;
+    for (int i = 0; i < units->count; i++)
+        crs_utf8_mend(units->name[i]);
+    return CRS_OK;
 }

@@ -159,6 +159,16 @@ static crs_status read_lists(crs_dataset *d, crs_error *error) {
     return error->status;
 }
 
+/* What numbers are in. */
+static crs_status read_units(crs_dataset *d, crs_error *error) {
+    crs_schema *s = &d->schema;
+    if (s->inputs == CRS_INPUT_VALUES && crs_units_read(d, "columns", s->input_size, &s->units, error))
+        return error->status;
+    if (s->targets == CRS_TARGET_VALUES && !crs_schema_is_forecast(s))
+        crs_units_read(d, "target_names", s->target_size, &s->target_units, error);
+    return error->status;
+}
+
 /* ---- scales ---- */
 
 static crs_status read_numbers(const crs_dataset *d, const char *path, int count, bool deviation, double **numbers,
@@ -207,7 +217,7 @@ static crs_status read_scales(crs_dataset *d, crs_error *error) {
     return CRS_OK;
 }
 
-/* A forecast's targets are named and scaled as their columns are. */
+/* A forecast's targets are named and scaled as their columns are, and in their units. */
 static crs_status scale_forecast(crs_dataset *d, crs_error *error) {
     crs_schema *s = &d->schema;
     const size_t count = (size_t)s->target_size;
@@ -218,7 +228,8 @@ static crs_status scale_forecast(crs_dataset *d, crs_error *error) {
         const int column = s->target_columns[k];
         s->target_scale.mean[k] = s->scale.mean[column];
         s->target_scale.deviation[k] = s->scale.deviation[column];
-        good = crs_names_add(&s->target_names, s->columns.name[column]);
+        good = crs_names_add(&s->target_names, s->columns.name[column]) &&
+               (s->units.count == 0 || crs_names_add(&s->target_units, s->units.name[column]));
     }
     return good ? CRS_OK : crs_fail(error, CRS_INTERNAL, "out of memory for a forecast's columns");
 }
@@ -525,8 +536,8 @@ static crs_status make_digest(crs_dataset *d, crs_error *error) {
 }
 
 crs_status crs_sequences_open(crs_dataset *d, crs_error *error) {
-    if (read_kinds(d, error) || read_forecast(d, error) || read_lists(d, error) || read_scales(d, error) ||
-        open_splits(d, error))
+    if (read_kinds(d, error) || read_forecast(d, error) || read_lists(d, error) || read_units(d, error) ||
+        read_scales(d, error) || open_splits(d, error))
         return error->status;
     read_grid(d);
     if (crs_schema_is_forecast(&d->schema) && scale_forecast(d, error))

@@ -127,3 +127,64 @@ crs_status crs_names_read(hid_t open, const char *file, const char *path, bool h
     crs_set_close(&set);
     return error->status;
 }
+
+/* ---- attributes: a text for each entry of a list, or one for all ---- */
+
+/* Of an open attribute that has `stored` strings. */
+static crs_status read_texts(hid_t attribute, hid_t type, int stored, crs_names *names, bool *good, crs_error *error) {
+    const bool variable = H5Tis_variable_str(type) > 0;
+    const size_t size = variable ? sizeof(char *) : H5Tget_size(type) + 1;
+    if (!variable && size > CRS_NAME_BYTES)
+        return CRS_OK;
+    char *texts = crs_alloc_or_fail((size_t)stored, size, CRS_MEMORY_DATA, "a list of names", error);
+    hid_t wanted = H5Tcopy(type), space = H5Aget_space(attribute);
+    if (!variable) { /* HDF5 turns one padding into another */
+        H5Tset_size(wanted, size);
+        H5Tset_strpad(wanted, H5T_STR_NULLTERM);
+    }
+    const bool read = texts && H5Aread(attribute, wanted, texts) >= 0;
+    for (int i = 0; read && i < stored && error->status == CRS_OK; i++) {
+        const char *text = variable ? ((char **)(void *)texts)[i] : texts + (size_t)i * size;
+        if (!crs_names_add(names, text ? text : ""))
+            crs_fail(error, CRS_INTERNAL, "out of memory for a list of names");
+    }
+    if (read && variable)
+        H5Dvlen_reclaim(wanted, space, H5P_DEFAULT, texts);
+    *good = read;
+    crs_h5_close(&space);
+    crs_h5_close(&wanted);
+    crs_free(&texts);
+    return error->status;
+}
+
+crs_status crs_names_attribute(hid_t open, const char *file, const char *path, const char *name, int count,
+                               crs_names *names, crs_error *error) {
+    *names = (crs_names){0};
+    if (H5Aexists_by_name(open, path, name, H5P_DEFAULT) <= 0)
+        return CRS_OK;
+    hid_t attribute = H5Aopen_by_name(open, path, name, H5P_DEFAULT, H5P_DEFAULT), type = H5I_INVALID_HID,
+          space = H5I_INVALID_HID;
+    bool good = false;
+    if (attribute >= 0) {
+        type = H5Aget_type(attribute);
+        space = H5Aget_space(attribute);
+    }
+    const hssize_t stored = space >= 0 ? H5Sget_simple_extent_npoints(space) : 0;
+    if (type >= 0 && H5Tget_class(type) == H5T_STRING && (stored == 1 || stored == count))
+        read_texts(attribute, type, (int)stored, names, &good, error);
+    for (int i = names->count; good && i < count && error->status == CRS_OK; i++)
+        if (!crs_names_add(names, names->name[0]))
+            crs_fail(error, CRS_INTERNAL, "out of memory for a list of names");
+    if (error->status == CRS_OK && !good)
+        crs_fail(
+            error, CRS_DATA,
+            "%s: the attribute `%s` of /%s is neither a text nor a list of %d, one for each; make it one, or leave "
+            "it out",
+            file, name, path, count);
+    if (error->status)
+        crs_names_free(names);
+    crs_h5_close(&space);
+    crs_h5_close(&type);
+    crs_h5_close(&attribute);
+    return error->status;
+}

@@ -111,7 +111,8 @@ static crs_status share_schema(crs_comm *comm, crs_schema *schema, const crs_sch
                                .grid = head->grid,
                                .input_size = head->input_size,
                                .target_size = head->target_size};
-    crs_names *const lists[] = {&schema->columns, &schema->target_names, &schema->classes, &schema->units};
+    crs_names *const lists[] = {&schema->columns, &schema->target_names, &schema->classes, &schema->units,
+                                &schema->target_units};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
         share_names(comm, lists[i], error);
         if (crs_comm_agree(comm, error))
