@@ -25,8 +25,8 @@ typedef struct torture {
 
 extern crs_comm *torture_comm; /* open while there are commands of all ranks; torture_fail_all closes it */
 
-/* Collective: each allocation of each in turn, on the first and on the last rank (at several ranks, each third of them
- * unless TEST_ALLOCATIONS=all). */
+/* Collective: each allocation of each in turn, on the first and on the last rank (each third of them, unless
+ * TEST_ALLOCATIONS=all). */
 void torture_fail_all(const torture *all, size_t count);
 /* Collective. */
 void torture_must_run(const command *c);
