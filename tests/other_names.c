@@ -1,6 +1,6 @@
-/* other_names FILE LIST TEXT...: makes the list of names LIST ("classes") anew, of these texts and without a hash, as others
- * might write it. other_names FILE LIST@ATTRIBUTE TEXT...: the same of an attribute of the list, one text or several. Strings
- * are of variable length, as those of h5py. */
+/* other_names FILE LIST TEXT...: makes the list of names LIST ("classes") anew, of these texts and without a hash, as
+ * others might write it. other_names FILE LIST@ATTRIBUTE TEXT...: the same of an attribute of the list, one text or
+ * several. Strings are of variable length, as those of h5py. */
 #include "config.h"
 
 #include <hdf5.h>

@@ -14,8 +14,8 @@ enum { CRS_NAME_BYTES = 1 << 16, CRS_NAMES_BYTES = 1 << 28 };
  * CRS_DATA. On failure *names is empty. */
 crs_status crs_names_read(hid_t open, const char *file, const char *path, bool hashed, const char *advice,
                           crs_names *names, crs_error *error);
-/* The attribute `name` ("units") of the list `path`: a text for each of its count entries, or a single one that holds for
- * all. Nothing where it has none. CRS_DATA: it is something else. On failure *names is empty. */
+/* The attribute `name` ("units") of the list `path`: a text for each of its count entries, or a single one that holds
+ * for all. Nothing where it has none. CRS_DATA: it is something else. On failure *names is empty. */
 crs_status crs_names_attribute(hid_t open, const char *file, const char *path, const char *name, int count,
                                crs_names *names, crs_error *error);
 /* What is wrong with a name: CRS_DATA. */
