@@ -340,41 +340,172 @@ static int64_t drawn(int rank, size_t i) {
     return out[1] & 1 ? size : -size;
 }
 
-static void test_sum_float(void) {
-    enum { COUNT = 501 };
-    static const size_t chunks[] = {0, 1, 100, 501};
-    crs_comm *comm = open_comm();
-    int64_t values[COUNT], first[COUNT];
-    for (size_t c = 0; c < sizeof chunks / sizeof *chunks; c++) {
-        crs_comm_set_chunk(comm, chunks[c]);
-        for (size_t i = 0; i < COUNT; i++)
-            values[i] = drawn(crs_comm_rank(comm), i);
-        crs_comm_sum_float(comm, values, COUNT);
-        int bad = 0, exact = 0;
-        for (size_t i = 0; i < COUNT; i++) {
-            double sum = 0, sizes = 0;
-            for (int r = 0; r < crs_comm_size(comm); r++) {
-                sum += (double)drawn(r, i);
-                sizes += fabs((double)drawn(r, i));
-            }
-            bad += fabs((double)values[i] - sum) > sizes * crs_comm_size(comm) * 0x1p-24;
-            exact += (double)values[i] == sum;
-        }
-        CU_ASSERT_EQUAL(bad, 0);
-        /* They did travel as floats: what has more than 24 bits is rounded. */
-        CU_ASSERT(exact < COUNT / 2);
-        /* The same bits on every rank. */
-        memcpy(first, values, sizeof first);
-        crs_comm_broadcast(comm, first, sizeof first);
-        CU_ASSERT(memcmp(first, values, sizeof first) == 0);
+/* What ranks own: regions of unlike sizes, of which some ranks have nothing; one that all get; two stages. */
+enum { REGIONS = 3, STAGES = 2, NUMBERS = 1600, TRAILER = 5 };
+typedef struct owned {
+    size_t bound[REGIONS * 65];
+    bool derived[REGIONS];
+    crs_extent extent[2 * 64];
+    int first[64 * (STAGES + 1)];
+    crs_exchange_plan plan;
+} owned;
+
+static void own(owned *o, int ranks, crs_isa isa) {
+    static const size_t begin[REGIONS + 1] = {0, 16, 1008, NUMBERS};
+    for (int k = 0; k < REGIONS; k++) {
+        o->derived[k] = k == 1;
+        for (int r = 0; r <= ranks; r++)
+            o->bound[k * (ranks + 1) + r] =
+                begin[k] + (begin[k + 1] - begin[k]) / CRS_BLOCK * (size_t)r / (size_t)ranks * CRS_BLOCK;
     }
-    crs_comm_sum_float(comm, values, 0);
-    CU_ASSERT(memcmp(first, values, sizeof first) == 0);
-    /* Rounded up to 2^63, which no int64 holds. */
-    int64_t ends[2] = {INT64_MAX, INT64_MIN};
-    crs_comm_sum_float(comm, ends, 2);
-    CU_ASSERT_EQUAL(ends[0], INT64_MAX);
-    CU_ASSERT_EQUAL(ends[1], INT64_MIN);
+    for (int r = 0, i = 0; r < ranks; r++)
+        for (int g = 0; g <= STAGES; g++) {
+            o->first[r * (STAGES + 1) + g] = i;
+            if (g < STAGES) {
+                const size_t from = 50 * (size_t)(g * ranks + r) / (size_t)(STAGES * ranks) * CRS_BLOCK;
+                const size_t to = 50 * (size_t)(g * ranks + r + 1) / (size_t)(STAGES * ranks) * CRS_BLOCK;
+                o->extent[i++] = (crs_extent){from, to - from};
+            }
+        }
+    o->plan =
+        (crs_exchange_plan){crs_kernels_of(isa), REGIONS, o->bound, o->derived, TRAILER, STAGES, o->extent, o->first};
+}
+
+static int64_t total_of(int ranks, size_t i, double *sizes) {
+    uint64_t sum = 0;
+    *sizes = 0;
+    for (int r = 0; r < ranks; r++) {
+        sum += (uint64_t)drawn(r, i);
+        *sizes += fabs((double)drawn(r, i));
+    }
+    return (int64_t)sum;
+}
+
+/* Sums of every size arrive whole at their owners, derived ones and the trailer at all; told early, late or not at all
+ * that they are complete; twice, as buffers are used again. */
+static void test_exchange_sums(void) {
+    static owned o;
+    static int64_t values[NUMBERS + TRAILER];
+    crs_comm *comm = open_comm();
+    const int ranks = crs_comm_size(comm), rank = crs_comm_rank(comm);
+    crs_error error = {0};
+    crs_exchange *x;
+    own(&o, ranks, crs_isa_best());
+    CU_ASSERT_EQUAL_FATAL(crs_exchange_create(&x, comm, &o.plan, &error), CRS_OK);
+    for (int round = 0; round < 6; round++) {
+        const bool rounded = round % 2;
+        for (size_t i = 0; i < NUMBERS + TRAILER; i++)
+            values[i] = drawn(rank, i);
+        crs_exchange_begin(x, values, rounded);
+        for (int k = 0; k < REGIONS && round < 4; k++) {
+            if (round < 2 || rank % 2)
+                crs_exchange_ready(x, o.bound[k * (ranks + 1) + ranks] - (k == 2 ? 1 : 0));
+            crs_exchange_progress(x);
+        }
+        crs_exchange_finish(x);
+        int wrong = 0, exact = 0, known = 0;
+        for (size_t i = 0; i < NUMBERS + TRAILER; i++) {
+            int k = 0;
+            double sizes;
+            while (k < REGIONS && i >= o.bound[k * (ranks + 1) + ranks])
+                k++;
+            const size_t *bound = o.bound + k * (ranks + 1);
+            if (k < REGIONS && !o.derived[k] && (i < bound[rank] || i >= bound[rank + 1]))
+                continue;
+            const int64_t total = total_of(ranks, i, &sizes);
+            known += k < REGIONS;
+            exact += k < REGIONS && values[i] == total;
+            wrong += rounded && k < REGIONS ? fabs((double)values[i] - (double)total) > sizes * ranks * 0x1p-24
+                                            : values[i] != total;
+        }
+        CU_ASSERT_EQUAL(wrong, 0);
+        CU_ASSERT(known >= 992);
+        /* They did travel as floats: what has more than 24 bits is rounded. */
+        if (rounded && ranks > 1)
+            CU_ASSERT(exact < known / 2);
+    }
+    if (ranks > 1)
+        CU_ASSERT(crs_exchange_bytes(x) > 0);
+    crs_exchange_free(&x);
+    crs_comm_close(&comm);
+}
+
+/* Rounded up to 2^63, which no int64 holds. */
+static void test_exchange_ends(void) {
+    static owned o;
+    static int64_t values[NUMBERS + TRAILER];
+    crs_comm *comm = open_comm();
+    const int ranks = crs_comm_size(comm), rank = crs_comm_rank(comm);
+    crs_error error = {0};
+    crs_exchange *x;
+    own(&o, ranks, CRS_ISA_BASELINE);
+    CU_ASSERT_EQUAL_FATAL(crs_exchange_create(&x, comm, &o.plan, &error), CRS_OK);
+    for (size_t i = 0; i < NUMBERS; i++)
+        values[i] = i % 2 ? INT64_MIN : INT64_MAX;
+    crs_exchange_begin(x, values, true);
+    crs_exchange_finish(x);
+    int wrong = 0;
+    for (size_t i = o.bound[2 * (ranks + 1) + rank]; i < o.bound[2 * (ranks + 1) + rank + 1]; i++)
+        wrong += values[i] != (i % 2 ? INT64_MIN : INT64_MAX);
+    CU_ASSERT_EQUAL(wrong, 0);
+    crs_exchange_free(&x);
+    crs_comm_close(&comm);
+}
+
+static float parameter(size_t i, int step) {
+    uint64_t out[4];
+    crs_random(6, CRS_DRAW_PARAMETER, (uint64_t)step, i, 0, 0, out);
+    uint32_t bits = (uint32_t)(i % 7 == 0 ? out[0] : out[0] >> 44); /* any at all, and near each other */
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* Each rank changes its own; stage by stage all have them, bit for bit, NaN and -0 too. */
+static void test_exchange_parameters(void) {
+    static owned o;
+    static float values[800], wanted[800];
+    crs_comm *comm = open_comm();
+    const int ranks = crs_comm_size(comm), rank = crs_comm_rank(comm);
+    crs_error error = {0};
+    crs_exchange *x;
+    own(&o, ranks, crs_isa_best());
+    CU_ASSERT_EQUAL_FATAL(crs_exchange_create(&x, comm, &o.plan, &error), CRS_OK);
+    for (int step = 0; step < 3; step++) {
+        crs_exchange_keep(x, values);
+        for (int g = 0; g < STAGES; g++)
+            for (size_t i = o.extent[o.first[rank * 3 + g]].at, end = i + o.extent[o.first[rank * 3 + g]].count;
+                 i < end; i++)
+                values[i] = parameter(i, step);
+        for (size_t i = 0; i < 800; i++)
+            wanted[i] = parameter(i, step);
+        crs_exchange_spread(x, values);
+        CU_ASSERT_EQUAL(crs_exchange_here(x, 0), ranks > 1);
+        CU_ASSERT(memcmp(values, wanted, 25 * 16 * sizeof *values) == 0);
+        CU_ASSERT_EQUAL(crs_exchange_here(x, 0), false);
+        crs_exchange_here(x, 1);
+        CU_ASSERT(memcmp(values, wanted, sizeof values) == 0);
+    }
+    crs_exchange_free(&x);
+    crs_comm_close(&comm);
+}
+
+/* Every rank has what each had. */
+static void test_share(void) {
+    crs_comm *comm = open_comm();
+    const int ranks = crs_comm_size(comm), rank = crs_comm_rank(comm);
+    size_t at[65] = {0};
+    static char bytes[64 * 200];
+    for (int r = 0; r < ranks; r++)
+        at[r + 1] = at[r] + (size_t)(r * 37 % 150);
+    memset(bytes, 0, sizeof bytes);
+    memset(bytes + at[rank], 'a' + rank, at[rank + 1] - at[rank]);
+    crs_comm_share(comm, bytes, at);
+    int wrong = 0;
+    for (int r = 0; r < ranks; r++)
+        for (size_t i = at[r]; i < at[r + 1]; i++)
+            wrong += bytes[i] != 'a' + r;
+    CU_ASSERT_EQUAL(wrong, 0);
     crs_comm_close(&comm);
 }
 
@@ -610,14 +741,25 @@ static void test_lanes_large(void) {
 }
 
 int main(int argc, char **argv) {
-    static const harness_test ranks[] = {HARNESS_TEST(test_open),      HARNESS_TEST(test_launched),
-                                         HARNESS_TEST(test_threads),   HARNESS_TEST(test_threads_choose),
-                                         HARNESS_TEST(test_limits),    HARNESS_TEST(test_first_binding),
-                                         HARNESS_TEST(test_agree),     HARNESS_TEST(test_agree_long),
-                                         HARNESS_TEST(test_same),      HARNESS_TEST(test_sum),
-                                         HARNESS_TEST(test_sum_exact), HARNESS_TEST(test_sum_float),
-                                         HARNESS_TEST(test_extremes),  HARNESS_TEST(test_broadcast),
-                                         HARNESS_TEST(test_rows),      HARNESS_END};
+    static const harness_test ranks[] = {HARNESS_TEST(test_open),
+                                         HARNESS_TEST(test_launched),
+                                         HARNESS_TEST(test_threads),
+                                         HARNESS_TEST(test_threads_choose),
+                                         HARNESS_TEST(test_limits),
+                                         HARNESS_TEST(test_first_binding),
+                                         HARNESS_TEST(test_agree),
+                                         HARNESS_TEST(test_agree_long),
+                                         HARNESS_TEST(test_same),
+                                         HARNESS_TEST(test_sum),
+                                         HARNESS_TEST(test_sum_exact),
+                                         HARNESS_TEST(test_share),
+                                         HARNESS_TEST(test_exchange_sums),
+                                         HARNESS_TEST(test_exchange_ends),
+                                         HARNESS_TEST(test_exchange_parameters),
+                                         HARNESS_TEST(test_extremes),
+                                         HARNESS_TEST(test_broadcast),
+                                         HARNESS_TEST(test_rows),
+                                         HARNESS_END};
     static const harness_test lanes[] = {HARNESS_TEST(test_lanes), HARNESS_TEST(test_lane_default),
                                          HARNESS_TEST(test_lanes_recorded), HARNESS_TEST(test_lanes_large),
                                          HARNESS_END};

@@ -9,6 +9,7 @@
 #include "carousel/optim.h"
 #include "cases.h"
 #include "harness.h"
+#include "norm.h"
 
 /* Sizes that go different ways through src/nn: gathered embeddings, the table of tokens, one-hot input; teams of
  * rows and shared units; panels that fit the cache and that don't. */
@@ -623,10 +624,11 @@ static void golden_steps(const nn_case *c, crs_model *model, const crs_kernels *
         memset(o.sums, 0, o.sums_size * sizeof *o.sums);
         crs_model_train(model, workspace, &batch, o.sums, NULL);
         crs_hash_add(result, o.sums + o.sums_size - CRS_SUM_TRAILER, CRS_SUM_WEIGHT * sizeof *o.sums);
-        crs_model_gradient(model, o.sums, gradient);
+        crs_model_gradient(model, NULL, 0, o.sums, gradient);
         hash_arena(gradients, model, gradient);
-        double scale = crs_clip_scale(crs_model_norm(model, gradient), 0.25);
-        crs_optim_update(&optim, kernels, crs_model_parameters(model), gradient, scale, 0.01, threads);
+        double scale = crs_clip_scale(norm_of_arena(model, gradient), 0.25);
+        crs_optim_update(&optim, kernels, &(crs_extent){0, optim.n}, 1, crs_model_parameters(model), gradient, scale,
+                         0.01, threads);
         crs_model_refresh(model);
     }
     hash_arena(result, model, crs_model_parameters(model));

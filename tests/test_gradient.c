@@ -175,7 +175,7 @@ static double relative_error(const double *ref, const float *values, double fact
 static void check_tensors(const nn_case *c, crs_model *model, const int64_t *sums, crs_isa isa) {
     const double targets = (double)sums[crs_model_sums(model) - CRS_SUM_TRAILER + CRS_SUM_TARGETS];
     float *gradient = crs_alloc(crs_model_arena(model), sizeof *gradient, CRS_MEMORY_GRADIENTS);
-    crs_model_gradient(model, sums, gradient);
+    crs_model_gradient(model, NULL, 0, sums, gradient);
     for (int k = 0; k < c->ref->tensors; k++) {
         const ref_tensor *tensor = &c->ref->tensor[k];
         float *values = crs_alloc((size_t)tensor->size, sizeof *values, CRS_MEMORY_OTHER);

@@ -78,7 +78,7 @@ static void follow(const crs_optimizer_settings *settings, const crs_optimizer_s
             gradient[k] = (float)gradient_of(t, k);
             plain_update(&p, k, (double)gradient[k] * scale, (double)(float)rate, t);
         }
-        crs_optim_update(&optim, best_kernels(), values, gradient, scale, rate, 1);
+        crs_optim_update(&optim, best_kernels(), &(crs_extent){0, optim.n}, 1, values, gradient, scale, rate, 1);
         CU_ASSERT_EQUAL(optim.updates, t);
     }
     for (int k = 0; k < SMALL; k++) {
@@ -202,7 +202,8 @@ static void run_large(crs_optimizer optimizer, size_t n, crs_isa isa, int thread
     for (int t = 1; t <= 3; t++) {
         for (size_t k = 0; k < n; k++)
             gradient[k] = (float)case_draw(8, (uint64_t)t, k);
-        crs_optim_update(&optim, crs_kernels_of(isa), values, gradient, 0.37, 0.002, threads);
+        crs_optim_update(&optim, crs_kernels_of(isa), &(crs_extent){0, optim.n}, 1, values, gradient, 0.37, 0.002,
+                         threads);
     }
     crs_hash *hash = crs_hash_new();
     CRS_ASSERT(hash != NULL);
@@ -260,9 +261,9 @@ static void test_resumed(void) {
         }
         for (int k = 0; k < SMALL; k++)
             gradient[k] = (float)gradient_of(t, k);
-        crs_optim_update(&whole, best_kernels(), a, gradient, 1, 0.01, 1);
+        crs_optim_update(&whole, best_kernels(), &(crs_extent){0, whole.n}, 1, a, gradient, 1, 0.01, 1);
         if (t >= 3)
-            crs_optim_update(&second, best_kernels(), b, gradient, 1, 0.01, 1);
+            crs_optim_update(&second, best_kernels(), &(crs_extent){0, second.n}, 1, b, gradient, 1, 0.01, 1);
     }
     CU_ASSERT_EQUAL(memcmp(a, b, SMALL * sizeof *a), 0);
     crs_free(&a);
@@ -279,8 +280,8 @@ static void test_no_allocation(void) {
     float *values = crs_alloc(LARGE, sizeof *values, CRS_MEMORY_OTHER);
     float *gradient = crs_alloc(LARGE, sizeof *gradient, CRS_MEMORY_OTHER);
     int64_t before = crs_memory_allocations();
-    crs_optim_update(&optim, best_kernels(), values, gradient, 1, 0.01, 2);
-    crs_optim_update(&empty, best_kernels(), values, gradient, 1, 0.01, 2);
+    crs_optim_update(&optim, best_kernels(), &(crs_extent){0, optim.n}, 1, values, gradient, 1, 0.01, 2);
+    crs_optim_update(&empty, best_kernels(), &(crs_extent){0, empty.n}, 1, values, gradient, 1, 0.01, 2);
     CU_ASSERT_EQUAL(crs_memory_allocations(), before);
     for (size_t k = 0; k < LARGE; k++) /* no gradient and no moments: nothing moves, nothing is divided by zero */
         CU_ASSERT_EQUAL(values[k], 0);

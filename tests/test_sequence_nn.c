@@ -286,7 +286,7 @@ static void check(bool fine, const crs_spec *spec, const char *what, double off)
 static void check_tensors(const sequences *s, const expected *e, crs_model *model, const int64_t *sums) {
     float *gradient = crs_alloc(crs_model_arena(model), sizeof *gradient, CRS_MEMORY_GRADIENTS);
     CRS_ASSERT(gradient != NULL);
-    crs_model_gradient(model, sums, gradient);
+    crs_model_gradient(model, NULL, 0, sums, gradient);
     for (int k = 0; k < s->plain->tensors; k++) {
         const size_t size = (size_t)crs_tensor_size(&s->plain->tensor[k]);
         float *values = calloc(size, sizeof *values);
@@ -812,7 +812,7 @@ static double biased_loss(biased *b, int steps, const float *target, const float
     crs_model_train(b->model, b->workspace, &batch, b->sums, NULL);
     float *gradient = crs_alloc(crs_model_arena(b->model), sizeof *gradient, CRS_MEMORY_GRADIENTS);
     CRS_ASSERT(gradient != NULL);
-    crs_model_gradient(b->model, b->sums, gradient);
+    crs_model_gradient(b->model, NULL, 0, b->sums, gradient);
     crs_model_export(b->model, gradient, crs_model_tensors(b->model) - 1, b->gradient);
     crs_free(&gradient);
     return (double)b->trailer[CRS_SUM_LOSS] * CRS_SUM_STEP;

@@ -55,6 +55,7 @@ typedef struct fixture {
     crs_comm *comm;
     crs_dataset dataset;
     crs_model *model;
+    crs_shards shards;
     crs_optim optim;
     crs_engine engine;
     int64_t windows;
@@ -79,13 +80,15 @@ static void fixture_open(fixture *f, crs_cell cell, int pass_rows, crs_reduce re
         .optimizer = CRS_ADAM, .momentum = -1, .beta1 = -1, .beta2 = -1, .epsilon = -1};
     must(crs_model_create(&f->model, &shape, kernels, 1, &error), &error);
     crs_model_initialize(f->model, 7, 1);
-    must(crs_optim_create(&f->optim, &adam, crs_model_arena(f->model), &error), &error);
+    must(crs_shards_create(&f->shards, f->model, harness_size(), &error), &error);
+    must(crs_optim_create(&f->optim, &adam, crs_shards_owned(&f->shards, harness_rank()), &error), &error);
     must(crs_lanes_plan(&lanes, BATCH, WINDOW, 1, 0, harness_rank(), harness_size(), &error), &error);
     const int64_t stride = (f->dataset.length[CRS_TRAIN] - 1) / BATCH;
     f->windows = stride / WINDOW;
     const crs_engine_setup setup = {
         .comm = f->comm,
         .model = f->model,
+        .shards = &f->shards,
         .optim = &f->optim,
         .kernels = kernels,
         .dataset = &f->dataset,
@@ -98,13 +101,15 @@ static void fixture_open(fixture *f, crs_cell cell, int pass_rows, crs_reduce re
         .dropout = 0.25,
         .clip = 1,
         .seed = 3,
-        .reduce = reduce};
+        .reduce = reduce,
+        .overlap = true};
     must(crs_engine_create(&f->engine, &setup, &error), &error);
 }
 
 static void fixture_close(fixture *f) {
     crs_engine_free(&f->engine);
     crs_optim_free(&f->optim);
+    crs_shards_free(&f->shards);
     crs_model_free(&f->model);
     crs_dataset_close(&f->dataset);
     crs_comm_close(&f->comm);
@@ -303,7 +308,7 @@ static void test_clip_and_schedule_reach_the_update(void) {
     crs_error error = {0};
     fixture_open(&f, CRS_LSTM, 32, CRS_REDUCE_INT64);
     crs_optim_free(&f.optim);
-    must(crs_optim_create(&f.optim, &sgd, crs_model_arena(f.model), &error), &error);
+    must(crs_optim_create(&f.optim, &sgd, crs_shards_owned(&f.shards, harness_rank()), &error), &error);
     f.engine.setup.schedule = (crs_schedule_plan){.schedule = CRS_STEP,
                                                   .rate = 0.5,
                                                   .warmup = 2,

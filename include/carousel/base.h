@@ -88,6 +88,11 @@ const char *crs_format_time(double seconds, char out[32]);
 /* What follows a number: "layer" or "layers". */
 const char *crs_plural(int64_t count, const char *one, const char *many);
 
+/* Neighbouring elements of an array. */
+typedef struct crs_extent {
+    size_t at, count;
+} crs_extent;
+
 /* ---- memory -------------------------------------------------------------------------------------------*/
 
 /* What a block is for; `bench` reports bytes by purpose. */

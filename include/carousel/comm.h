@@ -4,7 +4,7 @@
 #ifndef CAROUSEL_COMM_H
 #define CAROUSEL_COMM_H
 
-#include "carousel/base.h"
+#include "carousel/kernel.h"
 
 typedef struct crs_comm crs_comm; /* opaque; owns a duplicate of MPI_COMM_WORLD with MPI_ERRORS_RETURN */
 
@@ -47,16 +47,58 @@ int64_t crs_comm_max(crs_comm *comm, int64_t value);
 /* Collective: values[n] become the sums over ranks. Integer addition: the same bits for any number and order of ranks.
  * Any n. */
 void crs_comm_sum(crs_comm *comm, int64_t *values, size_t n);
-/* Collective: as crs_comm_sum, but each value travels as a float (half the bytes): --reduce=float. Gives up the same
- * bits at other numbers of ranks, but every rank gets the same. */
-void crs_comm_sum_float(crs_comm *comm, int64_t *values, size_t n);
-
 /* Collective: rank 0's bytes for everyone. Any count. */
 void crs_comm_broadcast(crs_comm *comm, void *bytes, size_t count);
 /* Collective: rows_of[r] neighbouring rows of row_bytes from each rank r (in the order of ranks) to all[] at rank 0
  * (NULL elsewhere). mine: this rank's. */
 void crs_comm_gather(crs_comm *comm, const void *mine, void *all, const int *rows_of, size_t row_bytes);
+/* Collective: every rank's bytes for all: those of rank r stand at[r] .. at[r + 1] in bytes. */
+void crs_comm_share(crs_comm *comm, void *bytes, const size_t *at);
 void crs_comm_barrier(crs_comm *comm); /* collective */
+/* How long to wait for another rank, in seconds; 0: for ever. A rank that waits longer says for whom, and ends all
+ * ranks with status 75. Local. */
+void crs_comm_set_patience(crs_comm *comm, double seconds);
+
+/* ---- a step's numbers over ranks: sums that go to their owners while others are still made, parameters that come back
+ * while the next step begins. Packed without loss on the way: the same bits for any number of ranks. ---- */
+
+typedef struct crs_exchange crs_exchange;
+
+/* The arrays are the caller's, for as long as the exchange lives. */
+typedef struct crs_exchange_plan {
+    const crs_kernels *kernels;
+    int regions;         /* of sums, at least one, in the order in which they are complete; one follows the other */
+    const size_t *bound; /* [regions][ranks + 1]: rank r gets the totals of bound[r] .. bound[r + 1] of a region */
+    const bool *derived; /* [regions]: every rank gets all totals of it */
+    size_t trailer;      /* numbers behind the last region, of which every rank gets the totals */
+    int stages;          /* of parameters, in the order in which they are wanted */
+    const crs_extent *extent; /* of an arena: what each rank owns of each stage, multiples of CRS_BLOCK */
+    const int *first_extent;  /* [ranks][stages + 1] */
+} crs_exchange_plan;
+
+/* Local; so is what follows, unless stated. */
+crs_status crs_exchange_create(crs_exchange **exchange, crs_comm *comm, const crs_exchange_plan *plan,
+                               crs_error *error);
+void crs_exchange_free(crs_exchange **exchange);
+/* A step's sums are about to be made in sums[]. rounded: they travel as floats, --reduce=float, which gives up the same
+ * bits at other numbers of ranks (every rank gets the same). */
+void crs_exchange_begin(crs_exchange *exchange, int64_t *sums, bool rounded);
+/* This rank will not change sums[0 .. complete) any more: what is worth a message is sent. */
+void crs_exchange_ready(crs_exchange *exchange, size_t complete);
+/* Looks after what is on its way; to be called often, takes little time. */
+void crs_exchange_progress(crs_exchange *exchange);
+/* Collective: all sums of this rank are complete. Then this rank's own, the derived and the trailer are totals, and the
+ * others are undefined. */
+void crs_exchange_finish(crs_exchange *exchange);
+/* Before this rank updates its own parameters: keeps what they were. */
+void crs_exchange_keep(crs_exchange *exchange, const float *values);
+/* Its own have been updated: their changes go to all. */
+void crs_exchange_spread(crs_exchange *exchange, float *values);
+/* Collective: waits until the parameters of this stage (and those before it) have come. False: they were here. To be
+ * called for each stage in turn, the last one before the next step's sums begin. */
+bool crs_exchange_here(crs_exchange *exchange, int stage);
+/* How many bytes this rank has sent. */
+int64_t crs_exchange_bytes(const crs_exchange *exchange);
 
 /* ---- lanes: a fixed group of neighbouring rows of the global batch, the smallest thing a rank can own. Local. ---- */
 typedef struct crs_lanes {

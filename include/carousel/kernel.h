@@ -45,4 +45,18 @@ const crs_kernels *crs_kernels_of(crs_isa isa); /* static storage */
 
 void crs_kernel_update(const crs_kernels *kernels, const crs_update *update);
 
+/* Numbers packed without loss for the way to another rank, n a multiple of CRS_BLOCK: blocks of 16, each in as many bits
+ * as its largest needs, and a byte. The same bytes by every instruction set. out[crs_packed_most(n)]; returns how many
+ * bytes there are (that were read). What is read must be what was packed: it is not checked, and up to 8 bytes behind
+ * it are read. */
+static inline size_t crs_packed_most(size_t n) {
+    return n / CRS_BLOCK * (1 + CRS_BLOCK * sizeof(int64_t)) + sizeof(uint64_t);
+}
+size_t crs_pack_sums(const crs_kernels *kernels, const int64_t *values, size_t n, uint8_t *out);
+/* add: to values[n] (modulo 2^64); else they are set. */
+size_t crs_unpack_sums(const crs_kernels *kernels, const uint8_t *in, size_t n, bool add, int64_t *values);
+/* How far the bit pattern of each float is from that before it; values[n] go as far. */
+size_t crs_pack_changes(const crs_kernels *kernels, const float *after, const float *before, size_t n, uint8_t *out);
+size_t crs_unpack_changes(const crs_kernels *kernels, const uint8_t *in, size_t n, float *values);
+
 #endif

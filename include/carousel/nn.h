@@ -46,8 +46,9 @@ void crs_model_set_output_bias(crs_model *model, const float *bias);
 /* To be called after the parameters changed and before the next pass: rebuilds what is derived from them. */
 void crs_model_refresh(crs_model *model);
 
-/* Euclidean norm of an arena: sums in double, one a row of each tensor, added in the order of the file. */
-double crs_model_norm(const crs_model *model, const float *arena);
+/* Euclidean norm of what has these sums of squares, one a row of each tensor: added in double, in the order of the
+ * file. */
+double crs_norm_of(const double *squares, int64_t rows);
 
 /* ---- passes ---- */
 
@@ -109,7 +110,41 @@ void crs_model_evaluate(crs_model *model, crs_workspace *workspace, const crs_ba
 /* One step without targets, for generation: outputs[rows][outputs] (logits) are written, in the caller's memory. */
 void crs_model_step(crs_model *model, crs_workspace *workspace, const crs_batch *batch, float *outputs);
 
-/* From the total of all ranks' sums to the gradient of the mean loss, in arena order. */
-void crs_model_gradient(crs_model *model, const int64_t *sums, float *gradient);
+/* ---- shards: which of some owners has which parameters, and sums them up ---- */
+
+/* Regions of sums and stages of parameters are what is sent at a time: regions in the order in which a pass completes
+ * them, stages in the order in which a pass wants them (the input and the first layer; each further layer; the output;
+ * small ones together). Each owner has about as much of each as the others, and never a part of a row of a tensor.
+ * Runs are neighbouring parameters of one owner and stage. */
+typedef struct crs_shards {
+    int owners, regions, stages, runs;
+    size_t *bound;     /* [regions][owners + 1]: owner r adds up the sums bound[r] .. bound[r + 1] of a region; all
+                          regions, one after the other, are all sums but the trailer */
+    bool *derived;     /* [regions]: these are of no parameter as it stands: every owner needs their totals */
+    int *stage_part;   /* [stages + 1]: the first part of each */
+    crs_extent *run;   /* [runs], of an arena: by owner, then in its order, and so by stage */
+    size_t *run_sum;   /* [runs]: where their sums begin; CRS_NOT_SUMMED: their gradient follows from derived ones */
+    int *first_run;    /* [owners][stages + 1] */
+    int64_t rows;      /* of all tensors, in the order of the file */
+    int *owner_of_row; /* [rows] */
+} crs_shards;
+#define CRS_NOT_SUMMED SIZE_MAX
+
+crs_status crs_shards_create(crs_shards *shards, const crs_model *model, int owners, crs_error *error);
+void crs_shards_free(crs_shards *shards);
+/* The runs of an owner: their number, and the first. */
+static inline int crs_shards_runs(const crs_shards *shards, int owner, int *first) {
+    const int *of = shards->first_run + (ptrdiff_t)owner * (shards->stages + 1);
+    *first = of[0];
+    return of[shards->stages] - of[0];
+}
+size_t crs_shards_owned(const crs_shards *shards, int owner); /* parameters (with padding) of an owner */
+
+/* From the total of all ranks' sums (of the owner's own and of derived regions: the rest of the arena is undefined) to
+ * the gradient of the mean loss, in arena order. shards NULL, here and below: all is one owner's. */
+void crs_model_gradient(crs_model *model, const crs_shards *shards, int owner, const int64_t *sums, float *gradient);
+/* squares[rows of all tensors]: sums of squares of the owner's rows of an arena; of others undefined. */
+void crs_model_squares(const crs_model *model, const crs_shards *shards, int owner, const float *arena,
+                       double *squares);
 
 #endif

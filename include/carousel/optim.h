@@ -35,7 +35,7 @@ enum { CRS_MOMENTS_MAX = 2 };
 
 typedef struct crs_optim {
     crs_optimizer_settings settings;
-    size_t n;                       /* floats in an arena */
+    size_t n;                       /* floats that it updates */
     int64_t updates;                /* made so far: Adam's t */
     int moments;                    /* 0 to 2 */
     float *moment[CRS_MOMENTS_MAX]; /* [n] each, owned */
@@ -51,8 +51,9 @@ crs_status crs_optim_create(crs_optim *optim, const crs_optimizer_settings *sett
 void crs_optim_free(crs_optim *optim);
 /* The factor that brings a gradient of this norm to at most clip; 1 where clip is 0 or the norm is below it. */
 double crs_clip_scale(double norm, double clip);
-/* One update of values[n] by gradient[n] * scale at this rate; uses `threads` threads. */
-void crs_optim_update(crs_optim *optim, const crs_kernels *kernels, float *values, const float *gradient, double scale,
-                      double rate, int threads);
+/* One update of these extents of values[] (n floats in all; multiples of CRS_BLOCK), whose moments stand one after the
+ * other, by gradient[] * scale at this rate; uses `threads` threads. */
+void crs_optim_update(crs_optim *optim, const crs_kernels *kernels, const crs_extent *extent, int extents,
+                      float *values, const float *gradient, double scale, double rate, int threads);
 
 #endif

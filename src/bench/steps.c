@@ -19,6 +19,7 @@ typedef struct bench {
     crs_plan plan;
     crs_dataset dataset;
     crs_model *model;
+    crs_shards shards;
     crs_optim optim;
     crs_engine engine;
     int64_t step;
@@ -83,11 +84,13 @@ static crs_status create(bench *b, crs_error *error) {
     const crs_optimizer_settings optimizer = {
         .optimizer = config->optimizer, .momentum = -1, .beta1 = -1, .beta2 = -1, .epsilon = -1};
     if (make_data(b, error) || crs_model_create(&b->model, &b->of->shape, b->team->kernels, threads, error) ||
-        crs_optim_create(&b->optim, &optimizer, crs_model_arena(b->model), error))
+        crs_shards_create(&b->shards, b->model, crs_comm_size(b->team->comm), error) ||
+        crs_optim_create(&b->optim, &optimizer, crs_shards_owned(&b->shards, crs_comm_rank(b->team->comm)), error))
         return error->status;
     crs_model_initialize(b->model, 1, 1);
     const crs_engine_setup setup = {.comm = b->team->comm,
                                     .model = b->model,
+                                    .shards = &b->shards,
                                     .optim = &b->optim,
                                     .kernels = b->team->kernels,
                                     .dataset = &b->dataset,
@@ -99,7 +102,8 @@ static crs_status create(bench *b, crs_error *error) {
                                     .pass_rows = crs_plan_pass_rows(config, threads),
                                     .dropout = config->dropout,
                                     .clip = 5,
-                                    .seed = 1};
+                                    .seed = 1,
+                                    .overlap = true};
     return crs_engine_create(&b->engine, &setup, error);
 }
 
@@ -202,6 +206,7 @@ crs_status crs_bench_steps(const crs_bench_team *team, const crs_bench_case *c, 
         measure(&b, seconds, step, error);
     crs_engine_free(&b.engine);
     crs_optim_free(&b.optim);
+    crs_shards_free(&b.shards);
     crs_model_free(&b.model);
     crs_dataset_close(&b.dataset);
     return error->status;

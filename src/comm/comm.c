@@ -4,6 +4,7 @@
 #include <mpi.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "comm/comm.h"
 
@@ -46,6 +47,14 @@ static void stay_alone(void) {
     unsetenv("SLURM_STEPID");
 }
 
+static void name_hosts(crs_comm *comm) {
+    char own[CRS_HOST_NAME] = "";
+    gethostname(own, sizeof own - 1);
+    comm->hosts = crs_alloc((size_t)comm->size, sizeof own, CRS_MEMORY_OTHER);
+    CRS_ASSERT(comm->hosts);
+    CRS_MPI(MPI_Allgather(own, sizeof own, MPI_CHAR, comm->hosts, sizeof own, MPI_CHAR, comm->world));
+}
+
 crs_comm *crs_comm_open(int *argc, char ***argv) {
     int started, provided;
     CRS_MPI(MPI_Initialized(&started));
@@ -66,6 +75,7 @@ crs_comm *crs_comm_open(int *argc, char ***argv) {
     CRS_MPI(MPI_Comm_split_type(comm->world, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &comm->node));
     CRS_MPI(MPI_Comm_rank(comm->node, &comm->node_rank));
     CRS_MPI(MPI_Comm_size(comm->node, &comm->node_size));
+    name_hosts(comm);
     crs_comm_set_chunk(comm, 0);
     crs_set_rank(comm->rank);
     return comm;
@@ -78,8 +88,8 @@ void crs_comm_close(crs_comm **comm) {
     const bool owns_mpi = c->owns_mpi;
     CRS_MPI(MPI_Comm_free(&c->node));
     CRS_MPI(MPI_Comm_free(&c->world));
-    crs_free(&c->floats);
     crs_free(comm);
+    crs_free(&c->hosts);
     crs_set_abort(NULL);
     if (owns_mpi)
         CRS_MPI(MPI_Finalize());
@@ -105,9 +115,13 @@ crs_status crs_comm_agree(crs_comm *comm, crs_error *error) {
         return error->status;
     const double start = crs_seconds();
     int mine = error->status == CRS_OK ? comm->size : comm->rank, first;
-    CRS_MPI(MPI_Allreduce(&mine, &first, 1, MPI_INT, MPI_MIN, comm->world));
-    if (first < comm->size)
-        CRS_MPI(MPI_Bcast(error, sizeof *error, MPI_BYTE, first, comm->world));
+    MPI_Request request;
+    CRS_MPI(MPI_Iallreduce(&mine, &first, 1, MPI_INT, MPI_MIN, comm->world, &request));
+    crs_wait(comm, &request, 1);
+    if (first < comm->size) {
+        CRS_MPI(MPI_Ibcast(error, sizeof *error, MPI_BYTE, first, comm->world, &request));
+        crs_wait(comm, &request, 1);
+    }
     /* What rank 0 says is said of all, as are its notes. */
     if (first > 0 && first < comm->size)
         crs_fail(error, error->status, "rank %d: %s", first, error->message);

@@ -64,3 +64,23 @@ const crs_kernels *crs_kernels_of(crs_isa isa) {
 void crs_kernel_update(const crs_kernels *kernels, const crs_update *update) {
     kernels->update(update);
 }
+
+size_t crs_pack_sums(const crs_kernels *kernels, const int64_t *values, size_t n, uint8_t *out) {
+    CRS_ASSERT(n % CRS_BLOCK == 0);
+    return kernels->pack_sums(values, n, out);
+}
+
+size_t crs_unpack_sums(const crs_kernels *kernels, const uint8_t *in, size_t n, bool add, int64_t *values) {
+    CRS_ASSERT(n % CRS_BLOCK == 0);
+    return kernels->unpack_sums(in, n, add, values);
+}
+
+size_t crs_pack_changes(const crs_kernels *kernels, const float *after, const float *before, size_t n, uint8_t *out) {
+    CRS_ASSERT(n % CRS_BLOCK == 0);
+    return kernels->pack_changes(after, before, n, out);
+}
+
+size_t crs_unpack_changes(const crs_kernels *kernels, const uint8_t *in, size_t n, float *values) {
+    CRS_ASSERT(n % CRS_BLOCK == 0);
+    return kernels->unpack_changes(in, n, values);
+}

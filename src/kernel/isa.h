@@ -182,6 +182,10 @@ void CRS_ISA(crs_scatter_rows)(const float *b, ptrdiff_t b_row, int n, int colum
                                ptrdiff_t out_row);
 void CRS_ISA(crs_dot_rows)(const float *a, ptrdiff_t a_row, const float *b, ptrdiff_t b_row, int n, float *out);
 void CRS_ISA(crs_from_fixed)(const int64_t *sums, size_t n, double factor, float *out);
+size_t CRS_ISA(crs_pack_sums)(const int64_t *values, size_t n, uint8_t *out);
+size_t CRS_ISA(crs_unpack_sums)(const uint8_t *in, size_t n, bool add, int64_t *values);
+size_t CRS_ISA(crs_pack_changes)(const float *after, const float *before, size_t n, uint8_t *out);
+size_t CRS_ISA(crs_unpack_changes)(const uint8_t *in, size_t n, float *values);
 void CRS_ISA(crs_lstm_forward)(const crs_cell_step *s);
 void CRS_ISA(crs_lstm_backward)(const crs_cell_step *s);
 void CRS_ISA(crs_peephole_forward)(const crs_cell_step *s);

@@ -159,6 +159,12 @@ struct crs_kernels {
     void (*dot_rows)(const float *a, ptrdiff_t a_row, const float *b, ptrdiff_t b_row, int n, float *out);
     /* out[i] = sums[i] * factor, rounded to float */
     void (*from_fixed)(const int64_t *sums, size_t n, double factor, float *out);
+    /* Without loss, n a multiple of 16; out[crs_packed_most(n)]; returns the bytes. Read back: added, or set. */
+    size_t (*pack_sums)(const int64_t *values, size_t n, uint8_t *out);
+    size_t (*unpack_sums)(const uint8_t *in, size_t n, bool add, int64_t *values);
+    /* Of bit patterns, how far each is from that before; read back: that far from what stands in values. */
+    size_t (*pack_changes)(const float *after, const float *before, size_t n, uint8_t *out);
+    size_t (*unpack_changes)(const uint8_t *in, size_t n, float *values);
     void (*update)(const crs_update *update);
     void (*activation[CRS_ACTIVATIONS])(float *values, size_t n); /* n a multiple of 16 */
     /* For bench: as many fused multiply-adds as the units can do; sink[32] in and out. Returns the operations done. */

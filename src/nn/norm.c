@@ -30,37 +30,45 @@ static void row_squares(const crs_model *m, const float *arena, int tensor, int6
     memcpy(squares, sum, (size_t)rows * sizeof *sum);
 }
 
-typedef struct norm {
+typedef struct squares_of {
     const crs_model *m;
     const float *arena;
+    int owner;
+    const int *owner_of; /* [rows of this tensor]; NULL: all are its own */
     int tensor;
-    int64_t begin;
-    int count;
-    double *squares; /* [count] */
-} norm;
+    double *squares; /* [rows of this tensor] */
+} squares_of;
 
-static void share_of_norm(void *context, int thread, int threads) {
-    const norm *n = context;
-    const int blocks = (n->count + CRS_BLOCK - 1) / CRS_BLOCK;
+static void share_of_squares(void *context, int thread, int threads) {
+    const squares_of *s = context;
+    const int64_t count = s->m->tensor[s->tensor].dims[0];
+    const int blocks = (int)((count + CRS_BLOCK - 1) / CRS_BLOCK);
     for (int i = crs_share(blocks, thread, threads); i < crs_share(blocks, thread + 1, threads); i++) {
-        const int first = i * CRS_BLOCK, rows = n->count - first < CRS_BLOCK ? n->count - first : CRS_BLOCK;
-        row_squares(n->m, n->arena, n->tensor, n->begin + first, rows, n->squares + first);
+        const int64_t first = (int64_t)i * CRS_BLOCK;
+        const int rows = count - first < CRS_BLOCK ? (int)(count - first) : CRS_BLOCK;
+        bool own = !s->owner_of;
+        for (int j = 0; j < rows && !own; j++)
+            own = s->owner_of[first + j] == s->owner;
+        if (own)
+            row_squares(s->m, s->arena, s->tensor, first, rows, s->squares + first);
     }
 }
 
-double crs_model_norm(const crs_model *m, const float *arena) {
-    double total = 0;
-    enum { ROWS = 4096, WORTH_THREADS = 64 };
-    double squares[ROWS];
+void crs_model_squares(const crs_model *m, const crs_shards *shards, int owner, const float *arena, double *sums) {
+    enum { WORTH_THREADS = 64 };
+    const int *owner_of = shards ? shards->owner_of_row : NULL;
     for (int tensor = 0; tensor < m->tensors; tensor++) {
         const int64_t rows = m->tensor[tensor].dims[0];
-        for (int64_t begin = 0; begin < rows; begin += ROWS) {
-            const int count = (int)(rows - begin < ROWS ? rows - begin : ROWS);
-            norm n = {m, arena, tensor, begin, count, squares};
-            crs_parallel(count > WORTH_THREADS ? m->threads : 1, share_of_norm, &n);
-            for (int j = 0; j < count; j++)
-                total += squares[j];
-        }
+        squares_of s = {m, arena, owner, owner_of, tensor, sums};
+        crs_parallel(rows > WORTH_THREADS ? m->threads : 1, share_of_squares, &s);
+        owner_of += owner_of ? rows : 0;
+        sums += rows;
     }
+}
+
+double crs_norm_of(const double *squares, int64_t rows) {
+    double total = 0;
+    for (int64_t i = 0; i < rows; i++)
+        total += squares[i];
     return sqrt(total);
 }

@@ -106,15 +106,15 @@ static float *moment_at(const crs_optim *optim, int m, size_t from) {
     return m < optim->moments ? optim->moment[m] + from : NULL;
 }
 
-/* Updates the floats from..to. */
+/* Updates `count` floats, whose moments stand from `moment` on. */
 static void update_range(const crs_optim *optim, const crs_kernels *kernels, crs_update update, float *values,
-                         const float *gradient, size_t from, size_t to) {
+                         const float *gradient, size_t moment, size_t count) {
     bool second_only = optim->settings.optimizer == CRS_RMSPROP || optim->settings.optimizer == CRS_ADAGRAD;
-    update.n = to - from;
-    update.values = values + from;
-    update.gradient = gradient + from;
-    update.first = second_only ? NULL : moment_at(optim, 0, from);
-    update.second = moment_at(optim, second_only ? 0 : 1, from);
+    update.n = count;
+    update.values = values;
+    update.gradient = gradient;
+    update.first = second_only ? NULL : moment_at(optim, 0, moment);
+    update.second = moment_at(optim, second_only ? 0 : 1, moment);
     crs_kernel_update(kernels, &update);
 }
 
@@ -122,23 +122,31 @@ typedef struct share {
     const crs_optim *optim;
     const crs_kernels *kernels;
     crs_update update;
+    const crs_extent *extent;
+    int extents;
     float *values;
     const float *gradient;
 } share;
 
+/* A thread's share of all floats, where it lies in each extent. */
 static void update_share(void *context, int thread, int threads) {
     const share *s = context;
     const size_t blocks = s->optim->n / CRS_BLOCK, of = (size_t)threads, number = (size_t)thread;
-    update_range(s->optim, s->kernels, s->update, s->values, s->gradient, blocks * number / of * CRS_BLOCK,
-                 blocks * (number + 1) / of * CRS_BLOCK);
+    const size_t begin = blocks * number / of * CRS_BLOCK, end = blocks * (number + 1) / of * CRS_BLOCK;
+    size_t first = 0;
+    for (int i = 0; i < s->extents; first += s->extent[i++].count) {
+        const size_t from = begin > first ? begin : first, last = first + s->extent[i].count;
+        const size_t to = end < last ? end : last, at = s->extent[i].at + (from - first);
+        if (from < to)
+            update_range(s->optim, s->kernels, s->update, s->values + at, s->gradient + at, from, to - from);
+    }
 }
 
-void crs_optim_update(crs_optim *optim, const crs_kernels *kernels, float *values, const float *gradient, double scale,
-                      double rate, int threads) {
-    if (optim->n == 0)
-        return;
+void crs_optim_update(crs_optim *optim, const crs_kernels *kernels, const crs_extent *extent, int extents,
+                      float *values, const float *gradient, double scale, double rate, int threads) {
     optim->updates++;
-    share s = {optim, kernels, plan_update(optim, scale, rate), values, gradient};
+    share s = {optim, kernels, plan_update(optim, scale, rate), extent, extents, values, gradient};
     const size_t most = (optim->n + THREAD_FLOATS - 1) / THREAD_FLOATS;
-    crs_parallel(threads < 1 || (size_t)threads < most ? threads : (int)most, update_share, &s);
+    if (optim->n > 0)
+        crs_parallel(threads < 1 || (size_t)threads < most ? threads : (int)most, update_share, &s);
 }

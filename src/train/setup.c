@@ -154,6 +154,7 @@ static crs_status create_engine(crs_training *t, crs_error *error) {
     const crs_config *config = t->config;
     const crs_engine_setup setup = {.comm = t->comm,
                                     .model = t->model,
+                                    .shards = &t->shards,
                                     .optim = &t->optim,
                                     .kernels = t->kernels,
                                     .dataset = &t->dataset,
@@ -172,7 +173,8 @@ static crs_status create_engine(crs_training *t, crs_error *error) {
                                     .loss_limit = crs_plan_loss_limit(&t->plan, config, &t->dataset),
                                     .clip = config->clip,
                                     .seed = config->seed,
-                                    .reduce = config->reduce};
+                                    .reduce = config->reduce,
+                                    .overlap = true};
     return crs_engine_create(&t->engine, &setup, error);
 }
 
@@ -186,7 +188,9 @@ static crs_status create(crs_training *t, const crs_checkpoint *checkpoint, cons
                                               .epsilon = config->epsilon,
                                               .weight_decay = config->weight_decay};
     if (crs_model_create(&t->model, &t->plan.spec, t->kernels, t->threads, error) ||
-        crs_optim_create(&t->optim, &optimizer, crs_model_arena(t->model), error) || create_engine(t, error))
+        crs_shards_create(&t->shards, t->model, crs_comm_size(t->comm), error) ||
+        crs_optim_create(&t->optim, &optimizer, crs_shards_owned(&t->shards, crs_comm_rank(t->comm)), error) ||
+        create_engine(t, error))
         return error->status;
     if (t->resumed)
         return crs_state_restore(t, checkpoint, path, error);
@@ -276,6 +280,7 @@ void crs_training_close(crs_training *training) {
     crs_metrics_close(&training->metrics);
     crs_engine_free(&training->engine);
     crs_optim_free(&training->optim);
+    crs_shards_free(&training->shards);
     crs_model_free(&training->model);
     crs_free(&training->history.list);
     crs_free(&training->rates.list);

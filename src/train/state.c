@@ -96,31 +96,77 @@ static void put_attributes(const crs_training *t, crs_attributes *a) {
     crs_attributes_put_text(a, "data", t->dataset.digest);
 }
 
-/* All but the carried state. Rank 0. */
-static crs_status capture(crs_training *t, crs_checkpoint *c, crs_error *error) {
-    *c = (crs_checkpoint){0};
+/* What goes before the moments. Rank 0. */
+static crs_status capture_model(const crs_training *t, crs_checkpoint *c, crs_error *error) {
     put_attributes(t, &c->attributes);
     if (!t->dataset.text && crs_checkpoint_put_schema(c, &t->dataset.schema, error))
         return error->status;
     c->config = crs_config_text(t->config);
     if (!c->config)
         return crs_fail(error, CRS_INTERNAL, "out of memory for a checkpoint");
-    if (crs_vocabulary_copy(&c->vocabulary, &t->dataset.vocabulary, error) ||
-        crs_arena_capture(t->model, crs_model_parameters(t->model), c, "/model", error))
+    if (crs_vocabulary_copy(&c->vocabulary, &t->dataset.vocabulary, error))
         return error->status;
-    for (int i = 0; i < t->optim.moments; i++) {
-        char prefix[64];
-        snprintf(prefix, sizeof prefix, "/optimizer/%s/%s", crs_optimizer_name(t->config->optimizer),
-                 t->optim.moment_name[i]);
-        if (crs_arena_capture(t->model, t->optim.moment[i], c, prefix, error))
-            return error->status;
-    }
+    return crs_arena_capture(t->model, crs_model_parameters(t->model), c, "/model", error);
+}
+
+/* What goes behind them. Rank 0. */
+static crs_status capture_rest(crs_training *t, crs_checkpoint *c, crs_error *error) {
     t->window = t->step % t->plan.windows;
     t->seconds_before += crs_seconds() - t->start;
     t->start = crs_seconds();
     if (put_scalars(t, c, error) || put_history(&t->history, validation_columns, c, error))
         return error->status;
     return put_history(&t->rates, rate_columns, c, error);
+}
+
+static void name_moment(const crs_training *t, int moment, char name[64]) {
+    snprintf(name, 64, "/optimizer/%s/%s", crs_optimizer_name(t->config->optimizer), t->optim.moment_name[moment]);
+}
+
+/* Each owner's floats, one run after the other, from or to where they stand in an arena. */
+static void copy_runs(const crs_shards *shards, int owner, float *runs, float *arena, bool to_arena) {
+    int first;
+    const int count = crs_shards_runs(shards, owner, &first);
+    for (int i = first; i < first + count; runs += shards->run[i++].count) {
+        float *at = arena + shards->run[i].at;
+        memcpy(to_arena ? at : runs, to_arena ? runs : at, shards->run[i].count * sizeof *at);
+    }
+}
+
+/* The moments of all owners, one after the other, at rank 0: gathered[arena], arena[arena]. Collective. */
+static void gather_moment(const crs_training *t, int moment, const int *blocks_of, float *gathered, float *arena) {
+    enum { BLOCK_BYTES = CRS_BLOCK * sizeof(float) };
+    crs_comm_gather(t->comm, t->optim.moment[moment], gathered, blocks_of, BLOCK_BYTES);
+    for (int r = 0; r < t->shards.owners && gathered; r++) {
+        copy_runs(&t->shards, r, gathered, arena, true);
+        gathered += (size_t)blocks_of[r] * CRS_BLOCK;
+    }
+}
+
+/* Collective, with an error of rank 0 too. */
+static crs_status capture_moments(crs_training *t, crs_checkpoint *c, crs_error *error) {
+    const size_t n = crs_model_arena(t->model), ranks = (size_t)t->shards.owners;
+    float *gathered = NULL, *arena = NULL;
+    int *blocks_of = crs_alloc_or_fail(ranks, sizeof *blocks_of, CRS_MEMORY_OTHER, "a checkpoint", error);
+    if (blocks_of && crs_at_root(t) && error->status == CRS_OK && ranks > 1 &&
+        (gathered = crs_alloc_or_fail(n, sizeof *gathered, CRS_MEMORY_OTHER, "the moments of all ranks", error)))
+        arena = crs_alloc_or_fail(n, sizeof *arena, CRS_MEMORY_OTHER, "the moments of all ranks", error);
+    for (int r = 0; blocks_of && r < t->shards.owners; r++)
+        blocks_of[r] = (int)(crs_shards_owned(&t->shards, r) / CRS_BLOCK);
+    crs_comm_agree(t->comm, error);
+    for (int i = 0; i < t->optim.moments && error->status == CRS_OK; i++) {
+        char name[64];
+        name_moment(t, i, name);
+        if (ranks > 1)
+            gather_moment(t, i, blocks_of, gathered, arena);
+        if (crs_at_root(t))
+            crs_arena_capture(t->model, ranks > 1 ? arena : t->optim.moment[i], c, name, error);
+        crs_comm_agree(t->comm, error);
+    }
+    crs_free(&arena);
+    crs_free(&gathered);
+    crs_free(&blocks_of);
+    return error->status;
 }
 
 /* Whole sequences begin from zero states, and leave none behind. */
@@ -137,7 +183,10 @@ crs_status crs_state_capture(crs_training *t, crs_checkpoint *checkpoint, crs_er
     *checkpoint = (crs_checkpoint){0};
     if (!rows_of)
         crs_fail(error, CRS_INTERNAL, "out of memory for a checkpoint");
-    else if (crs_at_root(t) && capture(t, checkpoint, error) == CRS_OK && carries_state(t))
+    else if (crs_at_root(t))
+        capture_model(t, checkpoint, error);
+    if (capture_moments(t, checkpoint, error) == CRS_OK && crs_at_root(t) &&
+        capture_rest(t, checkpoint, error) == CRS_OK && carries_state(t))
         hidden = crs_checkpoint_add(checkpoint, "/state/hidden", CRS_F32, 2, dims, error);
     if (crs_comm_agree(t->comm, error) == CRS_OK && carries_state(t)) {
         crs_lanes_rows(&t->plan.lanes, ranks, rows_of);
@@ -217,13 +266,17 @@ static crs_status restore_rates(crs_training *t, const crs_checkpoint *c, const 
 }
 
 static crs_status restore_optimizer(crs_training *t, const crs_checkpoint *c, const char *path, crs_error *error) {
-    for (int i = 0; i < t->optim.moments; i++) {
-        char prefix[64];
-        snprintf(prefix, sizeof prefix, "/optimizer/%s/%s", crs_optimizer_name(t->config->optimizer),
-                 t->optim.moment_name[i]);
-        if (crs_arena_restore(t->model, t->optim.moment[i], c, prefix, path, error))
-            return error->status;
+    float *arena = crs_alloc_or_fail(crs_model_arena(t->model), sizeof *arena, CRS_MEMORY_OTHER,
+                                     "the moments of all ranks", error);
+    for (int i = 0; i < t->optim.moments && error->status == CRS_OK; i++) {
+        char name[64];
+        name_moment(t, i, name);
+        if (crs_arena_restore(t->model, arena, c, name, path, error) == CRS_OK)
+            copy_runs(&t->shards, crs_comm_rank(t->comm), t->optim.moment[i], arena, false);
     }
+    crs_free(&arena);
+    if (error->status)
+        return error->status;
     if (t->optim.updates < 0 || t->optim.updates > crs_checkpoint_step(c))
         return crs_fail(error, CRS_DATA, "%s: %" PRId64 " updates in %" PRId64 " steps", path, t->optim.updates,
                         crs_checkpoint_step(c));

@@ -1,4 +1,4 @@
-/* One training step over all ranks: read, forward and backward, one sum, one update. */
+/* One training step over all ranks: read, forward and backward, sums to their owners, one update, parameters to all. */
 #include "config.h"
 
 #include <math.h>
@@ -32,9 +32,46 @@ static crs_status open_feed(crs_engine *e, crs_error *error) {
     return error->status;
 }
 
+/* The squares of rows travel by owner, those of each in the order of the file. */
+static crs_status place_squares(crs_engine *e, crs_error *error) {
+    const crs_shards *shards = e->setup.shards;
+    const size_t rows = (size_t)shards->rows, owners = (size_t)shards->owners;
+    e->squares = crs_alloc(rows, sizeof *e->squares, CRS_MEMORY_OTHER);
+    e->travelling = crs_alloc(rows, sizeof *e->travelling, CRS_MEMORY_OTHER);
+    e->place = crs_alloc(rows, sizeof *e->place, CRS_MEMORY_OTHER);
+    e->share_at = crs_alloc(owners + 1, sizeof *e->share_at, CRS_MEMORY_OTHER);
+    if (!e->squares || !e->travelling || !e->place || !e->share_at)
+        return crs_fail(error, CRS_INTERNAL, "out of memory for the norm of a gradient of %zu rows", rows);
+    int place = 0;
+    for (int owner = 0; owner < shards->owners; owner++) {
+        e->share_at[owner] = (size_t)place * sizeof(double);
+        for (size_t row = 0; row < rows; row++)
+            if (shards->owner_of_row[row] == owner)
+                e->place[row] = place++;
+    }
+    e->share_at[owners] = (size_t)place * sizeof(double);
+    return CRS_OK;
+}
+
+static crs_status open_exchange(crs_engine *e, crs_error *error) {
+    const crs_engine_setup *s = &e->setup;
+    const crs_shards *shards = s->shards;
+    const crs_exchange_plan plan = {.kernels = s->kernels,
+                                    .regions = shards->regions,
+                                    .bound = shards->bound,
+                                    .derived = shards->derived,
+                                    .trailer = CRS_SUM_TRAILER + CRS_NEWS,
+                                    .stages = shards->stages,
+                                    .extent = shards->run,
+                                    .first_extent = shards->first_run};
+    if (place_squares(e, error))
+        return error->status;
+    return crs_exchange_create(&e->exchange, s->comm, &plan, error);
+}
+
 static crs_status allocate(crs_engine *e, crs_error *error) {
     const crs_engine_setup *s = &e->setup;
-    if (open_feed(e, error))
+    if (open_feed(e, error) || open_exchange(e, error))
         return error->status;
     const crs_feed_size most = crs_feed_most(e->feed);
     const int uses = CRS_TRAINING | (s->dropout > 0 ? CRS_DROPOUT : 0);
@@ -62,6 +99,18 @@ void crs_engine_free(crs_engine *engine) {
     crs_free(&engine->state_before);
     crs_free(&engine->sums);
     crs_free(&engine->gradient);
+    crs_exchange_free(&engine->exchange);
+    crs_free(&engine->squares);
+    crs_free(&engine->travelling);
+    crs_free(&engine->place);
+    crs_free(&engine->share_at);
+}
+
+static void send_ready(void *context, size_t complete) {
+    crs_exchange_ready(context, complete);
+}
+static void look_after(void *context) {
+    crs_exchange_progress(context);
 }
 
 /* Adds what this rank's rows have to say to the sums. */
@@ -71,6 +120,7 @@ static crs_status contribute(crs_engine *e, int64_t step, crs_error *error) {
         usleep(700000);
     const bool other_mask = crs_fault("mask") && crs_rank() == 1;
     const int passes = crs_feed_passes(e->feed, step);
+    const crs_watch watch = {send_ready, look_after, e->exchange};
     for (int p = 0; p < passes; p++) {
         crs_batch batch = {.state = e->state + (size_t)crs_feed_state_row(e->feed, p) * crs_model_state(s->model),
                            .lane_rows = s->lanes.lane_rows,
@@ -82,21 +132,9 @@ static crs_status contribute(crs_engine *e, int64_t step, crs_error *error) {
                            .step = (uint64_t)step};
         if (crs_feed_read(e->feed, step, p, &batch, error))
             return error->status;
-        crs_model_train(s->model, e->workspace, &batch, e->sums, NULL);
+        crs_model_train(s->model, e->workspace, &batch, e->sums, p == passes - 1 && s->overlap ? &watch : NULL);
     }
     return CRS_OK;
-}
-
-/* One sum for the gradient, the loss and the news; with --reduce=float the gradient alone travels as floats. */
-static void reduce(crs_engine *e) {
-    const size_t n = crs_model_sums(e->setup.model), gradients = n - CRS_SUM_TRAILER;
-    crs_phase_begin(CRS_PHASE_SUM);
-    if (e->setup.reduce == CRS_REDUCE_INT64) {
-        crs_comm_sum(e->setup.comm, e->sums, n + CRS_NEWS);
-        return;
-    }
-    crs_comm_sum_float(e->setup.comm, e->sums, gradients);
-    crs_comm_sum(e->setup.comm, e->sums + gradients, CRS_SUM_TRAILER + CRS_NEWS);
 }
 
 /* Nothing was learned from this step: the next one begins where it began. */
@@ -104,13 +142,33 @@ static void take_back(crs_engine *e) {
     memcpy(e->state, e->state_before, e->states * sizeof *e->state);
 }
 
+/* A row's squares are summed by the owner of the row, and added by every rank in the order of the file. */
+static double norm_of_gradient(crs_engine *e) {
+    const crs_engine_setup *s = &e->setup;
+    const int rank = crs_comm_rank(s->comm);
+    const int64_t rows = s->shards->rows;
+    crs_model_squares(s->model, s->shards, rank, e->gradient, e->squares);
+    if (s->shards->owners == 1)
+        return crs_norm_of(e->squares, rows);
+    for (int64_t i = 0; i < rows; i++)
+        if (s->shards->owner_of_row[i] == rank)
+            e->travelling[e->place[i]] = e->squares[i];
+    crs_comm_share(s->comm, e->travelling, e->share_at);
+    for (int64_t i = 0; i < rows; i++)
+        e->squares[i] = e->travelling[e->place[i]];
+    return crs_norm_of(e->squares, rows);
+}
+
 static void update(crs_engine *e, int64_t step, crs_outcome *outcome) {
     const crs_engine_setup *s = &e->setup;
+    const int rank = crs_comm_rank(s->comm);
+    int first;
+    const int runs = crs_shards_runs(s->shards, rank, &first);
     crs_phase_begin(CRS_PHASE_GRADIENT);
     outcome->rate = crs_schedule_rate(&s->schedule, step);
     if (outcome->refused == 0) {
-        crs_model_gradient(s->model, e->sums, e->gradient);
-        outcome->norm = crs_model_norm(s->model, e->gradient);
+        crs_model_gradient(s->model, s->shards, rank, e->sums, e->gradient);
+        outcome->norm = norm_of_gradient(e);
         outcome->refused = !isfinite(outcome->norm);
     }
     if (outcome->refused > 0) {
@@ -119,8 +177,14 @@ static void update(crs_engine *e, int64_t step, crs_outcome *outcome) {
         return;
     }
     crs_phase_begin(CRS_PHASE_UPDATE);
-    crs_optim_update(s->optim, s->kernels, crs_model_parameters(s->model), e->gradient,
+    float *parameters = crs_model_parameters(s->model);
+    crs_exchange_keep(e->exchange, parameters);
+    crs_optim_update(s->optim, s->kernels, s->shards->run + first, runs, parameters, e->gradient,
                      crs_clip_scale(outcome->norm, s->clip), outcome->rate, s->threads);
+    crs_phase_begin(CRS_PHASE_SUM);
+    crs_exchange_spread(e->exchange, parameters);
+    for (int stage = 0; stage < s->shards->stages; stage++)
+        crs_exchange_here(e->exchange, stage);
     crs_phase_begin(CRS_PHASE_REFRESH);
     crs_model_refresh(s->model);
 }
@@ -134,13 +198,15 @@ crs_status crs_engine_step(crs_engine *engine, int64_t step, const int64_t news[
         memset(engine->state, 0, engine->states * sizeof *engine->state);
     memcpy(engine->state_before, engine->state, engine->states * sizeof *engine->state);
     memset(engine->sums, 0, n * sizeof *engine->sums);
+    crs_exchange_begin(engine->exchange, engine->sums, s->reduce == CRS_REDUCE_FLOAT);
     if (error->status == CRS_OK)
         contribute(engine, step, error);
     if (error->status != CRS_OK)
         memset(engine->sums, 0, n * sizeof *engine->sums);
     memcpy(engine->sums + n, news, CRS_NEWS * sizeof *news);
     engine->sums[n + CRS_NEWS_BAD] = error->status != CRS_OK;
-    reduce(engine);
+    crs_phase_begin(CRS_PHASE_SUM);
+    crs_exchange_finish(engine->exchange);
 
     *outcome = (crs_outcome){0};
     memcpy(outcome->news, engine->sums + n, sizeof outcome->news);

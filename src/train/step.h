@@ -18,7 +18,8 @@ typedef struct crs_engine_setup {
     /* borrowed for as long as the engine lives */
     crs_comm *comm;
     crs_model *model;
-    crs_optim *optim;
+    const crs_shards *shards; /* among the ranks of comm */
+    crs_optim *optim;         /* of what this rank owns */
     const crs_kernels *kernels;
     const crs_dataset *dataset;
     /* the rest is copied */
@@ -33,6 +34,7 @@ typedef struct crs_engine_setup {
     double loss_limit; /* of crs_batch */
     uint64_t seed;
     crs_reduce reduce;
+    bool overlap; /* sums are sent while others are still made */
 } crs_engine_setup;
 
 typedef struct crs_engine {
@@ -43,6 +45,10 @@ typedef struct crs_engine {
     float *state, *state_before; /* [states], [own_rows][crs_model_state]: carried from window to window */
     int64_t *sums;               /* [crs_model_sums + CRS_NEWS] */
     float *gradient;             /* [crs_model_arena] */
+    crs_exchange *exchange;
+    double *squares, *travelling; /* [rows of all tensors]: in the order of the file, and by owner */
+    int *place;                   /* [rows]: where each travels */
+    size_t *share_at;             /* [ranks + 1]: the bytes of each owner's */
 } crs_engine;
 
 typedef struct crs_outcome {

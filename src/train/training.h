@@ -32,7 +32,8 @@ typedef struct crs_training {
     bool resumed, finished;
     crs_run_names names; /* rank 0: what is wrong with them in a run that goes on */
     crs_model *model;
-    crs_optim optim;
+    crs_shards shards; /* of the model, among the ranks */
+    crs_optim optim;   /* of what this rank owns */
     crs_engine engine;
 
     /* where it stands */
