@@ -695,12 +695,16 @@ static void check_no_allocation(const crs_spec *shape) {
     int64_t *sums = sums_of(model);
     float *gradient = floats(crs_model_arena(model)), *state = case_state(&c),
           *logits = floats(5 * (size_t)shape->input_size);
-    int64_t before = 0;
+    int64_t before = 0, rows = 0;
+    for (int i = 0; i < crs_model_tensors(model); i++)
+        rows += crs_model_tensor(model, i)->dims[0];
+    double *squares = crs_alloc((size_t)rows, sizeof *squares, CRS_MEMORY_OTHER);
     for (int step = 0; step < 2; step++) {
         crs_batch batch = case_batch(&c, state);
         crs_model_train(model, workspace, &batch, sums, NULL);
         crs_model_gradient(model, NULL, 0, sums, gradient);
-        CU_ASSERT(norm_of_arena(model, gradient) >= 0);
+        crs_model_squares(model, NULL, 0, gradient, squares);
+        CU_ASSERT(crs_norm_of(squares, rows) >= 0);
         crs_model_refresh(model);
         crs_model_evaluate(model, workspace, &batch, sums + crs_model_sums(model) - CRS_SUM_TRAILER, NULL);
         crs_batch now = {.steps = 1, .rows = 5, .input.tokens = c.inputs, .state = state};
@@ -709,6 +713,7 @@ static void check_no_allocation(const crs_spec *shape) {
             before = crs_memory_allocations();
     }
     CU_ASSERT_EQUAL(crs_memory_allocations(), before);
+    crs_free(&squares);
     crs_free(&sums);
     crs_free(&gradient);
     crs_free(&state);
@@ -758,12 +763,12 @@ static void check_watch_of(const crs_spec *shape, int rows, int steps, bool is_r
         float *state = case_state(&c);
         const crs_batch batch = is_ragged ? case_ragged_batch(&ragged, &c, -1, c.lanes, state) : case_batch(&c, state);
         listener l = {.sums = sums, .seen = seen, .all = crs_model_sums(model) - CRS_SUM_TRAILER};
-        const crs_watch watch = {on_ready, on_progress, &l};
+        const crs_watch watch = {.ready = on_ready, .progress = on_progress, .context = &l};
         crs_model_train(model, workspace, &batch, sums, &watch);
         CU_ASSERT_EQUAL(l.complete, l.all);
         CU_ASSERT_EQUAL(memcmp(seen, sums, l.all * sizeof *sums), 0);
         CU_ASSERT(l.told >= layers + 1 && l.early >= layers);
-        CU_ASSERT_EQUAL(l.progress, ways * layers * steps);
+        CU_ASSERT(l.progress >= 2 * ways * layers * steps);
         crs_free(&sums);
         crs_free(&seen);
         crs_free(&state);
@@ -786,6 +791,267 @@ static void test_watch(void) {
         check_watch_of(&large, 26, 40, false);
         check_watch_of(&large, 13, 120, true);
     }
+}
+
+/* ---- shards ---- */
+
+static const crs_spec shard_specs[] = {
+    {.cell = CRS_LSTM, .input = CRS_INPUT_TOKENS, .input_size = 65, .embed = 20, .hidden = 130, .layers = 3},
+    {.cell = CRS_GRU,
+     .input = CRS_INPUT_TOKENS,
+     .input_size = 1000,
+     .embed = 70,
+     .hidden = 70,
+     .layers = 2,
+     .tie = true},
+    {.cell = CRS_PEEPHOLE,
+     .input = CRS_INPUT_TOKENS,
+     .input_size = 30,
+     .hidden = 100,
+     .layers = 2,
+     .bidirectional = true},
+    {.cell = CRS_RNN, .input = CRS_INPUT_TOKENS, .input_size = 9, .embed = 5, .hidden = 17, .layers = 1}};
+enum { SHARD_SPECS = sizeof shard_specs / sizeof *shard_specs };
+
+static crs_spec shard_spec(int i) {
+    const crs_spec *given = &shard_specs[i];
+    crs_spec spec = crs_spec_text(given->cell, given->input_size, given->embed, given->hidden, given->layers);
+    spec.tie = given->tie;
+    spec.bidirectional = given->bidirectional;
+    return spec;
+}
+
+/* Each parameter and each sum has one owner, who has whole rows; none has much more than the others. */
+static void check_shards(const crs_model *model, const crs_shards *s) {
+    const size_t arena = crs_model_arena(model), sums = crs_model_sums(model) - CRS_SUM_TRAILER;
+    int *owner = crs_alloc(arena, sizeof *owner, CRS_MEMORY_OTHER);
+    float *index = floats(arena);
+    size_t most = 0, owned = 0;
+    for (int r = 0; r < s->owners; r++) {
+        int first;
+        const int runs = crs_shards_runs(s, r, &first);
+        for (int i = first; i < first + runs; i++)
+            for (size_t at = s->run[i].at; at < s->run[i].at + s->run[i].count; at++) {
+                CU_ASSERT_EQUAL(owner[at], 0);
+                owner[at] = r + 1;
+            }
+        owned += crs_shards_owned(s, r);
+        most = crs_shards_owned(s, r) > most ? crs_shards_owned(s, r) : most;
+    }
+    CU_ASSERT_EQUAL(owned, arena);
+    CU_ASSERT(arena < 100000 || most < 2 * arena / (size_t)s->owners);
+    size_t at = 0;
+    for (int k = 0; k < s->regions; k++) {
+        const size_t *bound = s->bound + k * (s->owners + 1);
+        CU_ASSERT_EQUAL(bound[0], at);
+        for (int r = 0; r < s->owners; r++)
+            CU_ASSERT(bound[r] <= bound[r + 1] && bound[r] % CRS_BLOCK == 0);
+        at = bound[s->owners];
+    }
+    CU_ASSERT_EQUAL(at, sums);
+    for (size_t i = 0; i < arena; i++)
+        index[i] = (float)owner[i];
+    int64_t row = 0;
+    for (int i = 0; i < crs_model_tensors(model); i++) {
+        const crs_tensor *tensor = crs_model_tensor(model, i);
+        float *values = floats((size_t)crs_tensor_size(tensor));
+        crs_model_export(model, index, i, values);
+        int torn = 0;
+        for (int64_t j = 0; j < tensor->dims[0]; j++, row++)
+            for (int64_t k = 0; k < tensor->dims[1]; k++)
+                torn += values[j * tensor->dims[1] + k] != (float)(s->owner_of_row[row] + 1);
+        CU_ASSERT_EQUAL(torn, 0);
+        crs_free(&values);
+    }
+    CU_ASSERT_EQUAL(row, s->rows);
+    crs_free(&owner);
+    crs_free(&index);
+}
+
+static void test_shards(void) {
+    for (int i = 0; i < SHARD_SPECS; i++)
+        for (int owners = 1; owners <= 40; owners += owners < 6 ? 1 : 17) {
+            const crs_spec spec = shard_spec(i);
+            crs_error error = {0};
+            crs_model *model;
+            crs_shards shards;
+            CU_ASSERT_EQUAL_FATAL(crs_model_create(&model, &spec, best(), 1, &error), CRS_OK);
+            CU_ASSERT_EQUAL_FATAL(crs_shards_create(&shards, model, owners, &error), CRS_OK);
+            check_shards(model, &shards);
+            crs_shards_free(&shards);
+            crs_model_free(&model);
+        }
+}
+
+/* What each owner makes of its own sums, put together, is the gradient, and its squares. */
+static void check_owners(crs_model *model, const int64_t *sums, int owners) {
+    const size_t arena = crs_model_arena(model);
+    float *whole = floats(arena), *part = floats(arena);
+    crs_shards s;
+    crs_error error = {0};
+    int wrong = 0;
+    CU_ASSERT_EQUAL_FATAL(crs_shards_create(&s, model, owners, &error), CRS_OK);
+    double *squares = crs_alloc((size_t)s.rows, sizeof *squares, CRS_MEMORY_OTHER),
+           *own = crs_alloc((size_t)s.rows, sizeof *own, CRS_MEMORY_OTHER);
+    int64_t *theirs = crs_alloc(crs_model_sums(model), sizeof *theirs, CRS_MEMORY_OTHER);
+    crs_model_gradient(model, NULL, 0, sums, whole);
+    crs_model_squares(model, NULL, 0, whole, squares);
+    for (int r = 0; r < owners; r++) {
+        int first;
+        const int runs = crs_shards_runs(&s, r, &first);
+        memset(part, 0, arena * sizeof *part);
+        memcpy(theirs, sums, crs_model_sums(model) * sizeof *theirs);
+        for (int k = 0; k < s.regions; k++)
+            for (size_t at = s.bound[k * (owners + 1)]; at < s.bound[k * (owners + 1) + owners] && !s.derived[k]; at++)
+                if (at < s.bound[k * (owners + 1) + r] || at >= s.bound[k * (owners + 1) + r + 1])
+                    theirs[at] = 12345; /* nobody's business */
+        crs_model_gradient(model, &s, r, theirs, part);
+        crs_model_squares(model, &s, r, part, own);
+        for (int i = first; i < first + runs; i++)
+            wrong += memcmp(part + s.run[i].at, whole + s.run[i].at, s.run[i].count * sizeof *part) != 0;
+        for (int64_t i = 0; i < s.rows; i++)
+            wrong += s.owner_of_row[i] == r && own[i] != squares[i];
+    }
+    CU_ASSERT_EQUAL(wrong, 0);
+    crs_free(&theirs);
+    crs_free(&squares);
+    crs_free(&own);
+    crs_free(&whole);
+    crs_free(&part);
+    crs_shards_free(&s);
+}
+
+typedef struct supplier {
+    crs_model *model;
+    const crs_shards *shards;
+    const float *right; /* the parameters as they should be */
+    int stages, asked;
+} supplier;
+
+/* The parameters of a stage come when they are asked for, not before. */
+static int on_wanted(void *context, int part) {
+    supplier *s = context;
+    float *parameters = crs_model_parameters(s->model);
+    CU_ASSERT_EQUAL(part, s->asked++);
+    for (int stage = 0; stage < s->shards->stages; stage++)
+        if (s->shards->stage_part[stage] == part) {
+            for (int i = s->shards->first_run[stage]; i < s->shards->first_run[stage + 1]; i++)
+                memcpy(parameters + s->shards->run[i].at, s->right + s->shards->run[i].at,
+                       s->shards->run[i].count * sizeof *parameters);
+            s->stages++;
+            return s->shards->stage_part[stage + 1] - part;
+        }
+    return 0;
+}
+
+static void check_wanted(const crs_spec *spec, int threads) {
+    nn_case c;
+    case_create(&c, spec, 26, 5, 2, 0.2f, 19);
+    crs_model *model = case_model(&c, best(), threads);
+    crs_workspace *workspace = case_workspace(&c, model);
+    const size_t arena = crs_model_arena(model);
+    int64_t *sums = sums_of(model), *wanted = sums_of(model);
+    float *state = case_state(&c), *right = floats(arena), *parameters = crs_model_parameters(model);
+    crs_shards shards;
+    crs_error error = {0};
+    CU_ASSERT_EQUAL_FATAL(crs_shards_create(&shards, model, 1, &error), CRS_OK);
+    crs_batch batch = case_batch(&c, state);
+    crs_model_train(model, workspace, &batch, wanted, NULL);
+    memcpy(right, parameters, arena * sizeof *right);
+    memset(parameters, 0, arena * sizeof *right);
+    crs_model_refresh(model);
+    memset(state, 0, 26 * crs_model_state(model) * sizeof *state);
+    supplier s = {.model = model, .shards = &shards, .right = right};
+    const crs_watch watch = {.wanted = on_wanted, .context = &s};
+    float *again = case_state(&c);
+    batch = case_batch(&c, again);
+    crs_model_train(model, workspace, &batch, sums, &watch);
+    CU_ASSERT_EQUAL(memcmp(sums, wanted, crs_model_sums(model) * sizeof *sums), 0);
+    CU_ASSERT_EQUAL(s.stages, shards.stages);
+    CU_ASSERT(spec->hidden < 100 || shards.stages > 1);
+    for (int owners = 1; owners <= 5; owners++)
+        check_owners(model, sums, owners);
+    crs_shards_free(&shards);
+    crs_free(&sums);
+    crs_free(&wanted);
+    crs_free(&state);
+    crs_free(&again);
+    crs_free(&right);
+    crs_workspace_free(&workspace);
+    crs_model_free(&model);
+    case_free(&c);
+}
+
+static void test_wanted(void) {
+    for (int i = 0; i < SHARD_SPECS; i++)
+        for (int threads = 1; threads <= 3; threads += 2) {
+            const crs_spec spec = shard_spec(i);
+            check_wanted(&spec, threads);
+        }
+}
+
+/* ---- numbers on their way ---- */
+
+/* Any number survives, in blocks of every width, as every instruction set packs it; and what was there is added to. */
+static void test_packing(void) {
+    enum { NUMBERS = 65 * 64 * CRS_BLOCK };
+    int64_t *values = crs_alloc(NUMBERS, sizeof *values, CRS_MEMORY_OTHER),
+            *back = crs_alloc(NUMBERS, sizeof *back, CRS_MEMORY_OTHER);
+    float *after = floats(NUMBERS), *before = floats(NUMBERS);
+    uint8_t *packed[2] = {crs_alloc(crs_packed_most(NUMBERS), 1, CRS_MEMORY_OTHER),
+                          crs_alloc(crs_packed_most(NUMBERS), 1, CRS_MEMORY_OTHER)};
+    for (size_t i = 0; i < NUMBERS; i++) {
+        uint64_t bits[4];
+        const unsigned width = (unsigned)(i / CRS_BLOCK % 65);
+        crs_random(4, CRS_DRAW_PARAMETER, i, 0, 0, 0, bits);
+        const uint64_t zigzag = width == 64 ? bits[0] : bits[0] & (((uint64_t)1 << width) - 1);
+        values[i] = (int64_t)(zigzag >> 1 ^ (0 - (zigzag & 1)));
+        values[i] = i % 1021 == 0 ? INT64_MIN : i % 1031 == 0 ? INT64_MAX : values[i];
+        const uint32_t a = (uint32_t)bits[1], b = a + (uint32_t)values[i];
+        memcpy(after + i, &a, sizeof a);
+        memcpy(before + i, &b, sizeof b);
+    }
+    size_t bytes = 0;
+    for (int isa = 0; isa < CRS_ISA_COUNT; isa++) {
+        if (!crs_isa_here((crs_isa)isa))
+            continue;
+        const crs_kernels *kernels = crs_kernels_of((crs_isa)isa);
+        const size_t now = crs_pack_sums(kernels, values, NUMBERS, packed[isa > 0]);
+        CU_ASSERT(now <= crs_packed_most(NUMBERS));
+        CU_ASSERT(isa == 0 || (now == bytes && memcmp(packed[0], packed[1], now) == 0));
+        bytes = now;
+        CU_ASSERT_EQUAL(crs_unpack_sums(kernels, packed[0], NUMBERS, false, back), bytes);
+        CU_ASSERT_EQUAL(memcmp(values, back, NUMBERS * sizeof *back), 0);
+        CU_ASSERT_EQUAL(crs_unpack_sums(kernels, packed[0], NUMBERS, true, back), bytes);
+        int wrong = 0;
+        for (size_t i = 0; i < NUMBERS; i++)
+            wrong += (uint64_t)back[i] != 2 * (uint64_t)values[i];
+        CU_ASSERT_EQUAL(wrong, 0);
+    }
+    /* As many bits as the largest of a block needs, and a byte. */
+    memset(values, 0, NUMBERS * sizeof *values);
+    CU_ASSERT_EQUAL(crs_pack_sums(best(), values, CRS_BLOCK, packed[0]), 1);
+    values[3] = -4;
+    CU_ASSERT_EQUAL(crs_pack_sums(best(), values, CRS_BLOCK, packed[0]), 1 + 2 * 3);
+    for (int isa = 0; isa < CRS_ISA_COUNT; isa++) {
+        if (!crs_isa_here((crs_isa)isa))
+            continue;
+        const crs_kernels *kernels = crs_kernels_of((crs_isa)isa);
+        float *values32 = floats(NUMBERS);
+        memcpy(values32, before, NUMBERS * sizeof *before);
+        const size_t now = crs_pack_changes(kernels, after, before, NUMBERS, packed[isa > 0]);
+        CU_ASSERT(isa == 0 || (now == bytes && memcmp(packed[0], packed[1], now) == 0));
+        bytes = now;
+        CU_ASSERT_EQUAL(crs_unpack_changes(kernels, packed[0], NUMBERS, values32), bytes);
+        CU_ASSERT_EQUAL(memcmp(values32, after, NUMBERS * sizeof *after), 0);
+        crs_free(&values32);
+    }
+    crs_free(&values);
+    crs_free(&back);
+    crs_free(&after);
+    crs_free(&before);
+    crs_free(&packed[0]);
+    crs_free(&packed[1]);
 }
 
 typedef struct warm {
@@ -879,6 +1145,9 @@ int main(int argc, char **argv) {
                                          HARNESS_TEST(test_evaluate_gathered),
                                          HARNESS_TEST(test_step),
                                          HARNESS_TEST(test_no_allocation),
+                                         HARNESS_TEST(test_shards),
+                                         HARNESS_TEST(test_wanted),
+                                         HARNESS_TEST(test_packing),
                                          HARNESS_TEST(test_watch),
                                          HARNESS_TEST(test_quiet),
                                          HARNESS_END};

@@ -120,8 +120,14 @@ static crs_status step(fixture *f, int64_t number, crs_outcome *outcome, crs_err
     return crs_engine_step(&f->engine, number, news, outcome, error);
 }
 
+/* All of them; collective. */
+static float *parameters_of(fixture *f) {
+    crs_engine_settle(&f->engine);
+    return crs_model_parameters(f->model);
+}
+
 static void hash_parameters(fixture *f, char hex[CRS_HASH_HEX]) {
-    crs_hash_bytes(crs_model_parameters(f->model), crs_model_arena(f->model) * sizeof(float), hex);
+    crs_hash_bytes(parameters_of(f), crs_model_arena(f->model) * sizeof(float), hex);
 }
 
 static size_t state_bytes(const fixture *f) {
@@ -215,7 +221,7 @@ static void test_refused_step_changes_nothing(void) {
     step(&f, 0, &outcome, &error);
     CU_ASSERT_EQUAL(outcome.refused, 0);
     float *state = malloc(state_bytes(&f));
-    float *parameter = crs_model_parameters(f.model), good = parameter[0];
+    float *parameter = parameters_of(&f), good = parameter[0];
     memcpy(state, f.engine.state, state_bytes(&f));
     parameter[0] = NAN;
     crs_model_refresh(f.model);
@@ -285,7 +291,7 @@ static void test_state_is_carried(void) {
 /* The length of a step's change of the parameters. */
 static double change(fixture *f, int64_t number, crs_outcome *outcome) {
     const size_t n = crs_model_arena(f->model);
-    const float *parameters = crs_model_parameters(f->model);
+    const float *parameters = parameters_of(f);
     float *before = malloc(n * sizeof *before);
     crs_error error = {0};
     double sum = 0;
@@ -525,7 +531,7 @@ static void test_evaluation_refuses(void) {
     CU_ASSERT_PTR_NOT_NULL(strstr(error.message, "--streams"));
     CU_ASSERT_EQUAL(evaluate(&f, CRS_VALIDATION, most, &evaluation, &error), CRS_OK);
     CU_ASSERT_EQUAL(evaluation.targets, most);
-    crs_model_parameters(f.model)[0] = NAN;
+    parameters_of(&f)[0] = NAN;
     crs_model_refresh(f.model);
     CU_ASSERT_EQUAL(evaluate(&f, CRS_VALIDATION, 3, &evaluation, &error), CRS_DATA);
     CU_ASSERT_PTR_NOT_NULL(strstr(error.message, "not finite"));
@@ -588,7 +594,7 @@ static void write_model(fixture *f) {
         const crs_vocabulary *v = &f->dataset.vocabulary;
         checkpoint.config = crs_copy_text("hidden = 18\n");
         must(crs_vocabulary_create(&checkpoint.vocabulary, v->level, v->code_points, v->count, &error), &error);
-        must(crs_arena_capture(f->model, crs_model_parameters(f->model), &checkpoint, "/model", &error), &error);
+        must(crs_arena_capture(f->model, parameters_of(f), &checkpoint, "/model", &error), &error);
         must(crs_checkpoint_write(harness_path("model.h5"), &checkpoint, &error), &error);
     }
     crs_checkpoint_free(&checkpoint);
@@ -609,8 +615,7 @@ static void test_model_goes_to_all_ranks(void) {
         CRS_OK);
     CU_ASSERT_EQUAL(schema.input_size, (int)vocabulary.count);
     CU_ASSERT_EQUAL(crs_model_arena(model), crs_model_arena(f.model));
-    CU_ASSERT_EQUAL(
-        memcmp(crs_model_parameters(model), crs_model_parameters(f.model), crs_model_arena(model) * sizeof(float)), 0);
+    CU_ASSERT_EQUAL(memcmp(crs_model_parameters(model), parameters_of(&f), crs_model_arena(model) * sizeof(float)), 0);
     CU_ASSERT(crs_vocabulary_equal(&vocabulary, &f.dataset.vocabulary));
     crs_model_free(&model);
     crs_vocabulary_free(&vocabulary);

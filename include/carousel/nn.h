@@ -45,6 +45,8 @@ void crs_model_import(const crs_model *model, float *arena, int tensor, const fl
 void crs_model_set_output_bias(crs_model *model, const float *bias);
 /* To be called after the parameters changed and before the next pass: rebuilds what is derived from them. */
 void crs_model_refresh(crs_model *model);
+/* The same of the parts first .. end - 1 alone, of which no other's parameters have changed. */
+void crs_model_refresh_parts(crs_model *model, int first, int end);
 
 /* Euclidean norm of what has these sums of squares, one a row of each tensor: added in double, in the order of the
  * file. */
@@ -82,11 +84,16 @@ size_t crs_model_sums(const crs_model *model);
 /* How many contributions one step can make to one element; more than 4,095 are to be refused. */
 int64_t crs_contributions(int lanes, int lane_rows, int window);
 
-/* What a pass tells on the way back, to whoever sends sums while it goes on. Called by the caller's own thread; either
- * may be NULL. All passes of a step add to the same sums: only the last one is to be watched, and whoever watches sends
- * by himself what a pass without rows, or one that was not made, never told.
- * ready: sums[0 .. complete) will not change any more in this pass; complete never falls. progress: every time step. */
+/* What a pass tells, to whoever sends sums and waits for parameters while it goes on. Called by the caller's own thread;
+ * each may be NULL.
+ * wanted: before the way up of each part: returns how many parts, from this one on, have got their parameters since
+ * they were last refreshed. A pass without rows asks for none: what is still to come is then the caller's to wait for.
+ * ready: sums[0 .. complete) will not change any more in this pass; complete never falls. All passes of a step add to
+ * the same sums: only the last one is to be asked, and whoever watches sends by himself what a pass without rows, or
+ * one that was not made, never told.
+ * progress: every time step, and at times between. */
 typedef struct crs_watch {
+    int (*wanted)(void *context, int part);
     void (*ready)(void *context, size_t complete);
     void (*progress)(void *context);
     void *context;

@@ -144,6 +144,7 @@ crs_status crs_exchange_create(crs_exchange **exchange, crs_comm *comm, const cr
     x->comm = comm;
     x->plan = *plan;
     x->others = comm->size - 1;
+    x->here = plan->stages;
     if (!reserve(x)) {
         crs_exchange_free(exchange);
         return crs_fail(error, CRS_INTERNAL, "out of memory for messages to %d other ranks", comm->size - 1);
@@ -278,8 +279,16 @@ void crs_exchange_ready(crs_exchange *x, size_t complete) {
 
 void crs_exchange_progress(crs_exchange *x) {
     /* Without a look now and then nothing moves; one that finds nothing costs some microseconds. */
-    if (x->others > 0 && x->sent > 0 && crs_seconds() - x->looked > 250e-6)
+    if (x->others == 0 || crs_seconds() - x->looked < 250e-6)
+        return;
+    if (x->here == x->plan.stages) {
         look(x);
+        return;
+    }
+    int none;
+    MPI_Status status;
+    CRS_MPI(MPI_Iprobe(MPI_ANY_SOURCE, CRS_TAG_ROWS, x->comm->world, &none, &status));
+    x->looked = crs_seconds();
 }
 
 /* Derived regions: each owner's totals to all. */

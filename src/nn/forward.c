@@ -115,6 +115,7 @@ void crs_layer_forward(const crs_pass *pass, const crs_worker *worker, const crs
         const int rows = crs_worker_rows(pass, worker, t);
         for (int group = first; group < end && rows > 0; group++)
             step(pass, layer, group, t, worker->first_row, rows);
+        crs_pass_progress(pass, worker);
         crs_team_wait(worker);
     }
     if (pass->dropout && !part->within)

@@ -165,16 +165,30 @@ size_t crs_model_state(const crs_model *m) {
 }
 
 /* From the output down: the table is derived from the biases of the layer that reads it. */
-static void refresh(void *context, int thread, int threads) {
-    crs_model *m = context;
-    (void)thread, (void)threads;
-    for (int p = m->parts - 1; p >= 0; p--)
+void crs_refresh_parts(crs_model *m, int first, int end) {
+    for (int p = end - 1; p >= first; p--)
         if (m->part[p]->kind->refresh)
             m->part[p]->kind->refresh(m, m->part[p]);
 }
 
+typedef struct renewal {
+    crs_model *m;
+    int first, end;
+} renewal;
+
+static void refresh(void *context, int thread, int threads) {
+    const renewal *r = context;
+    (void)thread, (void)threads;
+    crs_refresh_parts(r->m, r->first, r->end);
+}
+
+void crs_model_refresh_parts(crs_model *m, int first, int end) {
+    renewal r = {m, first, end};
+    crs_parallel(m->threads, refresh, &r);
+}
+
 void crs_model_refresh(crs_model *m) {
-    crs_parallel(m->threads, refresh, m);
+    crs_model_refresh_parts(m, 0, m->parts);
 }
 
 /* ---- initial values ---- */

@@ -148,6 +148,9 @@ static inline bool crs_learns(const crs_model *model, const crs_part *part) {
     return part->below || model->spec.embed > 0;
 }
 
+/* By every thread. */
+void crs_refresh_parts(crs_model *model, int first, int end);
+
 /* ---- layout.c ---- */
 
 /* Begins a slice of the arena, takes a piece of it (padded to whole blocks). */
@@ -221,9 +224,10 @@ struct crs_pass {
     const crs_batch *whole; /* the caller's */
     const crs_watch *watch;
     const crs_said *said;
+    int renewed; /* parts that have new parameters, from the one whose way up is next */
 };
 
-/* Every time step of the way back. */
+/* Every time step, and each group of a weight gradient. */
 static inline void crs_pass_progress(const crs_pass *pass, const crs_worker *worker) {
     if (worker->thread == 0 && pass->watch && pass->watch->progress)
         pass->watch->progress(pass->watch->context);

@@ -74,19 +74,36 @@ static void tell(const crs_pass *pass, const crs_worker *worker, const crs_part 
         pass->watch->ready(pass->watch->context, part->sums_end);
 }
 
+/* Waits for the parameters of a part, and of what comes with it. */
+static void want(crs_pass *pass, const crs_worker *worker, int part) {
+    if (!pass->watch || !pass->watch->wanted)
+        return;
+#pragma omp barrier
+    if (worker->thread == 0)
+        pass->renewed = pass->watch->wanted(pass->watch->context, part);
+#pragma omp barrier
+    if (pass->renewed == 0)
+        return;
+    crs_worker_phase(worker, CRS_PHASE_REFRESH);
+    crs_refresh_parts(pass->model, part, part + pass->renewed);
+#pragma omp barrier
+}
+
 static const crs_pass *pass_of(const crs_pass *pass, int part) {
     return part == pass->model->parts - 1 ? pass->top : pass;
 }
 
 static void work(void *context, int thread, int threads) {
-    const crs_pass *pass = context;
+    crs_pass *pass = context;
     const crs_model *m = pass->model;
     const crs_worker worker = worker_of(pass, thread, threads);
     for (int l = 0; l < m->directions * m->spec.layers; l++)
         read_state(pass, &worker, &m->layers[l]);
     crs_team_wait(&worker);
-    for (int p = 0; p < m->parts; p++)
+    for (int p = 0; p < m->parts; p++) {
+        want(pass, &worker, p);
         m->part[p]->kind->forward(pass_of(pass, p), &worker, m->part[p]);
+    }
     for (int p = m->parts - 1; p >= 0 && pass->backward; p--) {
         m->part[p]->kind->backward(pass_of(pass, p), &worker, m->part[p]);
         tell(pass, &worker, m->part[p]);

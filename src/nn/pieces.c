@@ -191,6 +191,7 @@ void crs_gather_run(const crs_pass *pass, const crs_worker *worker, int first, i
                     int count, crs_piece_run *run) {
     const crs_workspace *w = pass->workspace;
     int n = 0;
+    crs_pass_progress(pass, worker);
     for (run->pieces = 0; run->pieces < CRS_RUN_PIECES && first < end; first++) {
         const crs_piece *p = &pass->pieces->piece_at[first];
         if (run->pieces > 0 && n + p->n > w->panel_pairs)

@@ -31,6 +31,7 @@ static crs_status check_finite(const crs_training *t, crs_error *error) {
 static crs_status save(crs_training *t, bool best, crs_error *error) {
     crs_checkpoint checkpoint;
     const double start = crs_seconds();
+    crs_engine_settle(&t->engine);
     if (check_finite(t, error)) /* alike on every rank, as the parameters are */
         return error->status;
     if (crs_state_capture(t, &checkpoint, error))
@@ -98,6 +99,7 @@ static crs_status validate(crs_training *t, bool again, double *loss, bool *best
     int64_t news[CRS_NEWS];
     crs_total total;
     const double start = crs_seconds();
+    crs_engine_settle(&t->engine);
     crs_evaluate_total(t->comm, t->model, &t->dataset, CRS_VALIDATION, crs_training_streams(t), hear, t, news, &total,
                        error);
     if (error->status == CRS_STOPPED)

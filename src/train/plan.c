@@ -215,7 +215,7 @@ static double batch_bytes(const crs_spec *spec, double rows, double pass_rows, d
 
 double crs_plan_memory(const crs_config *config, const crs_spec *spec, double rows, double pass_rows, double steps) {
     /* The parameters, packed copies, moments, gradient, sums, what travels, and a copy in a checkpoint. */
-    enum { PARAMETER_BYTES = 48, STATE_COPIES = 3 };
+    enum { PARAMETER_BYTES = 56, STATE_COPIES = 3 };
     const double h = spec->hidden, gates = crs_cell_gates(spec->cell) * h, ways = spec->bidirectional ? 2 : 1;
     const double joint = spec->bidirectional || spec->layer_norm || spec->residual ? 6 * ways * h : 0;
     const double layer = ways * (gates + h * (config->dropout > 0 ? 4 : 2)) + joint;

@@ -92,7 +92,38 @@ crs_status crs_engine_create(crs_engine *engine, const crs_engine_setup *setup, 
     return error->status;
 }
 
+/* ---- on the way while the network computes ---- */
+
+/* Parameters of a stage are waited for when the pass comes to it; returns how many parts it has. */
+static int want_stage(void *context, int part) {
+    const crs_engine *e = context;
+    const crs_shards *shards = e->setup.shards;
+    int stage = 1;
+    while (stage < shards->stages && shards->stage_part[stage] != part)
+        stage++;
+    if (stage == shards->stages)
+        return 0;
+    crs_phase_begin(CRS_PHASE_SUM);
+    return crs_exchange_here(e->exchange, stage) ? shards->stage_part[stage + 1] - part : 0;
+}
+
+/* All that no pass has asked for. */
+static void settle(crs_engine *e, int first_stage) {
+    const crs_shards *shards = e->setup.shards;
+    for (int stage = first_stage; stage < shards->stages; stage++)
+        if (crs_exchange_here(e->exchange, stage)) {
+            crs_phase_begin(CRS_PHASE_REFRESH);
+            crs_model_refresh_parts(e->setup.model, shards->stage_part[stage], shards->stage_part[stage + 1]);
+        }
+}
+
+void crs_engine_settle(crs_engine *engine) {
+    settle(engine, 0);
+}
+
 void crs_engine_free(crs_engine *engine) {
+    if (engine->exchange)
+        settle(engine, 0); /* nothing is on its way into what is freed */
     crs_feed_close(&engine->feed);
     crs_workspace_free(&engine->workspace);
     crs_free(&engine->state);
@@ -106,11 +137,22 @@ void crs_engine_free(crs_engine *engine) {
     crs_free(&engine->share_at);
 }
 
-static void send_ready(void *context, size_t complete) {
-    crs_exchange_ready(context, complete);
+/* The first sums may go: by now the pass has had all parameters. */
+static void begin_sums(crs_engine *e) {
+    if (!e->begun)
+        crs_exchange_begin(e->exchange, e->sums, e->setup.reduce == CRS_REDUCE_FLOAT);
+    e->begun = true;
 }
+
+static void send_ready(void *context, size_t complete) {
+    crs_engine *e = context;
+    begin_sums(e);
+    crs_exchange_ready(e->exchange, complete);
+}
+
 static void look_after(void *context) {
-    crs_exchange_progress(context);
+    const crs_engine *e = context;
+    crs_exchange_progress(e->exchange);
 }
 
 /* Adds what this rank's rows have to say to the sums. */
@@ -120,7 +162,6 @@ static crs_status contribute(crs_engine *e, int64_t step, crs_error *error) {
         usleep(700000);
     const bool other_mask = crs_fault("mask") && crs_rank() == 1;
     const int passes = crs_feed_passes(e->feed, step);
-    const crs_watch watch = {send_ready, look_after, e->exchange};
     for (int p = 0; p < passes; p++) {
         crs_batch batch = {.state = e->state + (size_t)crs_feed_state_row(e->feed, p) * crs_model_state(s->model),
                            .lane_rows = s->lanes.lane_rows,
@@ -132,7 +173,11 @@ static crs_status contribute(crs_engine *e, int64_t step, crs_error *error) {
                            .step = (uint64_t)step};
         if (crs_feed_read(e->feed, step, p, &batch, error))
             return error->status;
-        crs_model_train(s->model, e->workspace, &batch, e->sums, p == passes - 1 && s->overlap ? &watch : NULL);
+        const crs_watch watch = {.wanted = p == 0 ? want_stage : NULL,
+                                 .ready = p == passes - 1 && s->overlap ? send_ready : NULL,
+                                 .progress = s->overlap ? look_after : NULL,
+                                 .context = e};
+        crs_model_train(s->model, e->workspace, &batch, e->sums, &watch);
     }
     return CRS_OK;
 }
@@ -183,10 +228,12 @@ static void update(crs_engine *e, int64_t step, crs_outcome *outcome) {
                      crs_clip_scale(outcome->norm, s->clip), outcome->rate, s->threads);
     crs_phase_begin(CRS_PHASE_SUM);
     crs_exchange_spread(e->exchange, parameters);
-    for (int stage = 0; stage < s->shards->stages; stage++)
-        crs_exchange_here(e->exchange, stage);
-    crs_phase_begin(CRS_PHASE_REFRESH);
-    crs_model_refresh(s->model);
+    if (!s->overlap)
+        settle(e, 0);
+    if (s->shards->owners == 1) {
+        crs_phase_begin(CRS_PHASE_REFRESH);
+        crs_model_refresh(s->model);
+    }
 }
 
 crs_status crs_engine_step(crs_engine *engine, int64_t step, const int64_t news[CRS_NEWS], crs_outcome *outcome,
@@ -198,14 +245,21 @@ crs_status crs_engine_step(crs_engine *engine, int64_t step, const int64_t news[
         memset(engine->state, 0, engine->states * sizeof *engine->state);
     memcpy(engine->state_before, engine->state, engine->states * sizeof *engine->state);
     memset(engine->sums, 0, n * sizeof *engine->sums);
-    crs_exchange_begin(engine->exchange, engine->sums, s->reduce == CRS_REDUCE_FLOAT);
+    engine->begun = false;
+    crs_phase_begin(CRS_PHASE_SUM);
+    if (crs_exchange_here(engine->exchange, 0)) {
+        crs_phase_begin(CRS_PHASE_REFRESH);
+        crs_model_refresh_parts(s->model, 0, s->shards->stage_part[1]);
+    }
     if (error->status == CRS_OK)
         contribute(engine, step, error);
     if (error->status != CRS_OK)
         memset(engine->sums, 0, n * sizeof *engine->sums);
     memcpy(engine->sums + n, news, CRS_NEWS * sizeof *news);
     engine->sums[n + CRS_NEWS_BAD] = error->status != CRS_OK;
+    settle(engine, 1); /* of a rank without rows */
     crs_phase_begin(CRS_PHASE_SUM);
+    begin_sums(engine);
     crs_exchange_finish(engine->exchange);
 
     *outcome = (crs_outcome){0};

@@ -46,6 +46,7 @@ typedef struct crs_engine {
     int64_t *sums;               /* [crs_model_sums + CRS_NEWS] */
     float *gradient;             /* [crs_model_arena] */
     crs_exchange *exchange;
+    bool begun;                   /* this step's sums are on their way */
     double *squares, *travelling; /* [rows of all tensors]: in the order of the file, and by owner */
     int *place;                   /* [rows]: where each travels */
     size_t *share_at;             /* [ranks + 1]: the bytes of each owner's */
@@ -61,13 +62,17 @@ typedef struct crs_outcome {
 
 /* Local; callers agree on the status. The carried state is zero. */
 crs_status crs_engine_create(crs_engine *engine, const crs_engine_setup *setup, crs_error *error);
+/* Collective where a step was made. */
 void crs_engine_free(crs_engine *engine);
 
 /* Collective: step number `step` (from 0). news: this rank's. *error may come with bad news of this rank: then, as
  * where the data can't be read, the rank contributes nothing, and every rank leaves with the same error and nothing
  * changed but the carried state. A step with contributions that are out of range or not finite is refused: parameters
- * and state stay as they were, outcome->refused is above 0. Allocates nothing. */
+ * and state stay as they were, outcome->refused is above 0. Allocates nothing.
+ * Parameters of other ranks may still be on their way: crs_engine_settle before anyone else reads the model. */
 crs_status crs_engine_step(crs_engine *engine, int64_t step, const int64_t news[CRS_NEWS], crs_outcome *outcome,
                            crs_error *error);
+/* Collective: waits for all parameters. The model is whole, and the same on every rank. */
+void crs_engine_settle(crs_engine *engine);
 
 #endif
