@@ -298,6 +298,7 @@ static double change(fixture *f, int64_t number, crs_outcome *outcome) {
     CRS_ASSERT(before);
     memcpy(before, parameters, n * sizeof *before);
     CU_ASSERT_EQUAL(step(f, number, outcome, &error), CRS_OK);
+    parameters = parameters_of(f);
     for (size_t i = 0; i < n; i++) {
         const double d = (double)parameters[i] - (double)before[i];
         sum += d * d;
