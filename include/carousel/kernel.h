@@ -45,10 +45,10 @@ const crs_kernels *crs_kernels_of(crs_isa isa); /* static storage */
 
 void crs_kernel_update(const crs_kernels *kernels, const crs_update *update);
 
-/* Numbers packed without loss for the way to another rank, n a multiple of CRS_BLOCK: blocks of 16, each in as many bits
- * as its largest needs, and a byte. The same bytes by every instruction set. out[crs_packed_most(n)]; returns how many
- * bytes there are (that were read). What is read must be what was packed: it is not checked, and up to 8 bytes behind
- * it are read. */
+/* Numbers packed without loss for the way to another rank, n a multiple of CRS_BLOCK: blocks of 16, each in as many
+ * bits as its largest needs, and a byte. The same bytes by every instruction set. out[crs_packed_most(n)]; returns how
+ * many bytes there are (that were read). What is read must be what was packed: it is not checked, and up to 8 bytes
+ * behind it are read. */
 static inline size_t crs_packed_most(size_t n) {
     return n / CRS_BLOCK * (1 + CRS_BLOCK * sizeof(int64_t)) + sizeof(uint64_t);
 }

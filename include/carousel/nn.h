@@ -84,8 +84,8 @@ size_t crs_model_sums(const crs_model *model);
 /* How many contributions one step can make to one element; more than 4,095 are to be refused. */
 int64_t crs_contributions(int lanes, int lane_rows, int window);
 
-/* What a pass tells, to whoever sends sums and waits for parameters while it goes on. Called by the caller's own thread;
- * each may be NULL.
+/* What a pass tells, to whoever sends sums and waits for parameters while it goes on. Called by the caller's own
+ * thread; each may be NULL.
  * wanted: before the way up of each part: returns how many parts, from this one on, have got their parameters since
  * they were last refreshed. A pass without rows asks for none: what is still to come is then the caller's to wait for.
  * ready: sums[0 .. complete) will not change any more in this pass; complete never falls. All passes of a step add to

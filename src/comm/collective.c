@@ -1,5 +1,5 @@
-/* Sums over ranks, and bytes from rank to rank, of any length, in chunks. Begun, and then waited for, so that whoever is
- * missing is named (wait.c). */
+/* Sums over ranks, and bytes from rank to rank, of any length, in chunks. Begun, and then waited for, so that whoever
+ * is missing is named (wait.c). */
 #include "config.h"
 
 #include <string.h>

@@ -1,7 +1,8 @@
 /* Numbers packed without loss for the way to another rank: blocks of 16, each in as many bits as its largest needs.
  *
  * A block is a byte, how many bits a number has (0 to 64), and the 16 numbers, the first in the lowest bits, in bytes
- * from the lowest up (little-endian): 1 + 2 bits bytes. Small numbers of either sign are small ones without (zigzag). */
+ * from the lowest up (little-endian): 1 + 2 * bits bytes. Small numbers of either sign become small ones without one
+ * (zigzag). */
 #include "config.h"
 
 #include "isa.h"
