@@ -70,8 +70,9 @@ typedef struct crs_config {
     int64_t threads;       /* 0: crs_comm_threads */
     crs_every validate_every, save_every;
     int64_t keep;
-    int64_t patience;  /* validations; 0: any */
-    double stop_after; /* seconds; 0: never */
+    int64_t patience;    /* validations; 0: any */
+    double stop_after;   /* seconds; 0: never */
+    double hang_timeout; /* seconds; 0: never */
     /* not recorded */
     bool fresh;
     char *init_from, *data, *output, *config_file; /* owned by the settings; NULL: not given. Copies borrow them */

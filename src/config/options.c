@@ -20,10 +20,12 @@ static bool parse_span(const char *text, double *seconds) {
     return crs_parse_time(text, seconds) && *seconds >= 1e-9 && *seconds <= 1e12;
 }
 
-static crs_status set_time(const crs_typed *typed, double *field, crs_error *error) {
-    double seconds;
-    if (!parse_span(typed->value, &seconds))
-        return crs_typed_refuse(typed, error, "a time above zero, as 90s, 30m or 1h30m");
+static crs_status set_time(const crs_typed *typed, const crs_option *o, double *field, crs_error *error) {
+    double seconds = 0;
+    const bool never = o->range.high > 0 && strcmp(typed->value, "0") == 0; /* 0 means something */
+    if (!never && !parse_span(typed->value, &seconds))
+        return crs_typed_refuse(typed, error, "a time above zero, as 90s, 30m or 1h30m%s",
+                                o->range.high > 0 ? "; 0 for never" : "");
     *field = seconds;
     return CRS_OK;
 }
@@ -96,7 +98,7 @@ static crs_status set_value(const crs_option *o, const crs_typed *typed, void *f
     case EVERY:
         return set_every(typed, field, error);
     case TIME:
-        return set_time(typed, field, error);
+        return set_time(typed, o, field, error);
     case SWITCH:
         return set_switch(typed, field, error);
     default:
@@ -236,6 +238,8 @@ const crs_option crs_options[] = {
     {"patience", "N", "end after so many validations without a new lowest (0: never)", FREE,
      INTEGER(patience, 0, 1 << 20), .brief = true},
     {"stop-after", "TIME", "save and leave with exit status 75 by then, as 1h30m", LOCAL, FIELD(stop_after, TIME)},
+    {"hang-timeout", "TIME", "end all ranks where one has kept the others waiting for so long (5m; 0: never)", LOCAL,
+     FIELD(hang_timeout, TIME), .range = {0, 1}},
     {"init-from", "CHECKPOINT", "begin a new run with these weights", LOCAL, FIELD(init_from, PATH)},
     {"fresh", NULL, "start over, after moving the old run aside", LOCAL, FIELD(fresh, SWITCH)},
     {"output", "RUN", "the folder of the run; -o is short for it", LOCAL, FIELD(output, PATH)},
@@ -264,6 +268,7 @@ void crs_settings_default(crs_settings *settings) {
                                     .clip = 5,
                                     .seed = 1,
                                     .epochs = 50,
+                                    .hang_timeout = 300,
                                     .keep = 2};
 }
 

@@ -228,6 +228,7 @@ static crs_status open_folder(crs_training *t, crs_error *error) {
 
 static crs_status prepare(crs_training *t, crs_checkpoint *checkpoint, crs_error *error) {
     char path[PATH_MAX] = "";
+    crs_comm_set_patience(t->comm, t->config->hang_timeout);
     if (crs_settings_agree(t->comm, t->settings, NULL, error))
         return error->status;
     crs_dataset_open(&t->dataset, t->config->data, error);
