@@ -116,27 +116,93 @@ static void test_threads(void) {
 static void test_threads_choose(void) {
     static const struct {
         int cores;
-        double share;
+        double given, share;
         const char *variable;
         int wanted;
         const char *from;
     } cases[] = {
-        {8, INFINITY, NULL, 8, "cores"},     {8, 8, NULL, 8, "cores"},
-        {8, 2.5, NULL, 2, "control group"},  {8, 7.9, NULL, 7, "control group"},
-        {8, 0.3, NULL, 1, "control group"},  {1, 2.5, NULL, 1, "cores"},
-        {8, 2, "7,3", 7, "OMP_NUM_THREADS"}, {2, INFINITY, "7", 7, "OMP_NUM_THREADS"},
-        {8, 2.5, "0", 2, "control group"},   {8, 2.5, "many", 2, "control group"},
-        {8, INFINITY, "-3", 8, "cores"},     {8, 2, "4000", CRS_THREADS_MOST, "OMP_NUM_THREADS"},
+        {8, INFINITY, INFINITY, NULL, 8, "cores"},
+        {8, INFINITY, 8, NULL, 8, "cores"},
+        {8, INFINITY, 2.5, NULL, 2, "control group"},
+        {8, INFINITY, 7.9, NULL, 7, "control group"},
+        {8, INFINITY, 0.3, NULL, 1, "control group"},
+        {1, INFINITY, 2.5, NULL, 1, "cores"},
+        {8, 1, 2, "7,3", 7, "OMP_NUM_THREADS"},
+        {2, INFINITY, INFINITY, "7", 7, "OMP_NUM_THREADS"},
+        {8, INFINITY, 2.5, "0", 2, "control group"},
+        {8, INFINITY, 2.5, "many", 2, "control group"},
+        {8, INFINITY, INFINITY, "-3", 8, "cores"},
+        {8, INFINITY, 2, "4000", CRS_THREADS_MOST, "OMP_NUM_THREADS"},
+        {8, 3, INFINITY, NULL, 3, "Slurm"},
+        {8, 0.5, INFINITY, NULL, 1, "Slurm"},
+        {8, 8, INFINITY, NULL, 8, "cores"},
+        {8, 6, 2.5, NULL, 2, "control group"},
+        {8, 2, 2.5, NULL, 2, "Slurm"},
+        {2, 4, INFINITY, NULL, 2, "cores"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const char *from = "";
-        CU_ASSERT_EQUAL(crs_threads_choose(cases[i].cores, cases[i].share, cases[i].variable, &from), cases[i].wanted);
+        CU_ASSERT_EQUAL(crs_threads_choose(cases[i].cores, cases[i].given, cases[i].share, cases[i].variable, &from),
+                        cases[i].wanted);
         CU_ASSERT_PTR_NOT_NULL(strstr(from, cases[i].from));
     }
     CU_ASSERT_EQUAL(crs_memory_choose(8e9, INFINITY, 2), 4e9);
     CU_ASSERT_EQUAL(crs_memory_choose(8e9, 2e9, 2), 1e9);
     CU_ASSERT_EQUAL(crs_memory_choose(INFINITY, 2e9, 1), 2e9);
     CU_ASSERT_EQUAL(crs_memory_choose(INFINITY, INFINITY, 4), INFINITY);
+}
+
+/* What Slurm says in the environment. */
+static void test_slurm(void) {
+    static const char *const names[] = {"SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE", "SLURM_STEP_ID",
+                                        "SLURM_NTASKS",        "SLURM_PROCID",       "SLURMD_NODENAME"};
+    enum { COUNT = sizeof names / sizeof *names };
+    char *kept[COUNT];
+    for (int i = 0; i < COUNT; i++) {
+        kept[i] = getenv(names[i]) ? crs_copy_text(getenv(names[i])) : NULL;
+        unsetenv(names[i]);
+    }
+    CU_ASSERT_EQUAL(crs_slurm_given(2), INFINITY);
+    setenv("SLURM_CPUS_ON_NODE", "6", 1);
+    CU_ASSERT_EQUAL(crs_slurm_given(2), 3);
+    setenv("SLURM_CPUS_PER_TASK", "2", 1);
+    CU_ASSERT_EQUAL(crs_slurm_given(2), 2);
+    static const int numbers[] = {2, 2, 2, 1, 0};
+    for (int node = 0; node < 5; node++)
+        CU_ASSERT_EQUAL(crs_slurm_number("2(x3),1", node), numbers[node]);
+    CU_ASSERT_EQUAL(crs_slurm_number(NULL, 0), 0);
+    CU_ASSERT_EQUAL(crs_slurm_number("many", 0), 0);
+    CU_ASSERT_EQUAL(crs_slurm_number("12", 0), 12);
+    /* Bound to cores of its own or not, alone on the machine or not, and on more than Slurm gave. */
+    CU_ASSERT(!crs_cores_shared(8, 8, 1, INFINITY));
+    CU_ASSERT(!crs_cores_shared(4, 8, 2, INFINITY));
+    CU_ASSERT(crs_cores_shared(8, 8, 2, INFINITY));
+    CU_ASSERT(crs_cores_shared(8, 8, 1, 4));
+    CU_ASSERT(!crs_cores_shared(4, 8, 1, 4));
+
+    crs_comm *comm = open_comm();
+    crs_error error = {0};
+    char *nodes;
+    setenv("SLURMD_NODENAME", harness_rank() % 2 ? "odd" : "even", 1);
+    CU_ASSERT_EQUAL(crs_comm_nodes(comm, &nodes, &error), CRS_OK);
+    CU_ASSERT((nodes != NULL) == (harness_rank() == 0));
+    for (int r = 0; nodes && r < harness_size(); r++)
+        CU_ASSERT_STRING_EQUAL(nodes + r * CRS_NODE_NAME, r % 2 ? "odd" : "even");
+    crs_free(&nodes);
+    setenv("SLURM_CPUS_PER_TASK", "1000", 1);
+    crs_crowd crowd = crs_comm_crowd(comm, 1000);
+    CU_ASSERT_EQUAL(crowd.crowded_threads, 1000 * harness_size());
+    CU_ASSERT_EQUAL(crowd.crowded_cores, crowd.cores);
+    CU_ASSERT_EQUAL(crowd.ranks, harness_size());
+    CU_ASSERT_EQUAL(crowd.most, 1000);
+    CU_ASSERT(crowd.cores >= 1 && crowd.cores <= crowd.machine);
+    crs_comm_close(&comm);
+    for (int i = 0; i < COUNT; i++) {
+        unsetenv(names[i]);
+        if (kept[i])
+            setenv(names[i], kept[i], 1);
+        crs_free(&kept[i]);
+    }
 }
 
 /* ---- control groups ---- */
@@ -749,6 +815,7 @@ static void test_lanes_large(void) {
 int main(int argc, char **argv) {
     static const harness_test ranks[] = {HARNESS_TEST(test_open),
                                          HARNESS_TEST(test_launched),
+                                         HARNESS_TEST(test_slurm),
                                          HARNESS_TEST(test_threads),
                                          HARNESS_TEST(test_threads_choose),
                                          HARNESS_TEST(test_limits),

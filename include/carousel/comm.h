@@ -14,19 +14,41 @@ crs_comm *crs_comm_open(int *argc, char ***argv);
 void crs_comm_close(crs_comm **comm);
 /* Whether a launcher started more than one process (from the environment; before crs_comm_open). Local. */
 bool crs_comm_launched(void);
+bool crs_comm_launched_by_mpirun(void); /* of Open MPI; one process or more. Local */
+/* Before crs_comm_open: CRS_USAGE where srun started several processes and each believes that it is alone; only the
+ * first then reports (crs_set_rank). Local. */
+crs_status crs_comm_check(crs_error *error);
 
 /* Local. */
 int crs_comm_rank(const crs_comm *comm);
 int crs_comm_size(const crs_comm *comm);
 /* Ranks on this node. Local: found once by crs_comm_open. */
 int crs_comm_node_size(const crs_comm *comm);
+/* The name of each rank's node, cut to CRS_NODE_NAME bytes with its end: that of Slurm, where it has one. *names: at rank
+ * 0 [size][CRS_NODE_NAME], owned by the caller, freed with crs_free; NULL elsewhere. Collective. */
+enum { CRS_NODE_NAME = 256 };
+crs_status crs_comm_nodes(crs_comm *comm, char **names, crs_error *error);
 /* Seconds this rank has spent waiting for and talking to others since the start. Local. */
 double crs_comm_time(const crs_comm *comm);
 /* How many threads this rank should run: wanted, where that is above 0; else the first number of OMP_NUM_THREADS; else
  * the cores it may run on (hwloc; the binding that the process began with), divided by the ranks that may run on them
- * too, and within its share of the processor time that its control group allows; at least 1. Collective. */
+ * too, and within what Slurm gave it and its share of the processor time that its control group allows; at least 1.
+ * Collective. */
 int crs_comm_threads(crs_comm *comm, int wanted);
 enum { CRS_THREADS_MOST = 1024 };
+
+/* What threads and cores there are. */
+typedef struct crs_crowd {
+    int ranks, cores;                   /* on this node: ranks, the cores that they may use */
+    int machine;                        /* what they could use if no launcher bound them */
+    int crowded_threads, crowded_cores; /* of the node that has the most threads a core; alike on every rank */
+    int most;                           /* threads of a rank; alike */
+} crs_crowd;
+/* threads: of this rank. Collective. */
+crs_crowd crs_comm_crowd(crs_comm *comm, int threads);
+/* Where this process shares its cores with other ranks: starts the program anew (as argv), so that OpenMP and MPI do not
+ * spin while they wait. Not where OMP_WAIT_POLICY or GOMP_SPINCOUNT decide. Before anything else. Local. */
+void crs_comm_calm(char **argv);
 /* Bytes that one rank may use: the machine's memory, or what a control group allows where that is less, divided by the
  * node's ranks; the least over all nodes. Collective. */
 double crs_comm_memory(crs_comm *comm);

@@ -167,6 +167,10 @@ static void carry_out(const task *t, int argc, char **argv, crs_error *error) {
     const command *c = t->what == DO_RUN ? t->command : NULL;
     const bool together = c && c->all_ranks && !crs_cli_asks_help(c->cli(), t->argc, t->argv);
     char text[96];
+    if (together && crs_comm_check(error)) {
+        crs_report(error);
+        return;
+    }
     if (together && c->all_ranks == crs_command_train)
         crs_signals_catch(false);
     crs_comm *comm = together || crs_comm_launched() ? crs_comm_open(&argc, &argv) : NULL;
@@ -199,6 +203,7 @@ static void hold_standard_files(void) {
 int main(int argc, char **argv) {
     crs_error error = {0};
     task t = {0};
+    crs_comm_calm(argv);
     hold_standard_files();
     signal(SIGPIPE, SIG_IGN); /* a reader that goes away is an error of the writing */
     signal(SIGXFSZ, SIG_IGN); /* as is a file that grows beyond ulimit -f */

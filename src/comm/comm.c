@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include <mpi.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -35,6 +36,29 @@ bool crs_comm_launched(void) {
             return true;
     }
     return getenv("PMIX_RANK") && slurm_tasks() > 1;
+}
+
+bool crs_comm_launched_by_mpirun(void) {
+    return getenv("OMPI_COMM_WORLD_SIZE") != NULL;
+}
+
+static bool has_any(const char *const *names) {
+    while (*names && !getenv(*names))
+        names++;
+    return *names != NULL;
+}
+
+crs_status crs_comm_check(crs_error *error) {
+    /* What a task of Slurm finds that can learn of the others. */
+    static const char *const told[] = {"OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK", "PMI_SIZE", NULL};
+    const char *task = getenv("SLURM_PROCID");
+    if (slurm_tasks() < 2 || has_any(told))
+        return CRS_OK;
+    crs_set_rank(task ? (int)strtol(task, NULL, 10) : 0);
+    return crs_fail(error, CRS_USAGE,
+                    "Slurm started %ld tasks, and none of them is told of the others: start them by srun --mpi=pmix "
+                    "carousel (srun --mpi=list tells what there is), or by mpirun in the script of the job",
+                    slurm_tasks());
 }
 
 /* A process by itself needs none of Open MPI's runtime, for which another program (orted) would be started, by way of
@@ -104,6 +128,31 @@ int crs_comm_size(const crs_comm *comm) {
 int crs_comm_node_size(const crs_comm *comm) {
     return comm->node_size;
 }
+
+crs_status crs_comm_nodes(crs_comm *comm, char **names, crs_error *error) {
+    static const char what[] = "the names of the nodes";
+    char mine[CRS_NODE_NAME > MPI_MAX_PROCESSOR_NAME ? CRS_NODE_NAME : MPI_MAX_PROCESSOR_NAME] = "";
+    const char *name = getenv("SLURMD_NODENAME"); /* where one machine is several nodes, or is called otherwise */
+    int length;
+    CRS_MPI(MPI_Get_processor_name(mine, &length));
+    if (name)
+        snprintf(mine, sizeof mine, "%s", name);
+    mine[CRS_NODE_NAME - 1] = 0;
+    int *one = crs_alloc_or_fail((size_t)comm->size, sizeof *one, CRS_MEMORY_OTHER, what, error);
+    *names = comm->rank == 0 && one
+                 ? crs_alloc_or_fail((size_t)comm->size, CRS_NODE_NAME, CRS_MEMORY_OTHER, what, error)
+                 : NULL;
+    if (crs_comm_agree(comm, error) == CRS_OK) {
+        for (int r = 0; r < comm->size; r++)
+            one[r] = 1;
+        crs_comm_gather(comm, mine, *names, one, CRS_NODE_NAME);
+    } else {
+        crs_free(names);
+    }
+    crs_free(&one);
+    return error->status;
+}
+
 double crs_comm_time(const crs_comm *comm) {
     return comm->seconds;
 }

@@ -69,6 +69,10 @@ __attribute__((no_sanitize("address", "undefined"))) static void keep_mask(void)
 }
 __attribute__((section(".preinit_array"), used)) static void (*const keep)(void) = keep_mask;
 
+void crs_restore_binding(void) {
+    sched_setaffinity(0, sizeof first_mask, (const cpu_set_t *)first_mask);
+}
+
 hwloc_bitmap_t crs_first_binding(void) {
     hwloc_bitmap_t set = hwloc_bitmap_alloc();
     for (unsigned i = 0; set && i < WORDS; i++)

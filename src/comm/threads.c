@@ -1,4 +1,4 @@
-/* How many threads a rank should run, and how much memory it may take. */
+/* How many threads a rank should run, and how much memory it may take; whether there are too many, or too few. */
 #include "config.h"
 
 #include <hwloc.h>
@@ -10,18 +10,22 @@
 #include "comm/comm.h"
 #include "comm/limits.h"
 
+enum { CORES = 4096 };
+
 /* The cores (not hardware threads) that this process may run on, marked at the number that the system gives a core's
- * first hardware thread: a process that sees only its own cores counts them from 0. Returns how many. */
-static int allowed_cores(hwloc_topology_t topology, unsigned char *is_allowed, int most) {
+ * first hardware thread: a process that sees only its own cores counts them from 0. Returns how many; *machine: how
+ * many there are, for whoever is not bound. */
+static int allowed_cores(hwloc_topology_t topology, unsigned char *is_allowed, int *machine) {
     hwloc_bitmap_t set = crs_first_binding();
     if (!set)
         set = hwloc_bitmap_dup(hwloc_topology_get_allowed_cpuset(topology));
     const int cores = hwloc_get_nbobjs_by_type(topology, HWLOC_OBJ_CORE);
     int count = 0;
+    *machine = cores;
     for (int i = 0; i < cores; i++) {
         hwloc_obj_t core = hwloc_get_obj_by_type(topology, HWLOC_OBJ_CORE, (unsigned)i);
         const int number = hwloc_bitmap_first(core->complete_cpuset);
-        if (number >= 0 && number < most && hwloc_bitmap_intersects(core->cpuset, set)) {
+        if (number >= 0 && number < CORES && hwloc_bitmap_intersects(core->cpuset, set)) {
             is_allowed[number] = 1;
             count++;
         }
@@ -30,54 +34,88 @@ static int allowed_cores(hwloc_topology_t topology, unsigned char *is_allowed, i
     return count;
 }
 
-/* Ranks bound to cores of their own share with none; unbound ranks share all cores. */
-static int cores_of_rank(crs_comm *comm) {
-    enum { CORES = 4096 };
-    static unsigned char mine[CORES], theirs[CORES];
+/* The cores of this rank alone (ranks bound to cores of their own share with none; unbound ranks share all), of all
+ * ranks of the node, and of the machine. */
+typedef struct core_counts {
+    int own, node, machine;
+} core_counts;
+
+static core_counts find_cores(crs_comm *comm) {
+    static unsigned char mine[CORES], theirs[CORES], all[CORES];
     memset(mine, 0, sizeof mine);
+    memset(all, 0, sizeof all);
     hwloc_topology_t topology;
-    int cores = 0, sharing = 1;
+    core_counts found = {0};
+    int sharing = 1;
     if (hwloc_topology_init(&topology) == 0) {
         if (hwloc_topology_load(topology) == 0)
-            cores = allowed_cores(topology, mine, CORES);
+            found.own = allowed_cores(topology, mine, &found.machine);
         hwloc_topology_destroy(topology);
     }
     for (int r = 0; r < comm->node_size; r++) {
         unsigned char *has = r == comm->node_rank ? mine : theirs;
         bool shares = false;
         CRS_MPI(MPI_Bcast(has, CORES, MPI_BYTE, r, comm->node));
-        for (int i = 0; i < CORES; i++)
+        for (int i = 0; i < CORES; i++) {
             shares = shares || (mine[i] && theirs[i]);
+            all[i] |= has[i];
+        }
         sharing += has == theirs && shares;
     }
-    return cores / sharing > 1 ? cores / sharing : 1;
+    for (int i = 0; i < CORES; i++)
+        found.node += all[i];
+    found.own = found.own / sharing > 1 ? found.own / sharing : 1;
+    return found;
 }
 
 static crs_limits own_limits(void) {
     return crs_limits_read("/sys/fs/cgroup", "/proc/self/cgroup");
 }
 
-int crs_threads_choose(int cores, double share, const char *variable, const char **from) {
+int crs_threads_choose(int cores, double given, double share, const char *variable, const char **from) {
     const long asked = variable ? strtol(variable, NULL, 10) : 0; /* the first of a list */
     *from = "OMP_NUM_THREADS";
     if (asked > 0)
         return asked < CRS_THREADS_MOST ? (int)asked : CRS_THREADS_MOST;
     *from = "the cores it may run on";
-    if (share >= cores)
+    if (share >= cores && given >= cores)
         return cores;
     *from = "its share of the processor time that its control group may take";
+    if (given <= share) {
+        *from = "the processors that Slurm gave it";
+        share = given;
+    }
     return share > 1 ? (int)share : 1;
 }
 
 int crs_comm_threads(crs_comm *comm, int wanted) {
     const char *from;
-    const int cores = cores_of_rank(comm); /* collective, so whatever is wanted */
-    const double share = own_limits().cores / comm->node_size;
-    const int threads = crs_threads_choose(cores, share, getenv("OMP_NUM_THREADS"), &from);
+    const core_counts found = find_cores(comm); /* collective, so whatever is wanted */
+    const double share = own_limits().cores / comm->node_size, given = crs_slurm_given(comm->node_size);
+    const int threads = crs_threads_choose(found.own, given, share, getenv("OMP_NUM_THREADS"), &from);
     if (wanted > 0)
         return wanted;
     crs_debug("threads of a rank: %d, by %s", threads, from);
     return threads;
+}
+
+crs_crowd crs_comm_crowd(crs_comm *comm, int threads) {
+    enum { BITS = 20, MOST = (1 << BITS) - 1 };
+    const core_counts found = find_cores(comm);
+    const double given = crs_slurm_given(comm->node_size) * comm->node_size;
+    int64_t at_work = threads, most = threads;
+    CRS_MPI(MPI_Allreduce(MPI_IN_PLACE, &at_work, 1, MPI_INT64_T, MPI_SUM, comm->node));
+    crs_crowd crowd = {.most = (int)crs_comm_max(comm, most), .ranks = comm->node_size, .machine = found.machine};
+    crowd.machine = given < crowd.machine ? (int)given : crowd.machine;
+    crowd.cores = found.node > 0 ? (int)fmin(found.node, given) : 1;
+    crowd.cores = crowd.cores > 1 ? crowd.cores : 1;
+    /* Of the worst node: by its threads a core, in front of both numbers. */
+    at_work = at_work < MOST ? at_work : MOST;
+    const int64_t worst =
+        crs_comm_max(comm, (at_work * 1024 / crowd.cores) << 2 * BITS | at_work << BITS | crowd.cores);
+    crowd.crowded_threads = (int)(worst >> BITS & MOST);
+    crowd.crowded_cores = (int)(worst & MOST);
+    return crowd;
 }
 
 double crs_memory_choose(double machine, double limit, int ranks) {

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "train/evaluate.h"
@@ -181,7 +182,21 @@ static crs_status count_refused(crs_training *t, const crs_outcome *outcome, crs
     return crs_report_diverged(t, error);
 }
 
+/* The number of the batch job; NULL where there is none. */
+static const char *job_number(void) {
+    static const char *const names[] = {"SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID"};
+    const char *number = NULL;
+    for (size_t i = 0; !number && i < sizeof names / sizeof *names; i++)
+        number = getenv(names[i]);
+    return number;
+}
+
 static void write_line(crs_training *t, const crs_outcome *outcome, double validation_loss, crs_error *error) {
+    const crs_metrics_start start = {.job = job_number(),
+                                     .nodes = t->nodes,
+                                     .node_size = CRS_NODE_NAME,
+                                     .ranks = crs_comm_size(t->comm),
+                                     .threads = t->threads};
     const crs_metrics_line line = {.step = t->step,
                                    .epoch = (t->step - 1) / t->plan.windows + 1,
                                    .tokens = t->tokens,
@@ -192,8 +207,10 @@ static void write_line(crs_training *t, const crs_outcome *outcome, double valid
                                    .tokens_per_second = (double)outcome->targets / outcome->seconds,
                                    .comm_share = outcome->comm_seconds / outcome->seconds,
                                    .seconds = t->seconds_before + crs_seconds() - t->start,
-                                   .validation_loss = validation_loss};
+                                   .validation_loss = validation_loss,
+                                   .start = t->nodes ? &start : NULL};
     crs_metrics_write(&t->metrics, &line, error);
+    crs_free(&t->nodes);
     crs_progress_step(&t->progress, t->step, outcome->loss);
 }
 
@@ -279,7 +296,7 @@ static void start_progress(crs_training *t) {
 static crs_status begin(crs_training *t, crs_error *error) {
     double loss = NAN;
     bool best = false;
-    if (!t->resumed && save(t, false, error))
+    if (crs_comm_nodes(t->comm, &t->nodes, error) || (!t->resumed && save(t, false, error)))
         return error->status;
     if (crs_at_root(t)) {
         crs_report_start(t);

@@ -141,6 +141,27 @@ crs_status crs_metrics_open(crs_metrics *metrics, const char *run, int64_t step,
     return error->status;
 }
 
+/* "start": {...}: within the line of a step, so that each line is one of a step, for whoever reads them so. */
+static json_t *start_object(const crs_metrics_start *start) {
+    json_t *object = json_object(), *hosts = json_array();
+    int nodes = 0;
+    for (int r = 0; r < start->ranks; r++) {
+        const char *name = start->nodes + (size_t)r * start->node_size;
+        int before = 0;
+        while (before < r && strcmp(name, start->nodes + (size_t)before * start->node_size) != 0)
+            before++;
+        nodes += before == r;
+        json_array_append_new(hosts, json_string_nocheck(name));
+    }
+    if (start->job)
+        json_object_set_new(object, "job", json_string(start->job));
+    json_object_set_new(object, "ranks", json_integer(start->ranks));
+    json_object_set_new(object, "threads", json_integer(start->threads));
+    json_object_set_new(object, "nodes", json_integer(nodes));
+    json_object_set_new(object, "hosts", hosts);
+    return object;
+}
+
 crs_status crs_metrics_write(crs_metrics *metrics, const crs_metrics_line *line, crs_error *error) {
     json_t *object = json_object();
     json_object_set_new(object, "step", json_integer(line->step));
@@ -154,6 +175,8 @@ crs_status crs_metrics_write(crs_metrics *metrics, const crs_metrics_line *line,
     json_object_set_new(object, "seconds", real_or_null(rint(line->seconds * 1e4) / 1e4));
     if (line->refused > 0)
         json_object_set_new(object, "refused", json_integer(line->refused));
+    if (line->start)
+        json_object_set_new(object, "start", start_object(line->start));
     if (isfinite(line->validation_loss))
         json_object_set_new(object, "validation_loss", json_real(line->validation_loss));
     const bool good = dump_line(metrics->file, object);

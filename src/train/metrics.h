@@ -12,10 +12,19 @@ typedef struct crs_metrics {
     double flushed; /* when; crs_seconds */
 } crs_metrics;
 
+/* Where a run is started: stands in the first line that it then writes. */
+typedef struct crs_metrics_start {
+    const char *job;   /* its number; NULL: none */
+    const char *nodes; /* [ranks][node_size]: the name of each rank's node */
+    size_t node_size;
+    int ranks, threads;
+} crs_metrics_start;
+
 /* A line. NaN stands for what is not known: it becomes null, but is left out for the validation loss. */
 typedef struct crs_metrics_line {
     int64_t step, epoch, tokens, refused;
     double loss, rate, grad_norm, tokens_per_second, comm_share, seconds, validation_loss;
+    const crs_metrics_start *start; /* NULL: it is not the first one */
 } crs_metrics_line;
 
 /* Opens the file so that it ends with the line of this step: lines beyond it, a torn last line and lines out of order

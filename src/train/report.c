@@ -96,6 +96,26 @@ static void say_ranks(const crs_training *t) {
              crs_plural(lanes->lanes, "lane", "lanes"), uneven);
 }
 
+/* Threads that want the same cores take turns, and so do all that wait for them. */
+static void say_crowd(const crs_training *t) {
+    const crs_crowd *c = &t->crowd;
+    const int fits = c->crowded_cores / c->ranks > 1 ? c->crowded_cores / c->ranks : 1;
+    if (c->crowded_threads > c->crowded_cores && c->most > 1)
+        crs_warn(
+            "%d threads on the %d %s of a node: they wait for each other; --threads=%d, or fewer ranks a node, would "
+            "do",
+            c->crowded_threads, c->crowded_cores, crs_plural(c->crowded_cores, "core", "cores"), fits);
+    else if (c->crowded_threads > c->crowded_cores)
+        crs_note("%d ranks on the %d %s of a node", c->crowded_threads, c->crowded_cores,
+                 crs_plural(c->crowded_cores, "core", "cores"));
+    else if (crs_comm_launched_by_mpirun() && t->config->threads == 0 && t->threads < c->machine / c->ranks)
+        crs_note(
+            "mpirun gave each rank %d %s, and %d of the %d cores of a node are idle: --map-by slot:pe=%d would give "
+            "it %d",
+            t->threads, crs_plural(t->threads, "core", "cores"), c->machine - c->cores, c->machine,
+            c->machine / c->ranks, c->machine / c->ranks);
+}
+
 void crs_report_start(const crs_training *t) {
     if (t->resumed)
         crs_note("resuming %s at step %" PRId64, t->config->output, t->step);
@@ -104,6 +124,7 @@ void crs_report_start(const crs_training *t) {
     say_model(t);
     say_data(t);
     say_ranks(t);
+    say_crowd(t);
     say_patience(t);
 }
 

@@ -136,6 +136,7 @@ static crs_status plan_ranks(crs_training *t, crs_error *error) {
     t->isa = (crs_isa)crs_comm_min(t->comm, t->isa);
     t->kernels = crs_kernels_of(t->isa);
     t->threads = crs_comm_threads(t->comm, (int)t->config->threads);
+    t->crowd = crs_comm_crowd(t->comm, t->threads);
     t->settings->config.lane = t->plan.lanes.lane_rows; /* to be recorded: they shape the sums */
     t->settings->config.lanes = t->plan.lanes.lanes;
     return CRS_OK;
@@ -279,6 +280,7 @@ crs_status crs_training_open(crs_training *training, crs_comm *comm, crs_setting
 
 void crs_training_close(crs_training *training) {
     crs_metrics_close(&training->metrics);
+    crs_free(&training->nodes);
     crs_engine_free(&training->engine);
     crs_optim_free(&training->optim);
     crs_shards_free(&training->shards);

@@ -28,6 +28,7 @@ typedef struct crs_training {
     crs_isa isa;
     const crs_kernels *kernels;
     int threads;
+    crs_crowd crowd;
     int lock; /* rank 0: of RUN/.lock; -1 elsewhere */
     bool resumed, finished;
     crs_run_names names; /* rank 0: what is wrong with them in a run that goes on */
@@ -60,6 +61,7 @@ typedef struct crs_training {
     double step_seconds, save_seconds, validation_seconds; /* how long the longest of late took */
     double told_validation, told_save;                     /* times when a person was told; 0: not yet */
     crs_error pending;                                     /* of this rank alone, and not yet told to the others */
+    char *nodes;                                           /* rank 0: of each rank; until a line of metrics has them */
     crs_metrics metrics;                                   /* rank 0 */
     crs_progress progress;                                 /* rank 0 */
 } crs_training;
