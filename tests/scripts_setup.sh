@@ -59,6 +59,8 @@ equal "one by one" "$(asked_for)" "$tools"
 check "configure looks again" test ! -e "$WORK/build/options"
 expect 0 "and those of the night" setup --tests --fuzz
 equal "with what clang recommends: libFuzzer" "$(asked_for)" "${tools}install -q -y clang,"
+expect 0 "Slurm's daemons, where they are wanted" setup --slurm
+says "one by one" <(asked_for) "$plain munge,$plain slurm-wlm,"
 program strace <<< ''
 expect 0 "one is there" setup --tests
 equal "it is not asked for" "$(asked_for)" "${tools/$plain strace,/}"
