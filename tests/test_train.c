@@ -1126,6 +1126,30 @@ static void test_metrics_drop_what_is_beyond(void) {
     CU_ASSERT_STRING_EQUAL(read_text(folder), "");
 }
 
+/* Within the line of a step, before the validation loss. */
+static void test_metrics_tell_of_a_start(void) {
+    static const char nodes[4][8] = {"n1", "n2", "n1", "n2"};
+    crs_metrics metrics;
+    crs_error error = {0};
+    char folder[1024], path[1100], text[1024] = "";
+    snprintf(folder, sizeof folder, "%s", own_folder("start"));
+    CU_ASSERT_EQUAL_FATAL(crs_metrics_open(&metrics, folder, 0, NAN, &error), CRS_OK);
+    const crs_metrics_start start = {
+        .job = "12", .nodes = nodes[0], .node_size = sizeof nodes[0], .ranks = 4, .threads = 3};
+    const crs_metrics_line line = {.step = 1, .validation_loss = 2, .start = &start};
+    CU_ASSERT_EQUAL(crs_metrics_write(&metrics, &line, &error), CRS_OK);
+    crs_metrics_close(&metrics);
+    snprintf(path, sizeof path, "%s/metrics.jsonl", folder);
+    FILE *file = fopen(path, "r");
+    CU_ASSERT_FATAL(file != NULL);
+    CU_ASSERT_PTR_NOT_NULL(fgets(text, sizeof text, file));
+    CU_ASSERT_PTR_NULL(fgets(path, sizeof path, file));
+    fclose(file);
+    CU_ASSERT_EQUAL(strncmp(text, "{\"step\": 1, ", 12), 0);
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "\"start\": {\"job\": \"12\", \"ranks\": 4, \"threads\": 3, \"nodes\": 2, "
+                                        "\"hosts\": [\"n1\", \"n2\", \"n1\", \"n2\"]}, \"validation_loss\": 2.0}\n"));
+}
+
 static void test_metrics_tell_of_a_full_disk(void) {
     crs_metrics metrics;
     crs_error error = {0};
@@ -1205,7 +1229,8 @@ int main(int argc, char **argv) {
         HARNESS_TEST(test_schedule_is_in_steps),      HARNESS_END};
     static const harness_test folder[] = {
         HARNESS_TEST(test_metrics_drop_what_is_beyond), HARNESS_TEST(test_metrics_tell_of_a_full_disk),
-        HARNESS_TEST(test_one_lock_a_folder), HARNESS_TEST(test_numbers_for_people), HARNESS_END};
+        HARNESS_TEST(test_metrics_tell_of_a_start),     HARNESS_TEST(test_one_lock_a_folder),
+        HARNESS_TEST(test_numbers_for_people),          HARNESS_END};
     harness_add("step", steps);
     harness_add("evaluation", evaluation);
     harness_add("sharing", sharing);

@@ -24,8 +24,8 @@ int crs_comm_rank(const crs_comm *comm);
 int crs_comm_size(const crs_comm *comm);
 /* Ranks on this node. Local: found once by crs_comm_open. */
 int crs_comm_node_size(const crs_comm *comm);
-/* The name of each rank's node, cut to CRS_NODE_NAME bytes with its end: that of Slurm, where it has one. *names: at rank
- * 0 [size][CRS_NODE_NAME], owned by the caller, freed with crs_free; NULL elsewhere. Collective. */
+/* The name of each rank's node, cut to CRS_NODE_NAME bytes with its end: that of Slurm, where it has one. *names: at
+ * rank 0 [size][CRS_NODE_NAME], owned by the caller, freed with crs_free; NULL elsewhere. Collective. */
 enum { CRS_NODE_NAME = 256 };
 crs_status crs_comm_nodes(crs_comm *comm, char **names, crs_error *error);
 /* Seconds this rank has spent waiting for and talking to others since the start. Local. */
@@ -46,8 +46,8 @@ typedef struct crs_crowd {
 } crs_crowd;
 /* threads: of this rank. Collective. */
 crs_crowd crs_comm_crowd(crs_comm *comm, int threads);
-/* Where this process shares its cores with other ranks: starts the program anew (as argv), so that OpenMP and MPI do not
- * spin while they wait. Not where OMP_WAIT_POLICY or GOMP_SPINCOUNT decide. Before anything else. Local. */
+/* Where this process shares its cores with other ranks: starts the program anew (as argv), so that OpenMP and MPI do
+ * not spin while they wait. Not where OMP_WAIT_POLICY or GOMP_SPINCOUNT decide. Before anything else. Local. */
 void crs_comm_calm(char **argv);
 /* Bytes that one rank may use: the machine's memory, or what a control group allows where that is less, divided by the
  * node's ranks; the least over all nodes. Collective. */

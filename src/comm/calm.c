@@ -1,5 +1,5 @@
-/* Waiting where cores are shared: a thread that waits by spinning then takes the core of the one that it waits for. OpenMP
- * and MPI wait so by default, and the first is told otherwise by its environment alone, when it is loaded. */
+/* Waiting where cores are shared: a thread that waits by spinning then takes the core of the one that it waits for.
+ * OpenMP and MPI wait so by default, and the first is told otherwise by its environment alone, when it is loaded. */
 #define _GNU_SOURCE /* sched_setaffinity */
 #include "config.h"
 
