@@ -112,8 +112,8 @@ void crs_comm_close(crs_comm **comm) {
     const bool owns_mpi = c->owns_mpi;
     CRS_MPI(MPI_Comm_free(&c->node));
     CRS_MPI(MPI_Comm_free(&c->world));
-    crs_free(comm);
     crs_free(&c->hosts);
+    crs_free(comm);
     crs_set_abort(NULL);
     if (owns_mpi)
         CRS_MPI(MPI_Finalize());
