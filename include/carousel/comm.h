@@ -24,10 +24,8 @@ int crs_comm_rank(const crs_comm *comm);
 int crs_comm_size(const crs_comm *comm);
 /* Ranks on this node. Local: found once by crs_comm_open. */
 int crs_comm_node_size(const crs_comm *comm);
-/* The name of each rank's node, cut to CRS_NODE_NAME bytes with its end: that of Slurm, where it has one. *names: at
- * rank 0 [size][CRS_NODE_NAME], owned by the caller, freed with crs_free; NULL elsewhere. Collective. */
-enum { CRS_NODE_NAME = 256 };
-crs_status crs_comm_nodes(crs_comm *comm, char **names, crs_error *error);
+/* The name of a rank's node: that of Slurm, where it has one. Owned by the comm. Local. */
+const char *crs_comm_host(const crs_comm *comm, int rank);
 /* Seconds this rank has spent waiting for and talking to others since the start. Local. */
 double crs_comm_time(const crs_comm *comm);
 /* How many threads this rank should run: wanted, where that is above 0; else the first number of OMP_NUM_THREADS; else

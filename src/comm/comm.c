@@ -73,7 +73,11 @@ static void stay_alone(void) {
 
 static void name_hosts(crs_comm *comm) {
     char own[CRS_HOST_NAME] = "";
-    gethostname(own, sizeof own - 1);
+    const char *node = getenv("SLURMD_NODENAME"); /* where one machine is several nodes, or is called otherwise */
+    if (node)
+        snprintf(own, sizeof own, "%s", node);
+    else
+        gethostname(own, sizeof own - 1);
     comm->hosts = crs_alloc((size_t)comm->size, sizeof own, CRS_MEMORY_OTHER);
     CRS_ASSERT(comm->hosts);
     CRS_MPI(MPI_Allgather(own, sizeof own, MPI_CHAR, comm->hosts, sizeof own, MPI_CHAR, comm->world));
@@ -128,31 +132,9 @@ int crs_comm_size(const crs_comm *comm) {
 int crs_comm_node_size(const crs_comm *comm) {
     return comm->node_size;
 }
-
-crs_status crs_comm_nodes(crs_comm *comm, char **names, crs_error *error) {
-    static const char what[] = "the names of the nodes";
-    char mine[CRS_NODE_NAME > MPI_MAX_PROCESSOR_NAME ? CRS_NODE_NAME : MPI_MAX_PROCESSOR_NAME] = "";
-    const char *name = getenv("SLURMD_NODENAME"); /* where one machine is several nodes, or is called otherwise */
-    int length;
-    CRS_MPI(MPI_Get_processor_name(mine, &length));
-    if (name)
-        snprintf(mine, sizeof mine, "%s", name);
-    mine[CRS_NODE_NAME - 1] = 0;
-    int *one = crs_alloc_or_fail((size_t)comm->size, sizeof *one, CRS_MEMORY_OTHER, what, error);
-    *names = comm->rank == 0 && one
-                 ? crs_alloc_or_fail((size_t)comm->size, CRS_NODE_NAME, CRS_MEMORY_OTHER, what, error)
-                 : NULL;
-    if (crs_comm_agree(comm, error) == CRS_OK) {
-        for (int r = 0; r < comm->size; r++)
-            one[r] = 1;
-        crs_comm_gather(comm, mine, *names, one, CRS_NODE_NAME);
-    } else {
-        crs_free(names);
-    }
-    crs_free(&one);
-    return error->status;
+const char *crs_comm_host(const crs_comm *comm, int rank) {
+    return comm->hosts + (size_t)rank * CRS_HOST_NAME;
 }
-
 double crs_comm_time(const crs_comm *comm) {
     return comm->seconds;
 }

@@ -193,8 +193,8 @@ static const char *job_number(void) {
 
 static void write_line(crs_training *t, const crs_outcome *outcome, double validation_loss, crs_error *error) {
     const crs_metrics_start start = {.job = job_number(),
-                                     .nodes = t->nodes,
-                                     .node_size = CRS_NODE_NAME,
+                                     .host = crs_comm_host,
+                                     .comm = t->comm,
                                      .ranks = crs_comm_size(t->comm),
                                      .threads = t->threads};
     const crs_metrics_line line = {.step = t->step,
@@ -208,9 +208,9 @@ static void write_line(crs_training *t, const crs_outcome *outcome, double valid
                                    .comm_share = outcome->comm_seconds / outcome->seconds,
                                    .seconds = t->seconds_before + crs_seconds() - t->start,
                                    .validation_loss = validation_loss,
-                                   .start = t->nodes ? &start : NULL};
+                                   .start = t->told_start ? NULL : &start};
     crs_metrics_write(&t->metrics, &line, error);
-    crs_free(&t->nodes);
+    t->told_start = true;
     crs_progress_step(&t->progress, t->step, outcome->loss);
 }
 
@@ -296,7 +296,7 @@ static void start_progress(crs_training *t) {
 static crs_status begin(crs_training *t, crs_error *error) {
     double loss = NAN;
     bool best = false;
-    if (crs_comm_nodes(t->comm, &t->nodes, error) || (!t->resumed && save(t, false, error)))
+    if (!t->resumed && save(t, false, error))
         return error->status;
     if (crs_at_root(t)) {
         crs_report_start(t);

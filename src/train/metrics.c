@@ -146,9 +146,9 @@ static json_t *start_object(const crs_metrics_start *start) {
     json_t *object = json_object(), *hosts = json_array();
     int nodes = 0;
     for (int r = 0; r < start->ranks; r++) {
-        const char *name = start->nodes + (size_t)r * start->node_size;
+        const char *name = start->host(start->comm, r);
         int before = 0;
-        while (before < r && strcmp(name, start->nodes + (size_t)before * start->node_size) != 0)
+        while (before < r && strcmp(name, start->host(start->comm, before)) != 0)
             before++;
         nodes += before == r;
         json_array_append_new(hosts, json_string_nocheck(name));

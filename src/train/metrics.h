@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "carousel/base.h"
+#include "carousel/comm.h"
 
 typedef struct crs_metrics {
     FILE *file;     /* owned; NULL: closed */
@@ -14,9 +15,9 @@ typedef struct crs_metrics {
 
 /* Where a run is started: stands in the first line that it then writes. */
 typedef struct crs_metrics_start {
-    const char *job;   /* its number; NULL: none */
-    const char *nodes; /* [ranks][node_size]: the name of each rank's node */
-    size_t node_size;
+    const char *job;                                     /* its number; NULL: none */
+    const char *(*host)(const crs_comm *comm, int rank); /* the name of a rank's node: crs_comm_host */
+    const crs_comm *comm;
     int ranks, threads;
 } crs_metrics_start;
 

@@ -280,7 +280,6 @@ crs_status crs_training_open(crs_training *training, crs_comm *comm, crs_setting
 
 void crs_training_close(crs_training *training) {
     crs_metrics_close(&training->metrics);
-    crs_free(&training->nodes);
     crs_engine_free(&training->engine);
     crs_optim_free(&training->optim);
     crs_shards_free(&training->shards);

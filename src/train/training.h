@@ -61,7 +61,7 @@ typedef struct crs_training {
     double step_seconds, save_seconds, validation_seconds; /* how long the longest of late took */
     double told_validation, told_save;                     /* times when a person was told; 0: not yet */
     crs_error pending;                                     /* of this rank alone, and not yet told to the others */
-    char *nodes;                                           /* rank 0: of each rank; until a line of metrics has them */
+    bool told_start;                                       /* rank 0: a line of metrics has it */
     crs_metrics metrics;                                   /* rank 0 */
     crs_progress progress;                                 /* rank 0 */
 } crs_training;
