@@ -37,7 +37,7 @@ check "nothing on standard error" test ! -s "$err"
 expect 0 "as JSON" "$CAROUSEL" bench --json "${small[@]}"
 equal "one line" "$(wc -l < "$out")" 1
 for key in processor isa ranks threads peak_gflops_one peak_gflops_all memory models tokens_per_second fraction_of_peak \
-    float_seconds exact_cost phases kernels rows bytes; do
+    float_seconds apart_seconds sent_bytes exact_cost phases kernels rows bytes; do
     says "key $key" "$out" "\"$key\":"
 done
 equal "parameters" "$(number parameters)" $((65 * 20 + 2 * (80 * 40 + 80) + 65 * 21))

@@ -87,6 +87,8 @@ typedef struct crs_bench_step {
     int steps;                     /* of each kind */
     double seconds;                /* of the slowest rank; sums over ranks as int64 */
     double float_seconds;          /* with --reduce=float */
+    double apart_seconds;          /* nothing on its way while it computes; as `seconds` for one rank */
+    double sent;                   /* bytes that rank 0 sends to others in a step */
     double spread;                 /* (third quartile - first quartile) / median */
     double peak;                   /* multiply-adds of all threads at once, measured between the steps */
     double phase[CRS_PHASES];      /* seconds at rank 0, means of the middle half */
@@ -97,7 +99,8 @@ typedef struct crs_bench_step {
     int64_t bytes[CRS_MEMORY_PURPOSES];
 } crs_bench_step;
 
-/* Takes turns between the peak, a step, and a step with --reduce=float, for at least so many seconds. Collective. */
+/* Takes turns between the peak, a step, one with --reduce=float and, of several ranks, one that sends nothing while it
+ * computes, for at least so many seconds. Collective. */
 crs_status crs_bench_steps(const crs_bench_team *team, const crs_bench_case *c, double seconds, crs_bench_step *step,
                            crs_error *error);
 

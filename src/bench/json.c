@@ -63,9 +63,10 @@ static json_t *result_json(const crs_bench_result *r) {
                                "hidden", shape->hidden, "layers", shape->layers, "embed", shape->embed, "vocabulary",
                                shape->outputs, "batch", r->of.batch, "window", r->of.window, "dropout",
                                r->of.config->dropout, "parameters", (json_int_t)s->parameters);
-    json_t *step = json_pack("{s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:o, s:o, s:o, s:o}", "steps", s->steps,
-                             "seconds", s->seconds, "float_seconds", s->float_seconds, "exact_cost",
-                             s->seconds / s->float_seconds - 1, "spread", s->spread, "tokens_per_second",
+    json_t *step = json_pack("{s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:o, s:o, s:o, s:o}", "steps",
+                             s->steps, "seconds", s->seconds, "float_seconds", s->float_seconds, "exact_cost",
+                             s->seconds / s->float_seconds - 1, "apart_seconds", s->apart_seconds, "sent_bytes",
+                             s->sent, "spread", s->spread, "tokens_per_second",
                              (double)r->of.batch * r->of.window / s->seconds, "gflops", rate * giga, "peak_gflops",
                              s->peak * giga, "fraction_of_peak", rate / s->peak, "phases", phases_json(s), "kernels",
                              kernels_json(&r->kernels), "rows", rows_json(&r->kernels), "bytes", bytes_json(s));

@@ -82,6 +82,11 @@ static void print_step(const crs_bench_result *r, const crs_bench_team *team) {
     }
     printf("exact    with int64 sums %.2f ms a step, with --reduce=float %.2f: %+.1f %%\n", s->seconds * milli,
            s->float_seconds * milli, percent * (s->seconds / s->float_seconds - 1));
+    if (crs_comm_size(team->comm) > 1)
+        printf("hidden   %.2f ms a step where nothing is sent while it computes; rank 0 sends %.2f MB, %.2f bytes a "
+               "parameter to each other rank's share\n",
+               s->apart_seconds * milli, s->sent * 1e-6,
+               s->sent / (double)s->parameters / (crs_comm_size(team->comm) - 1) * crs_comm_size(team->comm));
 }
 
 static void print_memory(const crs_bench_step *s) {

@@ -27,7 +27,7 @@ typedef struct bench {
 
 /* One measurement of each kind; seconds of the slowest rank. */
 typedef struct turn {
-    double exact, rounded, peak, phase[CRS_PHASES];
+    double exact, rounded, apart, sent, peak, phase[CRS_PHASES];
 } turn;
 
 /* ---- data ---- */
@@ -113,15 +113,20 @@ static double slowest(const bench *b, double seconds) {
     return (double)crs_comm_max(b->team->comm, (int64_t)(seconds * 1e9)) * 1e-9;
 }
 
-static crs_status one_step(bench *b, crs_reduce reduce, double *seconds, crs_error *error) {
+/* Two, since the first leaves parameters on their way for the second: seconds of one, with what is left at the end. */
+static crs_status two_steps(bench *b, crs_reduce reduce, bool overlap, double *seconds, crs_error *error) {
     const int64_t news[CRS_NEWS] = {0};
     crs_outcome outcome;
     b->engine.setup.reduce = reduce;
+    b->engine.setup.overlap = overlap;
     crs_comm_barrier(b->team->comm);
-    if (crs_engine_step(&b->engine, b->step++, news, &outcome, error) == CRS_OK && outcome.refused > 0)
-        crs_fail(error, CRS_INTERNAL, "a step of the benchmark was refused: %" PRId64 " values out of range",
-                 outcome.refused);
-    *seconds = slowest(b, outcome.seconds);
+    const double start = crs_seconds();
+    for (int i = 0; i < 2 && error->status == CRS_OK; i++)
+        if (crs_engine_step(&b->engine, b->step++, news, &outcome, error) == CRS_OK && outcome.refused > 0)
+            crs_fail(error, CRS_INTERNAL, "a step of the benchmark was refused: %" PRId64 " values out of range",
+                     outcome.refused);
+    crs_engine_settle(&b->engine);
+    *seconds = slowest(b, crs_seconds() - start) / 2;
     return error->status;
 }
 
@@ -129,12 +134,19 @@ static crs_status one_step(bench *b, crs_reduce reduce, double *seconds, crs_err
  * takes some tens of nanoseconds. Parts of a step called one by one would find other caches, and no products beside
  * each other. */
 static crs_status take_turn(bench *b, turn *t, crs_error *error) {
+    const int64_t before = crs_exchange_bytes(b->engine.exchange);
     *t = (turn){.peak = crs_bench_rate_all(b->team, NULL, 0)};
     crs_phase_watch(t->phase);
-    one_step(b, CRS_REDUCE_INT64, &t->exact, error);
+    two_steps(b, CRS_REDUCE_INT64, true, &t->exact, error);
     crs_phase_watch(NULL);
+    for (int i = 0; i < CRS_PHASES; i++)
+        t->phase[i] /= 2;
+    t->sent = (double)(crs_exchange_bytes(b->engine.exchange) - before) / 2;
     if (error->status == CRS_OK)
-        one_step(b, CRS_REDUCE_FLOAT, &t->rounded, error);
+        two_steps(b, CRS_REDUCE_FLOAT, true, &t->rounded, error);
+    t->apart = t->exact;
+    if (error->status == CRS_OK && crs_comm_size(b->team->comm) > 1)
+        two_steps(b, CRS_REDUCE_INT64, false, &t->apart, error);
     return error->status;
 }
 
@@ -145,13 +157,15 @@ static int by_exact(const void *a, const void *b) {
 
 /* Medians; of phases the means over the middle half of the steps: medians of each by itself would not add up. */
 static void summarize(const bench *b, turn *turns, int count, crs_bench_step *step) {
-    double rounded[MOST_STEPS], peaks[MOST_STEPS];
+    double rounded[MOST_STEPS], apart[MOST_STEPS], sent[MOST_STEPS], peaks[MOST_STEPS];
     const crs_lanes *lanes = &b->plan.lanes;
     const int first = count / 4, end = count - first;
     *step = (crs_bench_step){.steps = count, .rows = lanes->own_rows};
     qsort(turns, (size_t)count, sizeof *turns, by_exact);
     for (int i = 0; i < count; i++) {
         rounded[i] = turns[i].rounded;
+        apart[i] = turns[i].apart;
+        sent[i] = turns[i].sent;
         peaks[i] = turns[i].peak;
         for (int p = 0; p < CRS_PHASES && i >= first && i < end; p++)
             step->phase[p] += turns[i].phase[p] / (end - first);
@@ -159,6 +173,8 @@ static void summarize(const bench *b, turn *turns, int count, crs_bench_step *st
     step->seconds = turns[count / 2].exact;
     step->spread = (turns[count * 3 / 4].exact - turns[count / 4].exact) / step->seconds;
     step->float_seconds = crs_bench_median(rounded, count);
+    step->apart_seconds = crs_bench_median(apart, count);
+    step->sent = crs_bench_median(sent, count);
     step->peak = crs_bench_median(peaks, count);
     crs_bench_operations(&b->of->shape, lanes->own_rows, b->of->window, step->operations);
     step->operations_of_all =
