@@ -224,7 +224,7 @@ const crs_option crs_options[] = {
     {"clip", "F", "the most the gradient's norm may be (5); 0: any", FIXED, NUMBER(clip, 0, 1e30)},
     {"weight-decay", "F", "decoupled weight decay (0)", FIXED, NUMBER(weight_decay, 0, 1e3)},
     {"seed", "N", "of weights and dropout masks (1)", FIXED, FIELD(seed, SEED)},
-    {"reduce", "TYPE", "sums over ranks: int64, the same bits at any number of ranks, or float, half the bytes (int64)",
+    {"reduce", "TYPE", "sums over ranks: int64, the same bits at any number of ranks, or float (int64)",
      FIXED, NAME(reduce, reduce_names)},
     {"epochs", "N", "passes over the data (50)", FREE, INTEGER(epochs, 1, many)},
     {"steps", "N", "the same end in steps", FREE, INTEGER(steps, 1, many)},
