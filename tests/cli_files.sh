@@ -28,10 +28,6 @@ refused 73 "a pipe beyond a limit on file sizes" "standard input ulimit" pack_pi
 equal "nothing is left of it either" "none$(leftovers)$(ls out.h5 2> /dev/null)" none
 refused 73 "a checkpoint beyond a limit on file sizes" "step-00000000.h5 ulimit" \
     limited 8 "$CAROUSEL" train data.h5 -o small "${tiny[@]}" --steps=2
-refused 73 "metrics beyond a limit on file sizes" "metrics.jsonl ulimit" \
-    limited 60 "$CAROUSEL" train data.h5 -o large "${tiny[@]}" --batch=1 --window=2 --steps=2000 --save-every=5000 \
-    --validate-every=5000
-check "what was saved before is whole" "$CAROUSEL" show large/last.h5
 
 # ---- a file system without fsync ----
 
@@ -52,7 +48,8 @@ if command -v strace > /dev/null && strace -qq -e trace=fsync -o log true; then
     rm -rf flushed
     refused 73 "nor for metrics" "flushed/metrics.jsonl Input/output" strace -f -qq -e trace=fsync \
         -P "$PWD/flushed/metrics.jsonl" -e inject=fsync:error=EIO -o log "$CAROUSEL" train data.h5 -o flushed "${tiny[@]}" --steps=2
-    check "the step is not saved without them" test ! -e flushed/step-00000002.h5
+    says "but the step is saved" "$err" "step 2 is saved in flushed all the same"
+check "and whole" "$CAROUSEL" show flushed/step-00000002.h5
 else
     skip "fsync that is not supported: strace is missing (on Debian: apt-get install strace), or may not trace"
 fi

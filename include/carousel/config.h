@@ -37,7 +37,7 @@ const char *crs_name_suggest(const char *name, const char *const *names, int cou
 
 typedef enum crs_reduce { CRS_REDUCE_INT64, CRS_REDUCE_FLOAT } crs_reduce;
 
-/* `500` steps, or `30m` of time. Both 0: once an epoch. */
+/* `500` steps, or `30m` of time. Both 0: once an epoch (and a checkpoint every 10 minutes too). */
 typedef struct crs_every {
     int64_t steps;
     double seconds;
@@ -73,6 +73,7 @@ typedef struct crs_config {
     int64_t patience;    /* validations; 0: any */
     double stop_after;   /* seconds; 0: never */
     double hang_timeout; /* seconds; 0: never */
+    int64_t check_every; /* steps; 0: before saving alone */
     /* not recorded */
     bool fresh;
     char *init_from, *data, *output, *config_file; /* owned by the settings; NULL: not given. Copies borrow them */

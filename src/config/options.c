@@ -233,10 +233,13 @@ const crs_option crs_options[] = {
      INTEGER(threads, 1, 1024)},
     {"validate-every", "N|TIME", "steps, or time as 30m, between validations (an epoch)", FREE,
      FIELD(validate_every, EVERY)},
-    {"save-every", "N|TIME", "steps, or time as 30m, between checkpoints (an epoch)", FREE, FIELD(save_every, EVERY)},
+    {"save-every", "N|TIME", "steps, or time as 30m, between checkpoints (an epoch or 10m, whichever comes first)",
+     FREE, FIELD(save_every, EVERY)},
     {"keep", "N", "how many step-*.h5 stay (2)", FREE, INTEGER(keep, 1, 1 << 20)},
     {"patience", "N", "end after so many validations without a new lowest (0: never)", FREE,
      INTEGER(patience, 0, 1 << 20), .brief = true},
+    {"check-every", "N", "steps after which ranks compare their parameters (1000; 0: before saving alone)", LOCAL,
+     INTEGER(check_every, 0, many)},
     {"stop-after", "TIME", "save and leave with exit status 75 by then, as 1h30m", LOCAL, FIELD(stop_after, TIME)},
     {"hang-timeout", "TIME", "end all ranks where one has kept the others waiting for so long (5m; 0: never)", LOCAL,
      FIELD(hang_timeout, TIME), .range = {0, 1}},
@@ -269,6 +272,7 @@ void crs_settings_default(crs_settings *settings) {
                                     .seed = 1,
                                     .epochs = 50,
                                     .hang_timeout = 300,
+                                    .check_every = 1000,
                                     .keep = 2};
 }
 

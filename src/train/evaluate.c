@@ -48,7 +48,8 @@ static void end_pass(crs_evaluator *e, const crs_error *error) {
     e->news[CRS_NEWS_BAD] = error->status != CRS_OK;
     const int64_t slowest = crs_comm_max(e->comm, (int64_t)((crs_seconds() - e->asked) * 1e9));
     crs_comm_sum(e->comm, e->news, CRS_NEWS);
-    e->stopped = e->news[CRS_NEWS_BAD] > 0 || e->news[CRS_NEWS_SIGNAL] > 0 || e->news[CRS_NEWS_TIME] > 0;
+    e->stopped = e->news[CRS_NEWS_BAD] > 0 || e->news[CRS_NEWS_SIGNAL] > 0 || e->news[CRS_NEWS_FILE] > 0 ||
+                 e->news[CRS_NEWS_TIME] > 0;
     const double wanted = asking_seconds * 1e9 * (double)e->interval / (double)(slowest > 0 ? slowest : 1);
     e->interval = wanted < 1 ? 1 : wanted < 2.0 * (double)e->interval ? (int64_t)wanted : 2 * e->interval;
     e->next = e->made + e->interval;

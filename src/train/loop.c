@@ -13,53 +13,11 @@
 enum { REFUSED_MAX = 10 };
 /* --stop-after leaves room for so many of the longest steps, validations and savings seen of late, and some seconds. */
 static const double stop_margin = 2, stop_reserve = 0.5;
-
-/* ---- saving ---- */
-
-/* Parameters that are no numbers would make a checkpoint that nothing can go on from. */
-static crs_status check_finite(const crs_training *t, crs_error *error) {
-    const float *values = crs_model_parameters(t->model);
-    const size_t n = crs_model_arena(t->model);
-    for (size_t i = 0; i < n; i++)
-        if (!isfinite(values[i])) {
-            crs_fail(error, CRS_CONFIG, "step %" PRId64 ": the parameters are not finite any more", t->step);
-            return crs_report_diverged(t, error);
-        }
-    return CRS_OK;
-}
-
-/* Writes a checkpoint of where it stands. Collective. */
-static crs_status save(crs_training *t, bool best, crs_error *error) {
-    crs_checkpoint checkpoint;
-    const double start = crs_seconds();
-    crs_engine_settle(&t->engine);
-    if (check_finite(t, error)) /* alike on every rank, as the parameters are */
-        return error->status;
-    if (crs_state_capture(t, &checkpoint, error))
-        return error->status;
-    if (crs_at_root(t) && (!t->metrics.file || crs_metrics_flush(&t->metrics, error) == CRS_OK))
-        crs_run_save(t->config->output, &checkpoint, best, (int)t->config->keep, error);
-    crs_checkpoint_free(&checkpoint);
-    t->last_save = crs_seconds();
-    t->save_seconds = fmax(t->last_save - start, t->save_seconds / 2);
-    if (crs_comm_agree(t->comm, error) == CRS_OK)
-        t->saved = t->step;
-    return error->status;
-}
-
-/* Data that can't be read any more end a run, but what it made of them is whole. *error stays, and tells of it. */
-static crs_status save_good(crs_training *t, crs_error *error) {
-    const crs_error why = *error;
-    *error = (crs_error){0};
-    if (why.status == CRS_DATA && t->saved != t->step)
-        save(t, false, error);
-    if (error->status)
-        crs_note("step %" PRId64 " could not be saved: %s", t->step, error->message);
-    *error = why;
-    if (why.status == CRS_DATA && t->saved == t->step)
-        crs_fail(error, why.status, "%s; step %" PRId64 " is saved in %s", why.message, t->step, t->config->output);
-    return error->status;
-}
+/* Without --save-every no more than so much work is lost, however long an epoch is; and how long a disk that took no
+ * checkpoint is left alone. */
+static const double save_seconds = 600, again_seconds = 60;
+/* A run goes back to its last checkpoint so many times, and no more, for ranks that hold different parameters. */
+enum { BACK_MAX = 3 };
 
 /* ---- validation ---- */
 
@@ -89,8 +47,9 @@ static bool time_is_short(const crs_training *t, double needed) {
 
 /* What a rank has to say in a validation, or before the first step. */
 static void hear(void *context, int64_t news[CRS_NEWS]) {
-    const crs_training *t = context;
+    crs_training *t = context;
     news[CRS_NEWS_SIGNAL] = crs_signals_caught() != 0;
+    news[CRS_NEWS_FILE] = crs_at_root(t) && crs_stop_file_seen(t->config->output, &t->looked);
     news[CRS_NEWS_TIME] = crs_at_root(t) && time_is_short(t, 2 * t->step_seconds + t->save_seconds);
 }
 
@@ -104,14 +63,15 @@ static crs_status validate(crs_training *t, bool again, double *loss, bool *best
     crs_evaluate_total(t->comm, t->model, &t->dataset, CRS_VALIDATION, crs_training_streams(t), hear, t, news, &total,
                        error);
     if (error->status == CRS_STOPPED)
-        crs_report_stop(t, news[CRS_NEWS_SIGNAL] > 0, error);
-    if (error->status == CRS_STOPPED && again && news[CRS_NEWS_SIGNAL] == 0)
+        crs_report_stop(t, news, error);
+    if (error->status == CRS_STOPPED && again && news[CRS_NEWS_SIGNAL] == 0 && news[CRS_NEWS_FILE] == 0)
         crs_fail(error, CRS_STOPPED, "%s; the validation after that step needs a longer --stop-after", error->message);
     t->owes_validation = error->status != CRS_OK;
     if (error->status)
         return error->status;
     *loss = total.refused > 0 ? NAN : crs_total_mean(&total);
     *best = isfinite(*loss) && !(t->best_validation_loss <= *loss);
+    t->best_before = t->best_validation_loss;
     if (*best)
         t->best_validation_loss = *loss;
     const double mean = t->mean.count > 0 ? t->mean.sum / (double)t->mean.count : NAN;
@@ -135,29 +95,52 @@ static bool due(const crs_training *t, const crs_every *every, int64_t step) {
     return step % (every->steps > 0 ? every->steps : t->plan.windows) == 0;
 }
 
-static bool time_is_up(const crs_every *every, double last) {
-    return every->seconds > 0 && crs_seconds() - last >= every->seconds;
+static bool time_is_up(double seconds, double last) {
+    return seconds > 0 && crs_seconds() - last >= seconds;
+}
+
+static bool time_to_validate(const crs_training *t) {
+    return time_is_up(t->config->validate_every.seconds, t->last_validation);
+}
+
+static bool time_to_save(const crs_training *t) {
+    const crs_every *every = &t->config->save_every;
+    const double hurry = crs_fault("hurry") ? 1e-3 : 1; /* minutes become milliseconds, in tests */
+    if (t->save_failed && time_is_up(hurry * again_seconds, t->last_save))
+        return true;
+    return time_is_up(every->steps > 0 || every->seconds > 0 ? every->seconds : hurry * save_seconds, t->last_save);
 }
 
 /* Whether rank 0 must leave after the step that begins now, to have saved before --stop-after. */
 static bool time_to_stop(const crs_training *t) {
     const crs_config *config = t->config;
     double needed = 2 * t->step_seconds + t->save_seconds;
-    if (due(t, &config->validate_every, t->step + 1) || time_is_up(&config->validate_every, t->last_validation))
+    if (due(t, &config->validate_every, t->step + 1) || time_to_validate(t))
         needed += t->validation_seconds;
-    if (due(t, &config->save_every, t->step + 1) || time_is_up(&config->save_every, t->last_save))
+    if (due(t, &config->save_every, t->step + 1) || time_to_save(t))
         needed += t->save_seconds;
     return time_is_short(t, needed);
 }
 
-static void gather_news(const crs_training *t, int64_t news[CRS_NEWS]) {
+static bool means_stop(const int64_t news[CRS_NEWS]) {
+    return news[CRS_NEWS_SIGNAL] > 0 || news[CRS_NEWS_FILE] > 0 || news[CRS_NEWS_TIME] > 0;
+}
+
+/* A number that is out of range may be the first that is seen of a bit that has flipped. */
+static bool time_to_compare(const crs_training *t, const crs_outcome *outcome) {
+    const int64_t every = t->config->check_every;
+    return every > 0 && (t->step % every == 0 || outcome->refused > 0);
+}
+
+static void gather_news(crs_training *t, int64_t news[CRS_NEWS]) {
     memset(news, 0, CRS_NEWS * sizeof *news);
     news[CRS_NEWS_SIGNAL] = crs_signals_caught() != 0;
     if (!crs_at_root(t))
         return;
+    news[CRS_NEWS_FILE] = crs_stop_file_seen(t->config->output, &t->looked);
     news[CRS_NEWS_TIME] = time_to_stop(t);
-    news[CRS_NEWS_SAVE] = time_is_up(&t->config->save_every, t->last_save);
-    news[CRS_NEWS_VALIDATE] = time_is_up(&t->config->validate_every, t->last_validation);
+    news[CRS_NEWS_SAVE] = time_to_save(t);
+    news[CRS_NEWS_VALIDATE] = time_to_validate(t);
 }
 
 /* ---- one turn ---- */
@@ -165,20 +148,24 @@ static void gather_news(const crs_training *t, int64_t news[CRS_NEWS]) {
 static crs_status count_refused(crs_training *t, const crs_outcome *outcome, crs_error *error) {
     if (outcome->refused == 0) {
         t->refused_row = 0;
+        t->own_refused = 0;
         if (outcome->targets > 0) {
             t->mean.sum += outcome->loss;
             t->mean.count++;
         }
         return CRS_OK;
     }
+    char whose[96];
     t->refused_row++;
     t->refused_total++;
+    t->own_refused += t->engine.own_refused > 0;
     crs_debug("step %" PRId64 " refused: %" PRId64 " numbers out of range or not finite", t->step, outcome->refused);
     if (t->refused_row < REFUSED_MAX)
         return CRS_OK;
+    crs_name_refuser(t, whose);
     crs_fail(error, CRS_CONFIG,
-             "steps %" PRId64 " to %" PRId64 ": the gradient was out of range or not finite %d times in a row",
-             t->step - REFUSED_MAX + 1, t->step, REFUSED_MAX);
+             "steps %" PRId64 " to %" PRId64 ": the gradient was out of range or not finite %d times in a row%s",
+             t->step - REFUSED_MAX + 1, t->step, REFUSED_MAX, whose);
     return crs_report_diverged(t, error);
 }
 
@@ -225,16 +212,18 @@ static crs_status take_turn(crs_training *t, crs_error *error) {
     gather_news(t, news);
     *error = t->pending;
     if (crs_engine_step(&t->engine, t->step, news, &outcome, error))
-        return save_good(t, error);
+        return crs_training_save_good(t, error);
     t->step++;
+    if (time_to_compare(t, &outcome) && crs_parameters_agree(t, error))
+        return error->status;
     t->tokens += outcome.targets;
     t->step_seconds = fmax(outcome.seconds, 0.9 * t->step_seconds);
     const crs_config *config = t->config;
     const crs_status refused = count_refused(t, &outcome, error);
     const bool by_clock = outcome.news[CRS_NEWS_VALIDATE] > 0;
     t->owes_validation = crs_training_streams(t) > 0 && (by_clock || due(t, &config->validate_every, t->step));
-    if ((outcome.news[CRS_NEWS_SIGNAL] > 0 || outcome.news[CRS_NEWS_TIME] > 0) && t->step < t->plan.total)
-        crs_report_stop(t, outcome.news[CRS_NEWS_SIGNAL] > 0, &why);
+    if (means_stop(outcome.news) && t->step < t->plan.total)
+        crs_report_stop(t, outcome.news, &why);
     else if (refused == CRS_OK && t->owes_validation)
         validate(t, false, &loss, &best, &why);
     const bool last = t->step == t->plan.total || crs_training_gave_up(t);
@@ -248,12 +237,10 @@ static crs_status take_turn(crs_training *t, crs_error *error) {
     if (!why.status && !best && !(wanted && worth))
         return CRS_OK;
     *error = t->pending;
-    if (crs_comm_agree(t->comm, error) || save(t, best, error))
+    if (crs_comm_agree(t->comm, error) || crs_training_save(t, best, last || why.status, error))
         return error->status;
-    if (crs_at_root(t))
-        crs_report_save(t);
     *error = why;
-    return save_good(t, error);
+    return crs_training_save_good(t, error);
 }
 
 /* A run that was stopped left out a validation that was due, or gave it up: it is made up for. */
@@ -269,9 +256,10 @@ static bool owes_validation(const crs_training *t) {
 static crs_status stop_early(crs_training *t, bool validated, crs_error *error) {
     int64_t news[CRS_NEWS] = {0};
     hear(t, news);
+    news[CRS_NEWS_TIME] *= validated;
     crs_comm_sum(t->comm, news, CRS_NEWS);
-    if (t->step < t->plan.total && (news[CRS_NEWS_SIGNAL] > 0 || (validated && news[CRS_NEWS_TIME] > 0)))
-        crs_report_stop(t, news[CRS_NEWS_SIGNAL] > 0, error);
+    if (t->step < t->plan.total && means_stop(news))
+        crs_report_stop(t, news, error);
     return error->status;
 }
 
@@ -296,7 +284,7 @@ static void start_progress(crs_training *t) {
 static crs_status begin(crs_training *t, crs_error *error) {
     double loss = NAN;
     bool best = false;
-    if (!t->resumed && save(t, false, error))
+    if (!t->resumed && crs_training_save(t, false, true, error))
         return error->status;
     if (crs_at_root(t)) {
         crs_report_start(t);
@@ -307,14 +295,16 @@ static crs_status begin(crs_training *t, crs_error *error) {
         return error->status;
     if (crs_at_root(t))
         crs_metrics_open(&t->metrics, t->config->output, t->step, loss, error);
-    if (crs_comm_agree(t->comm, error) || (owes && save(t, best, error)))
+    if (crs_comm_agree(t->comm, error) || (owes && crs_training_save(t, best, false, error)))
         return error->status;
     return stop_early(t, owes, error);
 }
 
-crs_status crs_train(crs_comm *comm, crs_settings *settings, crs_error *error) {
+/* From the newest checkpoint, or from new, to the end. *differ: what ended it is that ranks hold different parameters;
+ * *saved: the newest checkpoint's step. */
+static crs_status run(crs_comm *comm, crs_settings *settings, bool *differ, int64_t *saved, crs_error *error) {
     crs_training training;
-    crs_signals_catch(crs_comm_size(comm) == 1);
+    bool removed;
     crs_training_open(&training, comm, settings, error);
     if (error->status == CRS_OK && !training.finished)
         begin(&training, error);
@@ -325,7 +315,29 @@ crs_status crs_train(crs_comm *comm, crs_settings *settings, crs_error *error) {
     else if (error->status == CRS_OK)
         crs_report_end(&training);
     crs_live("");
+    if (crs_at_root(&training) && error->status == CRS_STOPPED)
+        crs_stop_file_remove(settings->config.output, &removed, error);
+    *differ = training.differ;
+    *saved = training.saved;
     crs_training_close(&training);
+    return error->status;
+}
+
+crs_status crs_train(crs_comm *comm, crs_settings *settings, crs_error *error) {
+    bool differ = false;
+    int64_t saved;
+    crs_signals_catch(crs_comm_size(comm) == 1);
+    for (int back = 0; run(comm, settings, &differ, &saved, error) && differ; back++) {
+        if (back == BACK_MAX || saved < 0) {
+            crs_fail(error, CRS_INTERNAL,
+                     "%s; it came back each of %d times: leave its node out, and the same command goes on from step "
+                     "%" PRId64,
+                     error->message, back, saved);
+            break;
+        }
+        crs_warn("%s; the run goes back to step %" PRId64 ", its last checkpoint", error->message, saved);
+        settings->config.fresh = false; /* the old run is moved aside already */
+    }
     crs_signals_release();
     return error->status;
 }

@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -16,26 +17,66 @@
 
 static const double flush_seconds = 3;
 enum { DUMP_FLAGS = JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(12) };
+/* Room for lines at first; when they are written early; what they may take while a disk is full. */
+enum { LINES_LEAST = 1 << 17, LINES_FULL = 1 << 16, LINES_MOST = 1 << 24 };
 
 static crs_status can_not(const char *what, const char *path, crs_error *error) {
     return crs_fail(error, CRS_CREATE, "cannot %s %s: %s%s", what, path, strerror(errno),
                     errno == EFBIG ? "; raise the limit on file sizes (ulimit -f)" : "");
 }
 
-/* All lines to the file. A file that was removed or replaced takes them and tells nobody: that is noticed here. Some
- * network file systems give a file another inode now and then, so the size must differ, too. */
-static crs_status flush(const crs_metrics *metrics, crs_error *error) {
+/* Of what waits, as much as the file takes. False with errno. */
+static bool write_lines(crs_metrics *metrics) {
+    size_t done = 0;
+    while (done < metrics->count) {
+        const ssize_t n = write(metrics->file, metrics->lines + done, metrics->count - done);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            break;
+        done += (size_t)n;
+    }
+    const int reason = errno;
+    metrics->count -= done;
+    memmove(metrics->lines, metrics->lines + done, metrics->count);
+    errno = reason;
+    return metrics->count == 0;
+}
+
+/* A file that was removed or replaced takes lines and tells nobody: that is noticed here. Some network file systems give
+ * a file another inode now and then, so the size must differ, too. */
+static crs_status check_there(crs_metrics *metrics, crs_error *error) {
     struct stat own, there;
-    if (fflush(metrics->file) != 0 || fstat(fileno(metrics->file), &own) != 0)
+    if (fstat(metrics->file, &own) != 0)
         return can_not("write", metrics->path, error);
     const bool seen = stat(metrics->path, &there) == 0;
     if (seen ? (there.st_dev == own.st_dev && there.st_ino == own.st_ino) || there.st_size == own.st_size
              : errno != ENOENT && errno != ENOTDIR)
         return CRS_OK;
+    metrics->gone = true;
     return crs_fail(error, CRS_CREATE,
                     "%s was %s while the run wrote to it: its last lines are lost; the same command goes on from the "
                     "newest checkpoint that is left, if one is",
                     metrics->path, seen ? "replaced" : "removed");
+}
+
+/* A disk may have room again: a person is told once that lines wait, and once how it ended. */
+static crs_status flush(crs_metrics *metrics, bool to_disk, bool last, crs_error *error) {
+    metrics->flushed = crs_seconds();
+    if (!write_lines(metrics) || (to_disk && !crs_disk_flush(metrics->file))) {
+        can_not("write", metrics->path, error);
+        if (!metrics->failing && !last)
+            crs_warn("%s; its lines wait in memory, and this is tried again", error->message);
+        metrics->failing = true;
+        return error->status;
+    }
+    if (metrics->failing && metrics->lost > 0)
+        crs_warn("%s is written again; %" PRId64 " lines are missing", metrics->path, metrics->lost);
+    else if (metrics->failing)
+        crs_note("%s is written again; no line is missing", metrics->path);
+    metrics->failing = false;
+    metrics->lost = 0;
+    return check_there(metrics, error);
 }
 
 static json_t *real_or_null(double value) {
@@ -126,18 +167,19 @@ static crs_status trim(const char *path, const char *new_path, int64_t step, dou
 
 crs_status crs_metrics_open(crs_metrics *metrics, const char *run, int64_t step, double validation_loss,
                             crs_error *error) {
-    *metrics = (crs_metrics){.flushed = crs_seconds(), .path = crs_format_text("%s/metrics.jsonl", run)};
-    char *new_path = crs_format_text("%s/metrics.jsonl.new", run);
-    if (!metrics->path || !new_path)
+    char *path = crs_format_text("%s/metrics.jsonl", run), *new_path = crs_format_text("%s/metrics.jsonl.new", run);
+    *metrics = (crs_metrics){.flushed = crs_seconds()};
+    if (!path || !new_path)
         crs_fail(error, CRS_INTERNAL, "out of memory for %s/metrics.jsonl", run);
-    else if (trim(metrics->path, new_path, step, validation_loss, error) == CRS_OK) {
-        metrics->file = fopen(metrics->path, "ae");
-        if (!metrics->file)
-            can_not("write", metrics->path, error);
+    else if (trim(path, new_path, step, validation_loss, error) == CRS_OK) {
+        metrics->file = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
+        if (metrics->file < 0)
+            can_not("write", path, error);
     }
     crs_free(&new_path);
     if (error->status)
-        crs_metrics_close(metrics);
+        crs_free(&path);
+    metrics->path = path;
     return error->status;
 }
 
@@ -162,6 +204,27 @@ static json_t *start_object(const crs_metrics_start *start) {
     return object;
 }
 
+/* Puts a line behind those that wait, or counts it as lost. */
+static void add_line(crs_metrics *metrics, const char *text, size_t length) {
+    const size_t wanted = metrics->count + length + 1;
+    if (wanted > metrics->room) {
+        const size_t room = wanted < LINES_LEAST ? LINES_LEAST : 2 * wanted;
+        char *lines = wanted <= LINES_MOST ? crs_alloc(room, 1, CRS_MEMORY_OTHER) : NULL;
+        if (!lines) {
+            metrics->lost++;
+            return;
+        }
+        if (metrics->count > 0)
+            memcpy(lines, metrics->lines, metrics->count);
+        crs_free(&metrics->lines);
+        metrics->lines = lines;
+        metrics->room = room;
+    }
+    memcpy(metrics->lines + metrics->count, text, length);
+    metrics->lines[wanted - 1] = '\n';
+    metrics->count = wanted;
+}
+
 crs_status crs_metrics_write(crs_metrics *metrics, const crs_metrics_line *line, crs_error *error) {
     json_t *object = json_object();
     json_object_set_new(object, "step", json_integer(line->step));
@@ -179,27 +242,32 @@ crs_status crs_metrics_write(crs_metrics *metrics, const crs_metrics_line *line,
         json_object_set_new(object, "start", start_object(line->start));
     if (isfinite(line->validation_loss))
         json_object_set_new(object, "validation_loss", json_real(line->validation_loss));
-    const bool good = dump_line(metrics->file, object);
+    char *text = json_dumps(object, DUMP_FLAGS);
     json_decref(object);
-    if (!good)
-        return can_not("write", metrics->path, error);
-    const double now = crs_seconds();
-    if (now - metrics->flushed < flush_seconds)
+    if (text)
+        add_line(metrics, text, strlen(text));
+    else
+        metrics->lost++;
+    crs_free_foreign(text);
+    if (crs_seconds() - metrics->flushed < flush_seconds && (metrics->count < LINES_FULL || metrics->failing))
         return CRS_OK;
-    metrics->flushed = now;
-    return flush(metrics, error);
+    crs_error why = {0};
+    flush(metrics, false, false, &why);
+    if (metrics->gone)
+        *error = why;
+    return error->status;
 }
 
-crs_status crs_metrics_flush(crs_metrics *metrics, crs_error *error) {
-    metrics->flushed = crs_seconds();
-    if (flush(metrics, error))
-        return error->status;
-    return crs_disk_flush(fileno(metrics->file)) ? CRS_OK : can_not("write", metrics->path, error);
+crs_status crs_metrics_flush(crs_metrics *metrics, bool last, crs_error *error) {
+    return flush(metrics, true, last, error);
 }
 
 void crs_metrics_close(crs_metrics *metrics) {
-    if (metrics->file)
-        fclose(metrics->file);
-    metrics->file = NULL;
+    if (!metrics->path)
+        return;
+    if (!metrics->gone)
+        write_lines(metrics);
+    close(metrics->file);
+    crs_free(&metrics->lines);
     crs_free(&metrics->path);
 }

@@ -2,15 +2,19 @@
 #ifndef CRS_TRAIN_METRICS_H
 #define CRS_TRAIN_METRICS_H
 
-#include <stdio.h>
-
 #include "carousel/base.h"
 #include "carousel/comm.h"
 
+/* Lines wait in memory for the file, and longer where its disk is full. */
 typedef struct crs_metrics {
-    FILE *file;     /* owned; NULL: closed */
-    char *path;     /* owned */
-    double flushed; /* when; crs_seconds */
+    int file;
+    char *path;         /* owned; NULL: closed */
+    char *lines;        /* [room], owned: what is not yet in the file ... */
+    size_t count, room; /* ... and how much of it there is */
+    int64_t lost;       /* lines for which there was no room */
+    double flushed;     /* when; crs_seconds */
+    bool failing;       /* the file did not take the lines the last time */
+    bool gone;          /* it was removed or replaced */
 } crs_metrics;
 
 /* Where a run is started: stands in the first line that it then writes. */
@@ -33,10 +37,11 @@ typedef struct crs_metrics_line {
  * the last line. CRS_CREATE. */
 crs_status crs_metrics_open(crs_metrics *metrics, const char *run, int64_t step, double validation_loss,
                             crs_error *error);
-/* Lines reach the file every few seconds. CRS_CREATE; also where the file was removed or replaced. */
+/* Lines reach the file every few seconds. CRS_CREATE where the file was removed or replaced; where it can't be written,
+ * this is warned of once, and tried again. */
 crs_status crs_metrics_write(crs_metrics *metrics, const crs_metrics_line *line, crs_error *error);
-/* All lines so far, to the disk. As crs_metrics_write. */
-crs_status crs_metrics_flush(crs_metrics *metrics, crs_error *error);
+/* All lines so far, to the disk. CRS_CREATE where they don't get there, for either reason. last: the caller tells of it. */
+crs_status crs_metrics_flush(crs_metrics *metrics, bool last, crs_error *error);
 void crs_metrics_close(crs_metrics *metrics);
 
 #endif

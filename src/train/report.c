@@ -153,11 +153,14 @@ void crs_report_save(crs_training *t) {
     crs_note("saved %s/step-%08" PRId64 ".h5", t->config->output, t->step);
 }
 
-crs_status crs_report_stop(const crs_training *t, bool by_signal, crs_error *error) {
+crs_status crs_report_stop(const crs_training *t, const int64_t news[CRS_NEWS], crs_error *error) {
+    const char *why = news[CRS_NEWS_SIGNAL] > 0 ? "a signal"
+                      : news[CRS_NEWS_FILE] > 0 ? "the file stop"
+                                                : "--stop-after";
     return crs_fail(error, CRS_STOPPED,
                     "stopped by %s after step %" PRId64 " of %" PRId64
                     "; all is saved in %s, and the same command goes on",
-                    by_signal ? "a signal" : "--stop-after", t->step, t->plan.total, t->config->output);
+                    why, t->step, t->plan.total, t->config->output);
 }
 
 /* What an option's value could be instead, where the gradient gets too large. */

@@ -212,6 +212,7 @@ static crs_status create(crs_training *t, const crs_checkpoint *checkpoint, cons
 static crs_status open_folder(crs_training *t, crs_error *error) {
     const char *run = t->config->output;
     char moved[PATH_MAX];
+    bool removed;
     if (t->finished && !t->names.wrong)
         return CRS_OK; /* nothing is touched */
     if (t->config->fresh && crs_run_holds_files(run)) {
@@ -222,8 +223,12 @@ static crs_status open_folder(crs_training *t, crs_error *error) {
     }
     if (t->lock < 0 && crs_lock_make(run, &t->lock, error))
         return error->status;
-    if (crs_lock_writable(run, error) || !t->resumed)
+    if (crs_lock_writable(run, error) || crs_stop_file_remove(run, &removed, error))
         return error->status;
+    if (removed)
+        crs_note("removed %s/stop, which an earlier run had not come to", run);
+    if (!t->resumed)
+        return CRS_OK;
     return crs_run_mend_names(run, &t->names, error);
 }
 

@@ -255,6 +255,9 @@ crs_status crs_engine_step(crs_engine *engine, int64_t step, const int64_t news[
         contribute(engine, step, error);
     if (error->status != CRS_OK)
         memset(engine->sums, 0, n * sizeof *engine->sums);
+    if (crs_fault("refuse") && crs_rank() == 1)
+        engine->sums[n - CRS_SUM_TRAILER + CRS_SUM_REFUSED]++;
+    engine->own_refused = engine->sums[n - CRS_SUM_TRAILER + CRS_SUM_REFUSED];
     memcpy(engine->sums + n, news, CRS_NEWS * sizeof *news);
     engine->sums[n + CRS_NEWS_BAD] = error->status != CRS_OK;
     settle(engine, 1); /* of a rank without rows */

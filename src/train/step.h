@@ -8,6 +8,7 @@
 enum {
     CRS_NEWS_BAD,      /* ... failed; set by crs_engine_step */
     CRS_NEWS_SIGNAL,   /* ... were asked by a signal to stop */
+    CRS_NEWS_FILE,     /* ... see RUN/stop (rank 0 alone) */
     CRS_NEWS_TIME,     /* ... see --stop-after coming (rank 0's clock, like the next two) */
     CRS_NEWS_SAVE,     /* ... find that it is time to save */
     CRS_NEWS_VALIDATE, /* ... find that it is time to validate */
@@ -50,6 +51,7 @@ typedef struct crs_engine {
     double *squares, *travelling; /* [rows of all tensors]: in the order of the file, and by owner */
     int *place;                   /* [rows]: where each travels */
     size_t *share_at;             /* [ranks + 1]: the bytes of each owner's */
+    int64_t own_refused;          /* numbers of this rank that were out of range or not finite in the last step */
 } crs_engine;
 
 typedef struct crs_outcome {

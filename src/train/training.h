@@ -60,10 +60,15 @@ typedef struct crs_training {
     double start, last_save, last_validation;              /* times, of crs_seconds; seconds are counted from start */
     double step_seconds, save_seconds, validation_seconds; /* how long the longest of late took */
     double told_validation, told_save;                     /* times when a person was told; 0: not yet */
-    crs_error pending;                                     /* of this rank alone, and not yet told to the others */
-    bool told_start;                                       /* rank 0: a line of metrics has it */
-    crs_metrics metrics;                                   /* rank 0 */
-    crs_progress progress;                                 /* rank 0 */
+    double looked;                                         /* rank 0: for RUN/stop; 0: not yet */
+    double best_before;                                    /* the lowest validation loss before the last validation */
+    bool save_failed;      /* the last save that was tried; nobody has been told since */
+    bool differ;           /* ranks hold different parameters */
+    int64_t own_refused;   /* of the refused_row steps: how many for this rank's rows */
+    crs_error pending;     /* of this rank alone, and not yet told to the others */
+    bool told_start;       /* rank 0: a line of metrics has it */
+    crs_metrics metrics;   /* rank 0 */
+    crs_progress progress; /* rank 0 */
 } crs_training;
 
 static inline bool crs_at_root(const crs_training *training) {
@@ -104,14 +109,29 @@ crs_status crs_state_check_data(const crs_checkpoint *checkpoint, const char *pa
                                 crs_error *error);
 crs_status crs_history_add(crs_history *history, int64_t step, double value, double second, crs_error *error);
 
+/* ---- save.c: collective ---- */
+
+/* Writes a checkpoint of where it stands, and tells of it. last: the run ends with it; else a disk that does not take
+ * it (CRS_CREATE) is warned of, and no error. */
+crs_status crs_training_save(crs_training *training, bool best, bool last, crs_error *error);
+/* Data that can't be read any more end a run, but what it made of them is whole. *error stays, and tells of it. */
+crs_status crs_training_save_good(crs_training *training, crs_error *error);
+
+/* ---- same.c: collective ---- */
+
+/* That all ranks hold the same parameters; else CRS_INTERNAL, with the ranks that differ, and `differ` is set. */
+crs_status crs_parameters_agree(crs_training *training, crs_error *error);
+/* Of a row of refused steps: which rank they are due to, if it is but one, as the end of a sentence; else "". */
+void crs_name_refuser(const crs_training *training, char out[96]);
+
 /* ---- report.c: what a run says at its turning points; rank 0 (elsewhere nothing is printed). Local. ---- */
 
 void crs_report_start(const crs_training *training);
 /* loss: NaN where the model gives no number. seconds: how long it took. */
 void crs_report_validation(crs_training *training, double loss, bool best, double seconds);
 void crs_report_save(crs_training *training);
-/* Fills *error with CRS_STOPPED and why. */
-crs_status crs_report_stop(const crs_training *training, bool by_signal, crs_error *error);
+/* Fills *error with CRS_STOPPED and why, by what all ranks had to say. */
+crs_status crs_report_stop(const crs_training *training, const int64_t news[CRS_NEWS], crs_error *error);
 /* Adds to *error, which says that the run has diverged, what would do. Returns its status. */
 crs_status crs_report_diverged(const crs_training *training, crs_error *error);
 void crs_report_end(const crs_training *training);
@@ -122,6 +142,11 @@ void crs_report_finished(const crs_training *training);
 
 /* The first signal since crs_signals_catch (carousel/train.h), or 0. */
 int crs_signals_caught(void);
+/* Whether there is a file (or folder) RUN/stop; asked more often than a few times a second, it does not look. *looked:
+ * when it did; 0: not yet. Rank 0. */
+bool crs_stop_file_seen(const char *run, double *looked);
+/* Where there is none, all is well. CRS_CREATE. */
+crs_status crs_stop_file_remove(const char *run, bool *removed, crs_error *error);
 /* As it was before crs_signals_catch. */
 void crs_signals_release(void);
 /* Seconds since the process began. */
