@@ -6,7 +6,15 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "build_id.h"
 #include "cli/cli.h"
+
+/* Of the sources that this program is made of; faults on purpose are a build of their own. */
+#ifdef CRS_FAULTS
+static const char build[] = CRS_BUILD_ID " with faults";
+#else
+static const char build[] = CRS_BUILD_ID;
+#endif
 
 typedef struct command {
     const char *name, *about;
@@ -149,9 +157,11 @@ static crs_status read_line(int argc, char **argv, task *t, crs_error *error) {
 
 /* What one process does for all. */
 static void do_alone(const task *t, crs_error *error) {
-    if (t->what == DO_VERSION)
+    if (t->what == DO_VERSION) {
         puts(PACKAGE_STRING);
-    else if (t->what == DO_HELP)
+        if (crs_get_verbosity() == CRS_VERBOSE)
+            printf("build %s\n", build);
+    } else if (t->what == DO_HELP)
         print_help();
     else if (t->command->alone)
         t->command->alone(t->argc, t->argv, error);
@@ -166,7 +176,7 @@ static void do_alone(const task *t, crs_error *error) {
 static void carry_out(const task *t, int argc, char **argv, crs_error *error) {
     const command *c = t->what == DO_RUN ? t->command : NULL;
     const bool together = c && c->all_ranks && !crs_cli_asks_help(c->cli(), t->argc, t->argv);
-    char text[96];
+    char text[160];
     if (together && crs_comm_check(error)) {
         crs_report(error);
         return;
@@ -174,9 +184,10 @@ static void carry_out(const task *t, int argc, char **argv, crs_error *error) {
     if (together && c->all_ranks == crs_command_train)
         crs_signals_catch(false);
     crs_comm *comm = together || crs_comm_launched() ? crs_comm_open(&argc, &argv) : NULL;
-    snprintf(text, sizeof text, "%s %s", PACKAGE_STRING, together ? c->name : "by one rank");
+    snprintf(text, sizeof text, "%s %s\nbuild %s", PACKAGE_STRING, together ? c->name : "by one rank", build);
     if (comm)
-        crs_comm_same(comm, text, CRS_USAGE, "the program or its command", "start the same on every rank", error);
+        crs_comm_same(comm, text, CRS_USAGE, "the program or its command",
+                      "start the same on every rank ('carousel -v --version' tells the build)", error);
     if (error->status == CRS_OK && together) {
         c->all_ranks(comm, t->argc, t->argv, error);
     } else if (error->status == CRS_OK) {
