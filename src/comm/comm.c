@@ -145,7 +145,8 @@ crs_status crs_comm_agree(crs_comm *comm, crs_error *error) {
     if (comm->size == 1)
         return error->status;
     const double start = crs_seconds();
-    int mine = error->status == CRS_OK ? comm->size : comm->rank, first;
+    const int failed = error->status != CRS_OK;
+    int mine = failed ? comm->rank : comm->size, first, all = comm->size;
     MPI_Request request;
     CRS_MPI(MPI_Iallreduce(&mine, &first, 1, MPI_INT, MPI_MIN, comm->world, &request));
     crs_wait(comm, &request, 1);
@@ -153,8 +154,12 @@ crs_status crs_comm_agree(crs_comm *comm, crs_error *error) {
         CRS_MPI(MPI_Ibcast(error, sizeof *error, MPI_BYTE, first, comm->world, &request));
         crs_wait(comm, &request, 1);
     }
-    /* What rank 0 says is said of all, as are its notes. */
-    if (first > 0 && first < comm->size)
+    /* What rank 0 says is said of all, as are its notes; but memory that it alone is out of. */
+    if (first == 0 && error->status == CRS_INTERNAL) {
+        CRS_MPI(MPI_Iallreduce(&failed, &all, 1, MPI_INT, MPI_SUM, comm->world, &request));
+        crs_wait(comm, &request, 1);
+    }
+    if (first < comm->size && (first > 0 || all < comm->size))
         crs_fail(error, error->status, "rank %d: %s", first, error->message);
     comm->seconds += crs_seconds() - start;
     return error->status;
