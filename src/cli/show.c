@@ -9,22 +9,24 @@
 #include "carousel/checkpoint.h"
 #include "cli/cli.h"
 
-enum { OPTION_JSON, OPTION_DIGEST, OPTIONS };
+enum { OPTION_JSON, OPTION_DIGEST, OPTION_VERIFY, OPTIONS };
 
 static const crs_cli_option options[OPTIONS] = {
     [OPTION_JSON] = {0, "json", NULL, "print one JSON object"},
     [OPTION_DIGEST] = {0, "digest", NULL,
                        "print hashes alone: of the parameters and of the whole state (a data set: of its tokens and "
                        "vocabulary); with equal ones, training would go on to the same bits"},
+    [OPTION_VERIFY] = {0, "verify", NULL, "say alone whether the file is whole; status 65 where it is not"},
 };
 
 static const char *const operands[] = {"FILE.h5"};
 
 static crs_status take(void *context, int option, const crs_typed *typed, crs_error *error) {
-    crs_show_form *form = context, asked = option == OPTION_JSON ? CRS_SHOW_JSON : CRS_SHOW_DIGEST;
+    static const crs_show_form forms[OPTIONS] = {CRS_SHOW_JSON, CRS_SHOW_DIGEST, CRS_SHOW_VERIFY};
+    crs_show_form *form = context, asked = forms[option];
     if (*form != CRS_SHOW_PEOPLE && *form != asked)
-        return crs_fail(error, CRS_USAGE, "%s: --json and --digest ask for different things; give one of them",
-                        typed->where);
+        return crs_fail(error, CRS_USAGE,
+                        "%s: --json, --digest and --verify ask for different things; give one of them", typed->where);
     *form = asked;
     return CRS_OK;
 }

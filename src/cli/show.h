@@ -4,7 +4,7 @@
 
 #include "carousel/data.h"
 
-typedef enum crs_show_form { CRS_SHOW_PEOPLE, CRS_SHOW_JSON, CRS_SHOW_DIGEST } crs_show_form;
+typedef enum crs_show_form { CRS_SHOW_PEOPLE, CRS_SHOW_JSON, CRS_SHOW_DIGEST, CRS_SHOW_VERIFY } crs_show_form;
 
 /* To standard output, after the whole file of so many bytes has been read and checked. */
 crs_status crs_show_checkpoint(const char *path, int64_t bytes, crs_show_form form, crs_error *error);

@@ -254,9 +254,13 @@ static void print_config(const crs_checkpoint *c) {
     crs_ini_pairs(c->config, print_setting, NULL);
 }
 
+static void print_first(const char *path) {
+    printf("%s: a checkpoint, whole: every hash in it agrees\n", path);
+}
+
 static void print_all(const char *path, const crs_checkpoint *c, int64_t bytes) {
     char size[32], parameters[CRS_HASH_HEX], state[CRS_HASH_HEX];
-    printf("%s: a checkpoint, whole: every hash in it agrees\n", path);
+    print_first(path);
     print_model(c);
     print_training(c);
     if (c->schema.inputs == CRS_INPUT_TOKENS)
@@ -334,6 +338,8 @@ crs_status crs_show_checkpoint(const char *path, int64_t bytes, crs_show_form fo
         char parameters[CRS_HASH_HEX], state[CRS_HASH_HEX];
         crs_checkpoint_digests(&c, parameters, state);
         printf("parameters %s\nstate %s\n", parameters, state);
+    } else if (form == CRS_SHOW_VERIFY) {
+        print_first(path);
     } else if (form == CRS_SHOW_JSON) {
         crs_show_json_print(whole_object(path, &c, bytes), JSON_COMPACT, error);
     } else {

@@ -222,9 +222,13 @@ static void print_classes(const crs_dataset *d, const crs_summary *sum) {
     print_more(s->classes.count);
 }
 
+static void print_first(const crs_dataset *d) {
+    printf("%s: a data set of sequences, whole: what hashes it has agree\n", d->path);
+}
+
 static void print_all(const crs_dataset *d, const crs_summary *sum, int64_t bytes) {
     char size[32], targets[96];
-    printf("%s: a data set of sequences, whole\n", d->path);
+    print_first(d);
     print_wrapped("source", d->source);
     print_attribute(d, "description");
     print_inputs(&d->schema);
@@ -349,6 +353,8 @@ crs_status crs_show_sequences(const char *path, int64_t bytes, crs_show_form for
         /* nothing is told of it */
     } else if (form == CRS_SHOW_DIGEST) {
         printf("data %s\n", d.digest);
+    } else if (form == CRS_SHOW_VERIFY) {
+        print_first(&d);
     } else if (crs_dataset_summarize(&d, &sum, error) == CRS_OK) {
         if (form == CRS_SHOW_JSON)
             crs_show_json_print(whole_object(&d, &sum, bytes), JSON_COMPACT, error);

@@ -99,6 +99,8 @@ crs_status crs_show_tokens(const char *path, int64_t bytes, crs_show_form form, 
         /* nothing is told of it */
     } else if (form == CRS_SHOW_DIGEST) {
         printf("data %s\n", d.digest);
+    } else if (form == CRS_SHOW_VERIFY) {
+        print_first(&d);
     } else if (form == CRS_SHOW_JSON) {
         crs_show_json_print(whole_object(&d, bytes), JSON_COMPACT, error);
     } else {
