@@ -171,6 +171,16 @@ static crs_status read_units(crs_dataset *d, crs_error *error) {
 
 /* ---- scales ---- */
 
+/* As they are stored. */
+static crs_status check_numbers(const crs_set *set, const double *numbers, int count, crs_error *error) {
+    char hex[CRS_HASH_HEX];
+    crs_hash_bytes(numbers, (size_t)count * sizeof *numbers, hex);
+    if (!*set->hash || strcmp(hex, set->hash) == 0)
+        return CRS_OK;
+    return crs_fail(error, CRS_DATA, "%s: /%s is damaged: its hash is %s, and %s was stated; %s", set->plan.file,
+                    set->plan.path, hex, set->hash, advice);
+}
+
 static crs_status read_numbers(const crs_dataset *d, const char *path, int count, bool deviation, double **numbers,
                                crs_error *error) {
     const crs_set_plan plan = {.file = d->path,
@@ -191,6 +201,8 @@ static crs_status read_numbers(const crs_dataset *d, const char *path, int count
         *numbers = crs_alloc_or_fail((size_t)count, sizeof **numbers, CRS_MEMORY_DATA, "a scale", error);
     if (*numbers && !crs_set_read(&set, 0, count, set.unit, *numbers))
         crs_fail(error, CRS_DATA, "%s: /%s can't be read: the file is damaged; %s", d->path, path, advice);
+    if (error->status == CRS_OK)
+        check_numbers(&set, *numbers, count, error);
     for (int i = 0; i < count && error->status == CRS_OK; i++) {
         uint64_t bits;
         memcpy(&bits, &(*numbers)[i], sizeof bits);

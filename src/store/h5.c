@@ -26,6 +26,8 @@ void crs_h5_silence(void) {
      * ourselves. This has to be its first call, and fails harmlessly where it is not. */
     H5dont_atexit();
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+    /* What a file says must not decide which code is loaded. */
+    H5PLset_loading_state(0);
 }
 
 /* ---- opening ---- */
@@ -104,6 +106,21 @@ hid_t crs_h5_open(const char *path, const crs_h5_words *words, crs_error *error)
         crs_fail(error, CRS_DATA, "%s: %s", path, crs_h5_met_newer() ? crs_h5_newer_words() : words->broken);
     crs_h5_close(&access);
     return file;
+}
+
+static herr_t refuse_link(const char *from, const char *link, const char *to, const char *there, unsigned *flags,
+                          hid_t access, void *met) {
+    (void)from, (void)link, (void)to, (void)there, (void)flags, (void)access;
+    *(bool *)met = true;
+    return -1;
+}
+
+hid_t crs_h5_stay(hid_t class, bool *met) {
+    hid_t access = H5Pcreate(class);
+    *met = false;
+    if (H5Pset_elink_cb(access, refuse_link, met) < 0)
+        crs_h5_close(&access);
+    return access;
 }
 
 bool crs_h5_close(hid_t *id) {

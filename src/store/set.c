@@ -8,8 +8,13 @@
 /* A compressed chunk is unpacked whole: that much memory at most is spent on one, and on all that are kept. */
 enum { CHUNK_MAX = 256 << 20, CACHE_BYTES = 32 << 20, CACHE_CHUNKS = 64 };
 
+/* Behind a link to another file: whoever opens it will say so. */
 bool crs_set_exists(hid_t file, const char *path) {
-    return H5Lexists(file, path, H5P_DEFAULT) > 0;
+    bool elsewhere;
+    hid_t access = crs_h5_stay(H5P_LINK_ACCESS, &elsewhere);
+    const bool exists = H5Lexists(file, path, access) > 0;
+    crs_h5_close(&access);
+    return exists || elsewhere;
 }
 
 /* ---- types ---- */
@@ -167,16 +172,27 @@ static bool is_foreign(hid_t file, hid_t id) {
     return !file_of(file, &ours) || !file_of(id, &its) || ours != its;
 }
 
+bool crs_set_elsewhere(hid_t file, hid_t set) {
+    hid_t creation = H5Dget_create_plist(set);
+    const H5D_layout_t layout = H5Pget_layout(creation);
+    const bool elsewhere = (layout != H5D_CHUNKED && layout != H5D_CONTIGUOUS && layout != H5D_COMPACT) ||
+                           H5Pget_external_count(creation) > 0 || is_foreign(file, set);
+    crs_h5_close(&creation);
+    return elsewhere;
+}
+
+static crs_status fail_elsewhere(const crs_set *set, crs_error *error) {
+    return crs_fail(error, CRS_DATA,
+                    "%s: /%s keeps its %s in other files; store them in one (h5repack -l CONTI OLD.h5 NEW.h5)",
+                    set->plan.file, set->plan.path, set->plan.things);
+}
+
 /* That it is stored in this file, in a way that can be read here. */
 static crs_status check_layout(const crs_set *set, hid_t file, hid_t creation, crs_error *error) {
     const crs_set_plan *plan = &set->plan;
-    H5D_layout_t layout = H5Pget_layout(creation);
-    if ((layout != H5D_CHUNKED && layout != H5D_CONTIGUOUS && layout != H5D_COMPACT) ||
-        H5Pget_external_count(creation) > 0 || is_foreign(file, set->id))
-        return crs_fail(error, CRS_DATA,
-                        "%s: /%s keeps its %s in other files; store them in one (h5repack -l CONTI OLD.h5 NEW.h5)",
-                        plan->file, plan->path, plan->things);
-    for (int i = 0; layout == H5D_CHUNKED && i < H5Pget_nfilters(creation); i++) {
+    if (crs_set_elsewhere(file, set->id))
+        return fail_elsewhere(set, error);
+    for (int i = 0; H5Pget_layout(creation) == H5D_CHUNKED && i < H5Pget_nfilters(creation); i++) {
         char filter_name[64] = "";
         unsigned flags = 0, config = 0;
         size_t values = 0;
@@ -186,7 +202,7 @@ static crs_status check_layout(const crs_set *set, hid_t file, hid_t creation, c
             return crs_fail(
                 error, CRS_DATA,
                 "%s: /%s is stored with the filter %d %.63s, which this HDF5 lacks; where it is known, take it off "
-                "(h5repack -f NONE OLD.h5 NEW.h5), or set HDF5_PLUGIN_PATH",
+                "(h5repack -f NONE OLD.h5 NEW.h5); filters from plug-ins are not loaded",
                 plan->file, plan->path, (int)filter, filter_name);
     }
     return CRS_OK;
@@ -225,15 +241,20 @@ static crs_status read_hash(crs_set *set, crs_error *error) {
 
 static crs_status open_checked(crs_set *set, hid_t file, hid_t *creation, crs_error *error) {
     const crs_set_plan *plan = &set->plan;
-    set->id = H5Dopen2(file, plan->path, H5P_DEFAULT);
-    if (set->id < 0 && crs_h5_met_newer())
+    bool elsewhere;
+    hid_t access = crs_h5_stay(H5P_DATASET_ACCESS, &elsewhere);
+    set->id = H5Dopen2(file, plan->path, access);
+    const bool newer = set->id < 0 && crs_h5_met_newer();
+    crs_h5_close(&access);
+    if (elsewhere)
+        return fail_elsewhere(set, error);
+    if (newer)
         return crs_fail(error, CRS_DATA, "%s: /%s: %s", plan->file, plan->path, crs_h5_newer_words());
     if (set->id < 0)
         return crs_fail(error, CRS_DATA, "%s: /%s is no data set, or damaged; pack it again", plan->file, plan->path);
-    if (check_type(set, error))
-        return error->status;
     *creation = H5Dget_create_plist(set->id);
-    if (check_layout(set, file, *creation, error) || check_storage(set, *creation, error))
+    /* The layout first: to be asked for its shape, a virtual one would open the other files. */
+    if (check_layout(set, file, *creation, error) || check_type(set, error) || check_storage(set, *creation, error))
         return error->status;
     if (!open_with_cache(set, file, *creation))
         return crs_fail(error, CRS_DATA, "%s: /%s can't be opened", plan->file, plan->path);

@@ -42,6 +42,9 @@ bool crs_set_exists(hid_t file, const char *path);
  * filters. CRS_DATA: what is wrong, and what would do. On failure it is closed. */
 crs_status crs_set_open(crs_set *set, hid_t file, const crs_set_plan *plan, crs_error *error);
 void crs_set_close(crs_set *set); /* also one that is all zero */
+/* Whether the values of an open data set, or it itself, are in other files than this one. Its shape must not have been
+ * asked for. */
+bool crs_set_elsewhere(hid_t file, hid_t set);
 /* Rows first .. first + count - 1 as [count][width] numbers of `unit` bytes (set->unit; tokens may be wider),
  * little-endian on any machine. Strings as they are stored, or addresses to be freed by crs_set_free_strings. False
  * where HDF5 can't. */

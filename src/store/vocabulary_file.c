@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "store/set.h"
 #include "store/vocabulary_file.h"
 
 enum { FIXED_MAX = 64, WORD_MAX = 1 << 16, BLOCK = 1024, BLOCK_BYTES = 1 << 20, UNICODE = 0x110000, WORDS = 1 << 24 };
@@ -52,8 +53,14 @@ static crs_status open_strings(hid_t file, strings *s, crs_error *error) {
     if (H5Lexists(file, "vocabulary", H5P_DEFAULT) <= 0)
         return crs_fail(error, CRS_DATA, "%s: it has no /vocabulary; give a file with %ss (--level=%s)", path, unit,
                         crs_level_name(s->level));
-    s->set = H5Dopen2(file, "vocabulary", H5P_DEFAULT);
-    if (s->set < 0 && crs_h5_met_newer())
+    bool elsewhere;
+    hid_t access = crs_h5_stay(H5P_DATASET_ACCESS, &elsewhere);
+    s->set = H5Dopen2(file, "vocabulary", access);
+    const bool newer = s->set < 0 && crs_h5_met_newer();
+    crs_h5_close(&access);
+    if (elsewhere || (s->set >= 0 && crs_set_elsewhere(file, s->set)))
+        return crs_fail(error, CRS_DATA, "%s: /vocabulary keeps its %ss in other files; %s", path, unit, s->advice);
+    if (newer)
         return crs_fail(error, CRS_DATA, "%s: /vocabulary: %s", path, crs_h5_newer_words());
     if (s->set < 0)
         return crs_fail(error, CRS_DATA, "%s: /vocabulary is no data set, or damaged; %s", path, s->advice);
@@ -106,6 +113,13 @@ static crs_status take_entry(strings *s, hsize_t index, const char *bytes, size_
     return CRS_OK;
 }
 
+/* Whether something stands where a fixed string is padded with zeros; what other tools pad may hold anything there. */
+static bool has_more(const strings *s, const char *bytes, size_t length) {
+    while (length < s->size && bytes[length] == 0)
+        length++;
+    return length < s->size && H5Tget_strpad(s->type) == H5T_STR_NULLPAD;
+}
+
 /* Entries start .. start + count - 1; room: block * size bytes. */
 static crs_status read_block(strings *s, hsize_t start, hsize_t count, char *room, crs_error *error) {
     const size_t most = s->level == CRS_LEVEL_WORD ? WORD_MAX + 1 : FIXED_MAX;
@@ -122,7 +136,11 @@ static crs_status read_block(strings *s, hsize_t start, hsize_t count, char *roo
         if (s->variable)
             memcpy(&bytes, room + i * s->size, sizeof bytes);
         size_t length = !bytes ? 0 : s->variable ? strnlen(bytes, most) : strnlen(bytes, s->size);
-        if (length > WORD_MAX)
+        if (!s->variable && has_more(s, bytes, length))
+            status =
+                crs_fail(error, CRS_DATA, "%s: entry %llu of /vocabulary goes on behind its end: it is damaged; %s",
+                         s->path, (unsigned long long)(start + i), s->advice);
+        else if (length > WORD_MAX)
             status = crs_fail(error, CRS_DATA, "%s: entry %llu of /vocabulary has more than %d bytes; %s", s->path,
                               (unsigned long long)(start + i), (int)WORD_MAX, s->advice);
         else
