@@ -1,7 +1,11 @@
-/* To be preloaded: a disk that fails. Calls of DISK_CALL (write, fsync, open, rename or link; of open those that write)
- * on files whose path contains DISK_FILE fail with DISK_ERROR (EIO, ...), from the DISK_FROM-th such call of the process
- * (the first) to the DISK_TO-th (the last). Stands apart from the project: it takes the place of functions of libc. */
+/* To be preloaded: a disk that fails. Calls of DISK_CALL (write, fsync, open, rename or link; of open those that
+ * write) on files whose path contains DISK_FILE fail with DISK_ERROR (EIO, ...), from the DISK_FROM-th such call of the
+ * process (the first) to the DISK_TO-th (the last). It takes the place of functions of libc. */
+#include "config.h"
+
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,6 @@
 /* flip_set FILE N: flips a bit in the values of the N-th data set of FILE, from 0, that has any, leaves its hash as it
- * is, and prints its path. Status 1: there are not so many. flip_set --version FILE: makes it one of a version to come. */
+ * is, and prints its path. Status 1: there are not so many.
+ * flip_set --version FILE: makes it one of a version to come. */
 #include "config.h"
 
 #define H5_USE_110_API

@@ -1,7 +1,7 @@
 /* other_storage KIND FROM TO OTHER: copies the data set of tokens FROM to TO as others might store it, for h5repack to
- * mend, or to be refused: /train in another file, external (OTHER gets its raw bytes), virtual (it is OTHER's) or a link
- * (likewise), in one huge compressed chunk (chunk), or with a filter that only a plug-in has (filter); or /vocabulary in
- * another file (vocabulary; OTHER is there and stays as it is). */
+ * mend, or to be refused: /train in another file, external (OTHER gets its raw bytes), virtual (it is OTHER's) or a
+ * link (likewise), in one huge compressed chunk (chunk), or with a filter that only a plug-in has (filter); or
+ * /vocabulary in another file (vocabulary; OTHER is there and stays as it is). */
 #include "config.h"
 
 #include <hdf5.h>

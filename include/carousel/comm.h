@@ -52,8 +52,8 @@ void crs_comm_calm(char **argv);
 double crs_comm_memory(crs_comm *comm);
 
 /* Collective. Every rank gives its own error (status CRS_OK where all is well) and gets, in *error and as the returned
- * status, the one of the lowest rank that has one; "rank R: " stands before it where R is not 0, or where rank 0 alone has
- * one of CRS_INTERNAL.
+ * status, the one of the lowest rank that has one; "rank R: " stands before it where R is not 0, or where rank 0 alone
+ * has one of CRS_INTERNAL.
  * The only way in which ranks decide to go on, stop, or fail. */
 crs_status crs_comm_agree(crs_comm *comm, crs_error *error);
 /* Collective: as crs_comm_agree, and then whether every rank has the same text (of what it opened or was told; lines,

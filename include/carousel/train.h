@@ -11,9 +11,9 @@
 /* ---- the run. Collective: every rank calls with the same settings and gets the same status. ---- */
 
 /* From now on SIGTERM, SIGINT, SIGHUP, SIGUSR1 and SIGUSR2 are remembered, and ask crs_train to stop; those that were
- * ignored before (nohup; SIGINT of a job in the background) stay ignored. A second SIGINT ends the process, for whom the
- * step takes too long; not alone, once it is no echo of the first. To be called before crs_comm_open, which takes a while; crs_train would do it itself.
- * Local. */
+ * ignored before (nohup; SIGINT of a job in the background) stay ignored. A second SIGINT ends the process, for whom
+ * the step takes too long; not alone, once it is no echo of the first. To be called before crs_comm_open, which takes a
+ * while; crs_train would do it itself. Local. */
 void crs_signals_catch(bool alone);
 
 /* Whether every rank was given the same settings, and opened the same data; to be asked before anything depends on it.

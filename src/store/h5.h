@@ -34,8 +34,8 @@ hid_t crs_h5_access(void);
 /* For a file that this library can read whatever made it: headers carry checksums (HDF5 1.8), and no times of day, so
  * that the same contents are the same bytes. access is closed. Negative on failure. */
 hid_t crs_h5_create(const char *path, hid_t access);
-/* Properties of this class (of opening a link or a data set) with which nothing is opened that is in another file: a link
- * that leads there ends the call, and sets *met, which must live as long. Owned by the caller. */
+/* Properties of this class (of opening a link or a data set) with which nothing is opened that is in another file: a
+ * link that leads there ends the call, and sets *met, which must live as long. Owned by the caller. */
 hid_t crs_h5_stay(hid_t class, bool *met);
 /* Whether the call of HDF5 just before failed as it met a version of something that it does not know. */
 bool crs_h5_met_newer(void);

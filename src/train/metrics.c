@@ -43,8 +43,8 @@ static bool write_lines(crs_metrics *metrics) {
     return metrics->count == 0;
 }
 
-/* A file that was removed or replaced takes lines and tells nobody: that is noticed here. Some network file systems give
- * a file another inode now and then, so the size must differ, too. */
+/* A file that was removed or replaced takes lines and tells nobody: that is noticed here. Some network file systems
+ * give a file another inode now and then, so the size must differ, too. */
 static crs_status check_there(crs_metrics *metrics, crs_error *error) {
     struct stat own, there;
     if (fstat(metrics->file, &own) != 0)

@@ -40,7 +40,8 @@ crs_status crs_metrics_open(crs_metrics *metrics, const char *run, int64_t step,
 /* Lines reach the file every few seconds. CRS_CREATE where the file was removed or replaced; where it can't be written,
  * this is warned of once, and tried again. */
 crs_status crs_metrics_write(crs_metrics *metrics, const crs_metrics_line *line, crs_error *error);
-/* All lines so far, to the disk. CRS_CREATE where they don't get there, for either reason. last: the caller tells of it. */
+/* All lines so far, to the disk. CRS_CREATE where they don't get there, for either reason. last: the caller tells of
+ * it. */
 crs_status crs_metrics_flush(crs_metrics *metrics, bool last, crs_error *error);
 void crs_metrics_close(crs_metrics *metrics);
 
