@@ -109,7 +109,7 @@ CAROUSEL_FAULT=hurry "$CAROUSEL_FAULTS" train "$@" -o disk/run 2> log &
 process=$!
 wait_for '[ -e disk/run/step-00000000.h5 ]'
 cat /dev/zero > disk/fill 2> /dev/null
-wait_for 'grep -q "is tried again" log' || exit 97
+wait_for 'grep -q "saving is tried again" log' || exit 97
 kept=$(saved)
 "$CAROUSEL" show "$kept" > /dev/null || exit 96
 rm disk/fill
