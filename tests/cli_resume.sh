@@ -180,10 +180,16 @@ limited() {
 }
 expect 73 "no room for the metrics" limited 150 1 "$CAROUSEL" "${long[@]}" -o full
 says "it says where" "$err" "full/metrics.jsonl: File too large"
-expect 73 "also at 2 ranks" limited 150 2 "$CAROUSEL" "${long[@]}" -o full
-equal "rank 0 says it for all" "$(grep -c '^carousel: ' "$err")" 1
-expect 0 "goes on when there is room" "$CAROUSEL" "${long[@]}" -o full
-same "full" full
+says "and that the end is saved" "$err" "step 2000 is saved in full all the same"
+expect 73 "also at 2 ranks" limited 150 2 "$CAROUSEL" "${long[@]}" -o full-2
+equal "rank 0 says it for all" "$(grep -c '^carousel: [^w]' "$err")" 1
+equal "it warned of it before, once" "$(grep -c '^carousel: warning: ' "$err")" 1
+for run in full full-2; do
+    equal "$run: the state" "$(digest $run/last.h5)" "$state"
+    lines=$(wc -l < $run/metrics.jsonl)
+    check "$run: some lines had room" test "$lines" -ge 500
+    equal "$run: those are right" "$(losses $run | head -n "$lines")" "$(echo "$losses" | head -n "$lines")"
+done
 expect 73 "no room for a checkpoint" limited 10 2 "$CAROUSEL" "${long[@]}" -o tiny
 check "no part of one is left" test ! -e tiny/step-00000000.h5
 expect 0 "it can be had later" "$CAROUSEL" train data.h5 "${small[@]}" --steps=40 --quiet -o tiny

@@ -59,7 +59,7 @@ crs_status crs_training_save(crs_training *t, bool best, bool last, crs_error *e
         if (t->save_failed)
             t->told_save = 0; /* a person should know that it works again */
         t->save_failed = false;
-        if (crs_at_root(t))
+        if (crs_at_root(t) && t->step > 0)
             crs_report_save(t);
     }
     if (error->status == CRS_OK && last) {
