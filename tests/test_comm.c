@@ -428,8 +428,8 @@ static void own(owned *o, int ranks, crs_isa isa) {
                 o->extent[i++] = (crs_extent){from, to - from};
             }
         }
-    o->plan =
-        (crs_exchange_plan){crs_kernels_of(isa), REGIONS, o->bound, o->derived, TRAILER, STAGES, o->extent, o->first};
+    o->plan = (crs_exchange_plan){crs_kernels_of(isa), REGIONS, o->bound, o->derived, TRAILER, 2, STAGES,
+                                  o->extent,           o->first};
 }
 
 static int64_t total_of(int ranks, size_t i, double *sizes) {
@@ -469,7 +469,12 @@ static void test_exchange_sums(void) {
         }
         for (size_t i = NUMBERS; i < NUMBERS + TRAILER; i++)
             values[i] = drawn(rank, i);
-        crs_exchange_finish(x);
+        int64_t notes[2 * 64] = {0};
+        notes[2 * rank] = 100 * rank + round;
+        notes[2 * rank + 1] = -rank;
+        crs_exchange_finish(x, notes);
+        for (int r = 0; r < ranks; r++)
+            CU_ASSERT(notes[2 * r] == 100 * r + round && notes[2 * r + 1] == -r);
         int wrong = 0, exact = 0, known = 0;
         for (size_t i = 0; i < NUMBERS + TRAILER; i++) {
             int k = 0;
@@ -510,7 +515,8 @@ static void test_exchange_ends(void) {
     for (size_t i = 0; i < NUMBERS; i++)
         values[i] = i % 2 ? INT64_MIN : INT64_MAX;
     crs_exchange_begin(x, values, true);
-    crs_exchange_finish(x);
+    int64_t notes[2 * 64] = {0};
+    crs_exchange_finish(x, notes);
     int wrong = 0;
     for (size_t i = o.bound[2 * (ranks + 1) + rank]; i < o.bound[2 * (ranks + 1) + rank + 1]; i++)
         wrong += values[i] != (i % 2 ? INT64_MIN : INT64_MAX);

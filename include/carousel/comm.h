@@ -92,6 +92,7 @@ typedef struct crs_exchange_plan {
     const size_t *bound; /* [regions][ranks + 1]: rank r gets the totals of bound[r] .. bound[r + 1] of a region */
     const bool *derived; /* [regions]: every rank gets all totals of it */
     size_t trailer;      /* numbers behind the last region, of which every rank gets the totals */
+    size_t notes;        /* numbers of each rank that all get as they are */
     int stages;          /* of parameters, in the order in which they are wanted */
     const crs_extent *extent; /* of an arena: what each rank owns of each stage, multiples of CRS_BLOCK */
     const int *first_extent;  /* [ranks][stages + 1] */
@@ -109,8 +110,8 @@ void crs_exchange_ready(crs_exchange *exchange, size_t complete);
 /* Looks after what is on its way; to be called often, takes little time. */
 void crs_exchange_progress(crs_exchange *exchange);
 /* Collective: all sums of this rank are complete. Then this rank's own, the derived and the trailer are totals, and the
- * others are undefined. */
-void crs_exchange_finish(crs_exchange *exchange);
+ * others are undefined. notes[ranks][notes]: with this rank's own; then with all (NULL where the plan has none). */
+void crs_exchange_finish(crs_exchange *exchange, int64_t *notes);
 /* Before this rank updates its own parameters: keeps what they were. */
 void crs_exchange_keep(crs_exchange *exchange, const float *values);
 /* Its own have been updated: their changes go to all. */

@@ -332,7 +332,7 @@ static double exchange_once(traffic *t, const crs_bench_team *team, bool rounded
     crs_comm_barrier(team->comm);
     const double start = crs_seconds();
     crs_exchange_begin(t->exchange, t->sums, rounded);
-    crs_exchange_finish(t->exchange);
+    crs_exchange_finish(t->exchange, NULL);
     crs_exchange_spread(t->exchange, t->values);
     crs_exchange_here(t->exchange, 0);
     return crs_seconds() - start;

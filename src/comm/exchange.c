@@ -12,7 +12,7 @@ struct crs_exchange {
     int others;             /* ranks but this one */
     bool rounded;           /* sums travel as floats */
     /* sums */
-    int64_t *sums;
+    int64_t *sums, *notes;     /* the caller's */
     int sent, arrived;         /* regions sent; messages with sums that came */
     MPI_Request *request;      /* [most]: of receives, then of sends, [region or stage][other] */
     uint8_t **from, **to;      /* [regions][others]: the messages */
@@ -47,7 +47,7 @@ static bool is_last(const crs_exchange *x, int region) {
 }
 
 static size_t trailer_bytes(const crs_exchange *x) {
-    return x->plan.trailer * sizeof(int64_t);
+    return (x->plan.trailer + x->plan.notes) * sizeof(int64_t);
 }
 
 static const crs_extent *extents_of(const crs_exchange *x, int stage, int rank, int *count) {
@@ -214,8 +214,10 @@ void crs_exchange_begin(crs_exchange *x, int64_t *sums, bool rounded) {
         }
 }
 
-static void add_trailer(const crs_exchange *x, const uint8_t *message) {
+static void add_trailer(const crs_exchange *x, int peer, const uint8_t *message) {
     int64_t *trailer = x->sums + bounds(x, x->plan.regions - 1)[x->comm->size];
+    memcpy(x->notes + (size_t)peer * x->plan.notes, message + x->plan.trailer * sizeof *trailer,
+           x->plan.notes * sizeof *trailer);
     for (size_t i = 0; i < x->plan.trailer; i++) {
         int64_t theirs;
         memcpy(&theirs, message + i * sizeof theirs, sizeof theirs);
@@ -231,7 +233,7 @@ static void take(crs_exchange *x, int i) {
     if (!x->rounded)
         read = crs_unpack_sums(x->plan.kernels, x->from[i], share, true, x->sums + bounds(x, k)[x->comm->rank]);
     if (is_last(x, k))
-        add_trailer(x, x->from[i] + read);
+        add_trailer(x, peer_of(x, i % x->others), x->from[i] + read);
     x->waiting[i] = false;
     x->arrived++;
 }
@@ -252,7 +254,10 @@ static void look(crs_exchange *x) {
     x->looked = crs_seconds();
 }
 
-static void send_region(crs_exchange *x, const int64_t *trailer) {
+/* The last one takes the trailer along, and this rank's notes. */
+static void send_region(crs_exchange *x) {
+    const int64_t *trailer = x->sums + bounds(x, x->plan.regions - 1)[x->comm->size];
+    const size_t trailing = x->plan.trailer * sizeof *trailer;
     const int k = x->sent, messages = x->plan.regions * x->others;
     for (int o = 0; o < x->others; o++) {
         /* The next rank first: not all to the same one at a time. */
@@ -261,8 +266,10 @@ static void send_region(crs_exchange *x, const int64_t *trailer) {
         const size_t n = share_of(x, k, peer);
         size_t bytes =
             x->rounded ? round_sums(values, n, x->to[i]) : crs_pack_sums(x->plan.kernels, values, n, x->to[i]);
-        if (trailer) {
-            memcpy(x->to[i] + bytes, trailer, trailer_bytes(x));
+        if (is_last(x, k)) {
+            memcpy(x->to[i] + bytes, trailer, trailing);
+            memcpy(x->to[i] + bytes + trailing, x->notes + (size_t)x->comm->rank * x->plan.notes,
+                   x->plan.notes * sizeof *trailer);
             bytes += trailer_bytes(x);
         }
         CRS_MPI(MPI_Isend(x->to[i], (int)bytes, MPI_BYTE, peer, CRS_TAG_EXCHANGE + k, x->comm->world,
@@ -274,7 +281,7 @@ static void send_region(crs_exchange *x, const int64_t *trailer) {
 
 void crs_exchange_ready(crs_exchange *x, size_t complete) {
     while (x->others > 0 && !is_last(x, x->sent) && bounds(x, x->sent)[x->comm->size] <= complete)
-        send_region(x, NULL);
+        send_region(x);
 }
 
 void crs_exchange_progress(crs_exchange *x) {
@@ -313,16 +320,16 @@ static void share_totals(crs_exchange *x) {
                             x->sums + bounds(x, k)[peer_of(x, o)]);
 }
 
-void crs_exchange_finish(crs_exchange *x) {
+void crs_exchange_finish(crs_exchange *x, int64_t *notes) {
     const double start = crs_seconds();
     const int messages = x->plan.regions * x->others;
-    const int64_t *trailer = x->sums + bounds(x, x->plan.regions - 1)[x->comm->size];
     crs_vigil vigil = {0};
     bool derived = false;
     if (x->others == 0)
         return;
+    x->notes = notes;
     while (x->sent < x->plan.regions)
-        send_region(x, is_last(x, x->sent) ? trailer : NULL);
+        send_region(x);
     for (look(x); x->arrived < messages; look(x))
         crs_vigil_turn(x->comm, &vigil);
     crs_wait(x->comm, x->request + messages, messages);

@@ -78,8 +78,10 @@ static crs_status validate(crs_training *t, bool again, double *loss, bool *best
     memset(&t->mean, 0, sizeof t->mean);
     t->last_validation = crs_seconds();
     t->validation_seconds = fmax(t->last_validation - start, t->validation_seconds / 2);
-    if (crs_at_root(t))
+    if (crs_at_root(t)) {
         crs_report_validation(t, *loss, *best, t->last_validation - start);
+        crs_times_tell(t);
+    }
     crs_history_add(&t->history, t->step, *loss, mean, error);
     return crs_comm_agree(t->comm, error);
 }
@@ -184,6 +186,8 @@ static void write_line(crs_training *t, const crs_outcome *outcome, double valid
                                      .comm = t->comm,
                                      .ranks = crs_comm_size(t->comm),
                                      .threads = t->threads};
+    crs_times times;
+    crs_times_of(t->engine.spent, start.ranks, &times);
     const crs_metrics_line line = {.step = t->step,
                                    .epoch = (t->step - 1) / t->plan.windows + 1,
                                    .tokens = t->tokens,
@@ -192,12 +196,15 @@ static void write_line(crs_training *t, const crs_outcome *outcome, double valid
                                    .rate = outcome->rate,
                                    .grad_norm = outcome->norm,
                                    .tokens_per_second = (double)outcome->targets / outcome->seconds,
-                                   .comm_share = outcome->comm_seconds / outcome->seconds,
+                                   .comm_share = times.of[CRS_TIME_SENDING].mean / outcome->seconds,
+                                   .wait_share = times.of[CRS_TIME_WAITING].mean / outcome->seconds,
+                                   .times = start.ranks > 1 ? &times : NULL,
                                    .seconds = t->seconds_before + crs_seconds() - t->start,
                                    .validation_loss = validation_loss,
                                    .start = t->told_start ? NULL : &start};
     crs_metrics_write(&t->metrics, &line, error);
     t->told_start = true;
+    crs_times_watch(t);
     crs_progress_step(&t->progress, t->step, outcome->loss);
 }
 

@@ -225,6 +225,20 @@ static void add_line(crs_metrics *metrics, const char *text, size_t length) {
     metrics->count = wanted;
 }
 
+/* "computing": [least, mean, most, rank of the most], ...: milliseconds. */
+static void set_times(json_t *object, const crs_times *times) {
+    static const char *const names[CRS_TIMES] = {"computing", "reading", "waiting", "sending"};
+    for (int what = 0; what < CRS_TIMES; what++) {
+        const crs_time *t = &times->of[what];
+        const double values[] = {t->least, t->mean, t->most};
+        json_t *list = json_array();
+        for (int i = 0; i < 3; i++)
+            json_array_append_new(list, json_real(rint(values[i] * 1e6) / 1e3));
+        json_array_append_new(list, json_integer(t->rank));
+        json_object_set_new(object, names[what], list);
+    }
+}
+
 crs_status crs_metrics_write(crs_metrics *metrics, const crs_metrics_line *line, crs_error *error) {
     json_t *object = json_object();
     json_object_set_new(object, "step", json_integer(line->step));
@@ -235,9 +249,13 @@ crs_status crs_metrics_write(crs_metrics *metrics, const crs_metrics_line *line,
     json_object_set_new(object, "grad_norm", real_or_null(line->grad_norm));
     json_object_set_new(object, "tokens_per_second", real_or_null(rint(line->tokens_per_second)));
     json_object_set_new(object, "comm_share", real_or_null(rint(line->comm_share * 1e4) / 1e4));
+    if (line->times)
+        json_object_set_new(object, "wait_share", real_or_null(rint(line->wait_share * 1e4) / 1e4));
     json_object_set_new(object, "seconds", real_or_null(rint(line->seconds * 1e4) / 1e4));
     if (line->refused > 0)
         json_object_set_new(object, "refused", json_integer(line->refused));
+    if (line->times)
+        set_times(object, line->times);
     if (line->start)
         json_object_set_new(object, "start", start_object(line->start));
     if (isfinite(line->validation_loss))

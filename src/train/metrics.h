@@ -4,6 +4,7 @@
 
 #include "carousel/base.h"
 #include "carousel/comm.h"
+#include "train/step.h"
 
 /* Lines wait in memory for the file, and longer where its disk is full. */
 typedef struct crs_metrics {
@@ -28,8 +29,9 @@ typedef struct crs_metrics_start {
 /* A line. NaN stands for what is not known: it becomes null, but is left out for the validation loss. */
 typedef struct crs_metrics_line {
     int64_t step, epoch, tokens, refused;
-    double loss, rate, grad_norm, tokens_per_second, comm_share, seconds, validation_loss;
+    double loss, rate, grad_norm, tokens_per_second, comm_share, wait_share, seconds, validation_loss;
     const crs_metrics_start *start; /* NULL: it is not the first one */
+    const crs_times *times;         /* NULL: of one rank */
 } crs_metrics_line;
 
 /* Opens the file so that it ends with the line of this step: lines beyond it, a torn last line and lines out of order

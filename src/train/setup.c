@@ -176,7 +176,9 @@ static crs_status create_engine(crs_training *t, crs_error *error) {
                                     .seed = config->seed,
                                     .reduce = config->reduce,
                                     .overlap = true};
-    return crs_engine_create(&t->engine, &setup, error);
+    if (crs_engine_create(&t->engine, &setup, error) == CRS_OK && crs_at_root(t))
+        crs_times_open(t, error);
+    return error->status;
 }
 
 /* Local. */
@@ -289,6 +291,8 @@ void crs_training_close(crs_training *training) {
     crs_optim_free(&training->optim);
     crs_shards_free(&training->shards);
     crs_model_free(&training->model);
+    crs_free(&training->pace);
+    crs_free(&training->rows_of);
     crs_free(&training->history.list);
     crs_free(&training->rates.list);
     crs_dataset_close(&training->dataset);

@@ -32,6 +32,9 @@ static crs_status open_feed(crs_engine *e, crs_error *error) {
     return error->status;
 }
 
+/* What ranks tell each other of where their time went, in nanoseconds. */
+enum { NOTE_COMPUTING, NOTE_READING, NOTE_SENDING, NOTES };
+
 /* The squares of rows travel by owner, those of each in the order of the file. */
 static crs_status place_squares(crs_engine *e, crs_error *error) {
     const crs_shards *shards = e->setup.shards;
@@ -61,9 +64,14 @@ static crs_status open_exchange(crs_engine *e, crs_error *error) {
                                     .bound = shards->bound,
                                     .derived = shards->derived,
                                     .trailer = CRS_SUM_TRAILER + CRS_NEWS,
+                                    .notes = NOTES,
                                     .stages = shards->stages,
                                     .extent = shards->run,
                                     .first_extent = shards->first_run};
+    e->notes = crs_alloc((size_t)shards->owners * NOTES, sizeof *e->notes, CRS_MEMORY_OTHER);
+    e->spent = crs_alloc((size_t)shards->owners, sizeof *e->spent, CRS_MEMORY_OTHER);
+    if (!e->notes || !e->spent)
+        return crs_fail(error, CRS_INTERNAL, "out of memory for the times of %d ranks", shards->owners);
     if (place_squares(e, error))
         return error->status;
     return crs_exchange_create(&e->exchange, s->comm, &plan, error);
@@ -135,6 +143,8 @@ void crs_engine_free(crs_engine *engine) {
     crs_free(&engine->travelling);
     crs_free(&engine->place);
     crs_free(&engine->share_at);
+    crs_free(&engine->notes);
+    crs_free(&engine->spent);
 }
 
 /* The first sums may go: by now the pass has had all parameters. */
@@ -160,6 +170,8 @@ static crs_status contribute(crs_engine *e, int64_t step, crs_error *error) {
     const crs_engine_setup *s = &e->setup;
     if (crs_fault("slow-step"))
         usleep(700000);
+    if (crs_fault("slow-rank") && crs_rank() == 1)
+        usleep(20000);
     const bool other_mask = crs_fault("mask") && crs_rank() == 1;
     const int passes = crs_feed_passes(e->feed, step);
     for (int p = 0; p < passes; p++) {
@@ -171,8 +183,10 @@ static crs_status contribute(crs_engine *e, int64_t step, crs_error *error) {
                            .loss_limit = s->loss_limit,
                            .seed = other_mask ? ~s->seed : s->seed,
                            .step = (uint64_t)step};
+        const double start = crs_seconds();
         if (crs_feed_read(e->feed, step, p, &batch, error))
             return error->status;
+        e->reading += crs_seconds() - start;
         const crs_watch watch = {.wanted = p == 0 ? want_stage : NULL,
                                  .ready = p == passes - 1 && s->overlap ? send_ready : NULL,
                                  .progress = s->overlap ? look_after : NULL,
@@ -236,6 +250,30 @@ static void update(crs_engine *e, int64_t step, crs_outcome *outcome) {
     }
 }
 
+/* The last sums, and with them what this rank's time went into; then what that of all did. */
+static void tell_times(crs_engine *e, double computing) {
+    const int ranks = e->setup.shards->owners;
+    int64_t *own = e->notes + (size_t)crs_comm_rank(e->setup.comm) * NOTES;
+    own[NOTE_COMPUTING] = (int64_t)((computing - e->reading) * 1e9);
+    own[NOTE_READING] = (int64_t)(e->reading * 1e9);
+    own[NOTE_SENDING] = (int64_t)(e->sending * 1e9);
+    crs_exchange_finish(e->exchange, e->notes);
+    for (int r = 0; r < ranks; r++) {
+        const int64_t *note = e->notes + (size_t)r * NOTES;
+        e->spent[r] = (crs_spent){(double)note[NOTE_COMPUTING] * 1e-9, (double)note[NOTE_READING] * 1e-9,
+                                  (double)note[NOTE_SENDING] * 1e-9};
+    }
+}
+
+/* Of what talking took, that which was not waiting for the slowest. */
+static double sending(const crs_engine *e, double talking) {
+    const crs_spent *own = &e->spent[crs_comm_rank(e->setup.comm)];
+    double longest = 0;
+    for (int r = 0; r < e->setup.shards->owners; r++)
+        longest = fmax(longest, e->spent[r].computing + e->spent[r].reading);
+    return fmax(0, talking - (longest - own->computing - own->reading));
+}
+
 crs_status crs_engine_step(crs_engine *engine, int64_t step, const int64_t news[CRS_NEWS], crs_outcome *outcome,
                            crs_error *error) {
     const crs_engine_setup *s = &engine->setup;
@@ -246,6 +284,7 @@ crs_status crs_engine_step(crs_engine *engine, int64_t step, const int64_t news[
     memcpy(engine->state_before, engine->state, engine->states * sizeof *engine->state);
     memset(engine->sums, 0, n * sizeof *engine->sums);
     engine->begun = false;
+    engine->reading = 0;
     crs_phase_begin(CRS_PHASE_SUM);
     if (crs_exchange_here(engine->exchange, 0)) {
         crs_phase_begin(CRS_PHASE_REFRESH);
@@ -263,7 +302,7 @@ crs_status crs_engine_step(crs_engine *engine, int64_t step, const int64_t news[
     settle(engine, 1); /* of a rank without rows */
     crs_phase_begin(CRS_PHASE_SUM);
     begin_sums(engine);
-    crs_exchange_finish(engine->exchange);
+    tell_times(engine, crs_seconds() - start - (crs_comm_time(s->comm) - comm_start));
 
     *outcome = (crs_outcome){0};
     memcpy(outcome->news, engine->sums + n, sizeof outcome->news);
@@ -278,5 +317,6 @@ crs_status crs_engine_step(crs_engine *engine, int64_t step, const int64_t news[
     update(engine, step, outcome);
     outcome->seconds = crs_seconds() - start;
     outcome->comm_seconds = crs_comm_time(s->comm) - comm_start;
+    engine->sending = sending(engine, outcome->comm_seconds);
     return CRS_OK;
 }

@@ -38,6 +38,23 @@ typedef struct crs_engine_setup {
     bool overlap; /* sums are sent while others are still made */
 } crs_engine_setup;
 
+/* What a step's time went into at a rank, in seconds; `sending` is that of the step before, which alone is known when
+ * the step tells it to the others: of all talking to others, what was not waiting for a slower one. */
+typedef struct crs_spent {
+    double computing, reading, sending;
+} crs_spent;
+
+/* The same over ranks; waiting: for the slowest of them. rank: that of the most. */
+enum { CRS_TIME_COMPUTING, CRS_TIME_READING, CRS_TIME_WAITING, CRS_TIME_SENDING, CRS_TIMES };
+typedef struct crs_time {
+    double least, mean, most;
+    int rank;
+} crs_time;
+typedef struct crs_times {
+    crs_time of[CRS_TIMES];
+} crs_times;
+void crs_times_of(const crs_spent *spent, int ranks, crs_times *times); /* times.c */
+
 typedef struct crs_engine {
     crs_engine_setup setup;
     crs_feed *feed;
@@ -51,6 +68,9 @@ typedef struct crs_engine {
     double *squares, *travelling; /* [rows of all tensors]: in the order of the file, and by owner */
     int *place;                   /* [rows]: where each travels */
     size_t *share_at;             /* [ranks + 1]: the bytes of each owner's */
+    int64_t *notes;               /* [ranks][CRS_NOTES] */
+    crs_spent *spent;             /* [ranks]: in the last step */
+    double reading, sending;      /* of this rank: in this step, in the one before */
     int64_t own_refused;          /* numbers of this rank that were out of range or not finite in the last step */
 } crs_engine;
 

@@ -67,6 +67,10 @@ typedef struct crs_training {
     int64_t own_refused;   /* of the refused_row steps: how many for this rank's rows */
     crs_error pending;     /* of this rank alone, and not yet told to the others */
     bool told_start;       /* rank 0: a line of metrics has it */
+    double *pace;          /* rank 0: [2][ranks]: what a row takes each rank of late; room to sort them */
+    int *rows_of;          /* [ranks] */
+    int64_t timed;         /* steps that went into pace */
+    bool told_slow;        /* a rank that keeps the others waiting has been named */
     crs_metrics metrics;   /* rank 0 */
     crs_progress progress; /* rank 0 */
 } crs_training;
@@ -91,6 +95,14 @@ void crs_training_close(crs_training *training); /* collective */
 /* Sets the output's biases of a new model of bits to ln(p / (1 - p)), p being each bit's share in the training targets.
  * Collective. */
 crs_status crs_training_start_bits(crs_training *training, crs_error *error);
+
+/* ---- times.c: rank 0 ---- */
+
+crs_status crs_times_open(crs_training *training, crs_error *error);
+/* After each step: names, once, a rank that is much slower than the others. */
+void crs_times_watch(crs_training *training);
+/* Where the last step's time went, with --verbose. */
+void crs_times_tell(const crs_training *training);
 
 /* ---- state.c ---- */
 
