@@ -21,7 +21,7 @@ equal "the slow one computes most" "$(figure slow computing 4)" 1
 check "its 20 ms are computing" test "$(figure slow computing 3 | cut -d. -f1)" -ge 20
 check "the others wait about as long" test "$(figure slow waiting 3 | cut -d. -f1)" -ge 15
 equal "it does not" "$(figure slow waiting 1)" 0.0
-check "that is no sending" test "$(figure slow sending 1 | cut -d. -f1)" -lt 15
+check "that is no sending" test "$(figure slow sending 3 | cut -d. -f1)" -lt 15
 for key in comm_share wait_share computing reading waiting sending; do
     says "$key" even/metrics.jsonl "\"$key\":"
 done
