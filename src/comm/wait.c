@@ -9,8 +9,9 @@
 
 #include "comm/comm.h"
 
-/* The clock is read each so many turns. */
-enum { TURNS = 64 };
+/* The clock is read each so many turns. After PROMPT_TURNS, which take about a millisecond, a turn is a short sleep: a
+ * network takes no notice, and ranks that share cores with this one have them, where a yield would keep asking. */
+enum { TURNS = 64, PROMPT_TURNS = 1500, NAP = 40 };
 
 void crs_comm_set_patience(crs_comm *comm, double seconds) {
     comm->patience = seconds;
@@ -82,8 +83,11 @@ static _Noreturn void give_up(crs_comm *comm, double waited) {
 }
 
 void crs_vigil_turn(crs_comm *comm, crs_vigil *vigil) {
-    sched_yield();
-    if (++vigil->turns % TURNS)
+    if (++vigil->turns < PROMPT_TURNS)
+        sched_yield();
+    else
+        usleep(NAP);
+    if (vigil->turns % TURNS)
         return;
     const double now = crs_seconds();
     if (vigil->since == 0)
