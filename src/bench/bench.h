@@ -80,6 +80,28 @@ int crs_bench_rows(const crs_bench_case *c, const crs_bench_team *team);
 crs_status crs_bench_kernels(const crs_bench_team *team, const crs_bench_case *c, crs_bench_list *list,
                              crs_error *error);
 
+/* ---- traffic.c: a step's exchange of so many sums, and as many parameters, as they are in training ---- */
+
+typedef struct crs_bench_traffic crs_bench_traffic;
+
+/* At this rank. */
+typedef struct crs_bench_trip {
+    double sums, parameters;           /* seconds: sums to their owners; what has become of parameters to all */
+    double sum_bytes, parameter_bytes; /* sent */
+} crs_bench_trip;
+
+/* Local. *traffic is to be closed in any case. */
+crs_status crs_bench_traffic_open(crs_bench_traffic **traffic, const crs_bench_team *team, size_t n, crs_error *error);
+void crs_bench_traffic_close(crs_bench_traffic **traffic);
+/* rounded: sums as floats. Collective. */
+void crs_bench_traffic_once(crs_bench_traffic *traffic, bool rounded, crs_bench_trip *trip);
+/* Sums as training has them, and values changed as it changes them. Local. */
+void crs_bench_fill_sums(int64_t *sums, size_t n);
+void crs_bench_change_values(float *values, const int64_t *sums, size_t n);
+/* Adds the sum over ranks to the list, where there are others, and what a pass over the numbers takes. room[2 n].
+ * Collective. */
+crs_status crs_bench_sums(const crs_bench_team *team, size_t n, float *room, crs_bench_list *list, crs_error *error);
+
 /* ---- steps.c ---- */
 
 /* Medians of whole steps. */

@@ -1,8 +1,6 @@
 /* bench: each kernel by itself, at the sizes and strides that a model gives it. */
 #include "config.h"
 
-#include <string.h>
-
 #include "bench/bench.h"
 #include "carousel/batch.h"
 #include "nn/gates.h"
@@ -267,101 +265,6 @@ static void measure_rows(site *s, crs_bench_list *list) {
     *s = whole;
 }
 
-/* A step's exchange of so many sums, and as many parameters, as they are in training: sums of about 32 bits, changes of
- * about 22. */
-typedef struct traffic {
-    crs_exchange *exchange;
-    size_t n, *bound; /* [ranks + 1] */
-    crs_extent *extent;
-    int *first; /* [ranks][2] */
-    int64_t *sums;
-    float *values;
-} traffic;
-
-static void close_traffic(traffic *t) {
-    crs_exchange_free(&t->exchange);
-    crs_free(&t->bound);
-    crs_free(&t->extent);
-    crs_free(&t->first);
-    crs_free(&t->sums);
-    crs_free(&t->values);
-}
-
-static crs_status open_traffic(traffic *t, const crs_bench_team *team, size_t n, crs_error *error) {
-    static const bool derived[] = {false};
-    const size_t ranks = (size_t)crs_comm_size(team->comm);
-    *t = (traffic){.n = n / CRS_BLOCK * CRS_BLOCK};
-    t->bound = crs_alloc(ranks + 1, sizeof *t->bound, CRS_MEMORY_OTHER);
-    t->extent = crs_alloc(ranks, sizeof *t->extent, CRS_MEMORY_OTHER);
-    t->first = crs_alloc(2 * ranks, sizeof *t->first, CRS_MEMORY_OTHER);
-    t->sums = crs_alloc(t->n, sizeof *t->sums, CRS_MEMORY_GRADIENTS);
-    t->values = crs_alloc(t->n, sizeof *t->values, CRS_MEMORY_PARAMETERS);
-    if (!t->bound || !t->extent || !t->first || !t->sums || !t->values)
-        return crs_fail(error, CRS_INTERNAL, "out of memory for %zu sums over ranks", n);
-    for (size_t r = 0; r < ranks; r++) {
-        t->bound[r + 1] = t->n / CRS_BLOCK * (r + 1) / ranks * CRS_BLOCK;
-        t->extent[r] = (crs_extent){t->bound[r], t->bound[r + 1] - t->bound[r]};
-        t->first[2 * r] = (int)r;
-        t->first[2 * r + 1] = (int)r + 1;
-    }
-    const crs_exchange_plan plan = {.kernels = team->kernels,
-                                    .regions = 1,
-                                    .bound = t->bound,
-                                    .derived = derived,
-                                    .stages = 1,
-                                    .extent = t->extent,
-                                    .first_extent = t->first};
-    return crs_exchange_create(&t->exchange, team->comm, &plan, error);
-}
-
-static double exchange_once(traffic *t, const crs_bench_team *team, bool rounded) {
-    const int rank = crs_comm_rank(team->comm);
-    for (size_t i = 0; i < t->n; i++) {
-        uint64_t bits[4] = {0};
-        if (i % 4 == 0)
-            crs_random(1, CRS_DRAW_SAMPLE, (uint64_t)i, 0, 0, 0, bits);
-        t->sums[i] = (int64_t)(bits[i % 4] >> 32) - ((int64_t)1 << 31);
-    }
-    crs_exchange_keep(t->exchange, t->values);
-    for (size_t i = t->bound[rank]; i < t->bound[rank + 1]; i++) {
-        uint32_t value;
-        memcpy(&value, t->values + i, sizeof value);
-        value = (value + ((uint32_t)t->sums[i] >> 11)) & 0x3fffffff; /* a finite number */
-        memcpy(t->values + i, &value, sizeof value);
-    }
-    crs_comm_barrier(team->comm);
-    const double start = crs_seconds();
-    crs_exchange_begin(t->exchange, t->sums, rounded);
-    crs_exchange_finish(t->exchange, NULL);
-    crs_exchange_spread(t->exchange, t->values);
-    crs_exchange_here(t->exchange, 0);
-    return crs_seconds() - start;
-}
-
-/* Numbers of all ranks, as a step adds them. One rank has nothing to add. Collective. */
-static crs_status measure_sums(const crs_bench_team *team, site *s, crs_bench_list *list, crs_error *error) {
-    double seconds[2][REPEATS], limits[REPEATS];
-    const size_t n = s->parameters;
-    traffic t = {0};
-    if (crs_comm_size(team->comm) > 1)
-        open_traffic(&t, team, n, error);
-    if (crs_comm_agree(team->comm, error) == CRS_OK)
-        for (int i = 0; i < REPEATS; i++) {
-            crs_comm_barrier(team->comm);
-            limits[i] = crs_bench_rate(s->kernels, s->arena, 2 * n); /* an int64 has two floats' bytes */
-            for (int as_float = 0; as_float < 2 && t.exchange; as_float++)
-                seconds[as_float][i] = exchange_once(&t, team, as_float);
-        }
-    const double limit = error->status ? 1 : crs_bench_median(limits, REPEATS);
-    list->sums_pass = 16.0 * (double)n / limit;
-    for (int as_float = 0; as_float < 2 && t.exchange && error->status == CRS_OK; as_float++)
-        list->kernel[list->count++] =
-            (crs_bench_kernel){as_float ? "sum over ranks, float" : "sum over ranks, int64", false,
-                               16.0 * (double)n / crs_bench_median(seconds[as_float], REPEATS), limit};
-    close_traffic(&t);
-    return error->status;
-}
-
 /* ---- room ---- */
 
 int crs_bench_rows(const crs_bench_case *c, const crs_bench_team *team) {
@@ -424,7 +327,7 @@ crs_status crs_bench_kernels(const crs_bench_team *team, const crs_bench_case *c
         for (size_t i = 0; i < sizeof kernels_of_step / sizeof *kernels_of_step; i++)
             list->kernel[list->count++] = measure(&s, &kernels_of_step[i]);
         measure_rows(&s, list);
-        measure_sums(team, &s, list, error);
+        crs_bench_sums(team, s.parameters, s.arena, list, error);
     }
     crs_free(&s.floats);
     crs_free(&s.sums);
