@@ -212,7 +212,9 @@ static double norm_of_gradient(crs_engine *e) {
     for (int64_t i = 0; i < rows; i++)
         if (s->shards->owner_of_row[i] == rank)
             e->travelling[e->place[i]] = e->squares[i];
+    crs_phase_begin(CRS_PHASE_SUM);
     crs_comm_share(s->comm, e->travelling, e->share_at);
+    crs_phase_begin(CRS_PHASE_GRADIENT);
     for (int64_t i = 0; i < rows; i++)
         e->squares[i] = e->travelling[e->place[i]];
     return crs_norm_of(e->squares, rows);
