@@ -122,6 +122,15 @@ bool crs_exchange_here(crs_exchange *exchange, int stage);
 /* How many bytes this rank has sent. */
 int64_t crs_exchange_bytes(const crs_exchange *exchange);
 
+/* ---- what the way between ranks can do ---- */
+
+/* Seconds that a message of one byte takes one way, between the slowest of some pairs of ranks: neighbours, and those
+ * half of all ranks apart, a pair at a time. 0 for one rank. Collective. */
+double crs_comm_latency(crs_comm *comm);
+/* Seconds until each rank has sent `count` messages of so many bytes to every other, all at once, and got theirs: of
+ * the slowest, the median of a few times. 0 for one rank. bytes: below 2^31. Collective. */
+crs_status crs_comm_flood(crs_comm *comm, size_t bytes, int count, double *seconds, crs_error *error);
+
 /* ---- lanes: a fixed group of neighbouring rows of the global batch, the smallest thing a rank can own. Local. ---- */
 typedef struct crs_lanes {
     int batch;                 /* rows over all ranks */
