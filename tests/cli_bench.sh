@@ -87,6 +87,51 @@ says "sums over ranks, floats" "$out" '"name":"sum over ranks, float"'
 refused 78 "more ranks than lanes" "ranks --batch" ranks 3 "$CAROUSEL" bench --quiet --hidden=20 --batch=2 --window=6 --seconds=0.1 \
     --threads=1 --json
 
+# ---- what ranks send each other ----
+
+# row RANKS KEY: of a step of so many ranks.
+row() {
+    grep -oE "\"steps\":\[.*" "$out" | grep -oE "\\{\"ranks\":$1,[^}]*" | grep -oE "\"$2\":[0-9.e+-]+" | sed 's/.*://'
+}
+expect 0 "one rank: --comm" "$CAROUSEL" bench --comm "${small[@]}"
+says "it says what it can't measure" "$out" "latency, bandwidth, exchange and gathering can't be measured"
+says "what would do" "$out" "mpirun -n 2"
+says "packing is measured" "$out" "packing sums"
+equal "no step is worked out" "$(grep -c 'tenth from' "$out")" 0
+expect 0 "as JSON" "$CAROUSEL" bench --comm --json "${small[@]}"
+says "nothing of a link" "$out" '"steps":[]'
+equal "no latency" "$(grep -c '"latency"' "$out")" 0
+expect 0 "three ranks: --comm" ranks 3 "$CAROUSEL" bench --comm --quiet "${small[@]}"
+for word in "3 of 1 thread on 1 node" "link     measured" "us one way" "Gbit/s a rank while all send" "exchange of all sums" \
+    "gathering of all parameters" "by the terms" " 1024 " "exposed" "tenth from"; do
+    says "it tells: $word" "$out" "$word"
+done
+expect 0 "as JSON, at two" ranks 2 "$CAROUSEL" bench --comm --json --quiet "${small[@]}"
+equal "one object of all ranks" "$(wc -l < "$out")" 1
+for key in latency message bandwidth exchange gather exchange_by_terms sum_bytes change_bytes; do
+    check "$key is above 0" awk -v x="$(number $key)" 'BEGIN { exit !(x > 0) }'
+done
+equal "steps of these ranks" "$(grep -oE '"steps":\[.*' "$out" | grep -oE '"ranks":[0-9]+' | sed 's/.*://' | tr '\n' ' ')" "1 2 4 8 16 32 64 1024 "
+# A link of no bytes' cost and a millisecond a message: in a small model one message to each other rank with sums, one with
+# parameters, one for the norm.
+expect 0 "another link" "$CAROUSEL" bench --comm --json --quiet "${small[@]}" --link=1000000:0:1000
+about "63 others, three messages each" "$(row 64 exposed)" 0.189 0.01
+about "1,023" "$(row 1024 exposed)" 3.069 0.01
+equal "nothing to hide" "$(row 1 exposed)" "0.0"
+about "the parts are the step" "$(row 8 step)" "$(awk -v a="$(row 8 compute)" -v b="$(row 8 work)" -v c="$(row 8 exposed)" 'BEGIN { print a + b + c }')" 0.001
+# A link of a megabit a second, two ranks: half of the sums, in so many bytes each, or a little more: rows stay together.
+expect 0 "a slow link" "$CAROUSEL" bench --comm --json --quiet --hidden=64 --batch=8 --window=4 --seconds=0.1 --threads=1 --link=0.001:0
+about "half of the bytes, at 125,000 a second" "$(row 2 exchange)" \
+    "$(awk -v n="$(number parameters)" -v b="$(number sum_bytes)" 'BEGIN { print n / 2 * b / 125000 * 1.1 }')" 0.1
+expect 0 "sums of large layers" "$CAROUSEL" bench --comm --json --quiet --hidden=128 --batch=16 --window=32 --seconds=0.1 --threads=1 \
+    --link=10:1
+check "are hidden in part" awk -v x="$(row 2 hidden)" 'BEGIN { exit !(x > 0) }'
+refused 64 "a link of one number" "--link: '10' 10:20" "$CAROUSEL" bench --comm --link=10
+refused 64 "a link of four" "--link: 10:20" "$CAROUSEL" bench --comm --link=10:20:2:2
+refused 64 "a link that carries nothing" "--link:" "$CAROUSEL" bench --comm --link=0:20
+refused 64 "a link that is infinite" "--link:" "$CAROUSEL" bench --comm --link=inf:20
+refused 64 "a link without --comm" "--link --comm" "$CAROUSEL" bench --link=10:20
+
 # ---- what is refused ----
 
 refused 64 "a wrong value" "--hidden" "$CAROUSEL" bench --hidden=0

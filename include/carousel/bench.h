@@ -4,9 +4,16 @@
 
 #include "carousel/train.h"
 
+/* Of a rank's way to others: bytes and seconds; bandwidth 0: to be measured. */
+typedef struct crs_bench_link {
+    double bandwidth, latency, message; /* message: of each of many small ones that are on their way together */
+} crs_bench_link;
+
 typedef struct crs_bench_request {
     crs_settings
         settings; /* model, batch, window, lane, dropout, optimizer, threads; nothing given: models of its own */
+    bool comm;    /* what ranks have to say to each other, and a step over more of them, instead of the machine */
+    crs_bench_link link;
     int64_t vocabulary;
     double seconds; /* about how long to measure the steps of a model */
     bool json;

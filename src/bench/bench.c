@@ -28,11 +28,37 @@ static void choose_cases(const crs_bench_team *team, const crs_bench_request *r,
         c->config[i].batch = batch > least ? batch : least;
         c->config[i].window = slow ? 16 : s[3];
     }
+    if (r->comm)
+        c->count = 1;
     for (size_t i = 0; i < sizeof choosing / sizeof *choosing; i++)
         if (r->settings.given[crs_option_find(choosing[i])]) {
             c->count = 1;
             c->config[0] = r->settings.config;
         }
+}
+
+static crs_status describe(const crs_bench_request *r, const crs_config *config, crs_bench_case *of, crs_error *error) {
+    const crs_schema schema = crs_schema_text((uint32_t)r->vocabulary);
+    *of = (crs_bench_case){.config = config};
+    if (crs_plan_spec(config, &schema, &of->shape, error))
+        return error->status;
+    of->batch = (int)config->batch;
+    of->window = (int)config->window;
+    crs_note("measuring %s, %d x %d", crs_cell_name(of->shape.cell), of->shape.layers, of->shape.hidden);
+    return CRS_OK;
+}
+
+static crs_status measure_comm(const crs_bench_team *team, const crs_bench_request *r, const cases *c,
+                               crs_error *error) {
+    crs_bench_case of;
+    crs_bench_communication result;
+    if (describe(r, &c->config[0], &of, error) || crs_bench_communicate(team, &of, r, &result, error))
+        return error->status;
+    if (crs_comm_rank(team->comm) == 0 && r->json)
+        crs_bench_communication_json(team, &result);
+    else if (crs_comm_rank(team->comm) == 0)
+        crs_bench_print_communication(team, &result);
+    return CRS_OK;
 }
 
 /* Steps first: they know whether the sizes can be had. */
@@ -47,16 +73,8 @@ static crs_status measure(const crs_bench_team *team, const crs_bench_request *r
     fflush(stdout);
     for (int i = 0; i < c->count; i++) {
         crs_bench_result *result = &c->result[i];
-        const crs_config *config = &c->config[i];
-        const crs_schema schema = crs_schema_text((uint32_t)r->vocabulary);
-        result->of = (crs_bench_case){.config = config};
-        if (crs_plan_spec(config, &schema, &result->of.shape, error))
-            return error->status;
-        result->of.batch = (int)config->batch;
-        result->of.window = (int)config->window;
-        crs_note("measuring %s, %d x %d", crs_cell_name(result->of.shape.cell), result->of.shape.layers,
-                 result->of.shape.hidden);
-        if (crs_bench_steps(team, &result->of, r->seconds, &result->step, error) ||
+        if (describe(r, &c->config[i], &result->of, error) ||
+            crs_bench_steps(team, &result->of, r->seconds, &result->step, error) ||
             crs_bench_kernels(team, &result->of, &result->kernels, error))
             return error->status;
         if (first && !r->json)
@@ -73,7 +91,9 @@ crs_status crs_bench(crs_comm *comm, const crs_kernels *kernels, const crs_bench
     cases *c = crs_alloc_or_fail(1, sizeof *c, CRS_MEMORY_OTHER, "results", error);
     if (c)
         choose_cases(&team, request, c);
-    if (crs_comm_agree(comm, error) == CRS_OK)
+    if (crs_comm_agree(comm, error) == CRS_OK && request->comm)
+        measure_comm(&team, request, c, error);
+    else if (error->status == CRS_OK)
         measure(&team, request, c, error);
     crs_free(&c);
     return error->status;

@@ -2,6 +2,7 @@
 #ifndef CRS_BENCH_BENCH_H
 #define CRS_BENCH_BENCH_H
 
+#include "bench/model.h"
 #include "carousel/bench.h"
 #include "kernel/kernels.h"
 
@@ -106,15 +107,16 @@ crs_status crs_bench_sums(const crs_bench_team *team, size_t n, float *room, crs
 
 /* Medians of whole steps. */
 typedef struct crs_bench_step {
-    int steps;                     /* of each kind */
-    double seconds;                /* of the slowest rank; sums over ranks as int64 */
-    double float_seconds;          /* with --reduce=float */
-    double apart_seconds;          /* nothing on its way while it computes; as `seconds` for one rank */
-    double sent;                   /* bytes that rank 0 sends to others in a step */
-    double spread;                 /* (third quartile - first quartile) / median */
-    double peak;                   /* multiply-adds of all threads at once, measured between the steps */
-    double phase[CRS_PHASES];      /* seconds at rank 0, means of the middle half */
-    double operations[CRS_PHASES]; /* of rank 0 */
+    int steps;                      /* of each kind */
+    double seconds;                 /* of the slowest rank; sums over ranks as int64 */
+    double float_seconds;           /* with --reduce=float */
+    double apart_seconds;           /* nothing on its way while it computes; as `seconds` for one rank */
+    double sent;                    /* bytes that rank 0 sends to others in a step */
+    double spread;                  /* (third quartile - first quartile) / median */
+    double peak;                    /* multiply-adds of all threads at once, measured between the steps */
+    double phase[CRS_PHASES];       /* seconds at rank 0, means of the middle half */
+    double apart_phase[CRS_PHASES]; /* the same where nothing is on its way while it computes: computing alone */
+    double operations[CRS_PHASES];  /* of rank 0 */
     double operations_of_all;
     int64_t parameters;
     int rows; /* of rank 0 */
@@ -125,6 +127,27 @@ typedef struct crs_bench_step {
  * computes, for at least so many seconds. Collective. */
 crs_status crs_bench_steps(const crs_bench_team *team, const crs_bench_case *c, double seconds, crs_bench_step *step,
                            crs_error *error);
+
+/* ---- communication.c: the terms of the model, and what follows from them ---- */
+
+enum { CRS_BENCH_FORECASTS = 8 };
+
+typedef struct crs_bench_communication {
+    crs_bench_case of;
+    crs_bench_step step;
+    int nodes;
+    bool linked, given; /* whether the link is known, and whether from the user */
+    crs_bench_terms terms;
+    /* of several ranks: all sums in one exchange and all parameters in one gathering, seconds of the slowest rank */
+    double exchange, gather, exchange_by_terms, gather_by_terms;
+    crs_bench_forecast now, at[CRS_BENCH_FORECASTS]; /* of as many ranks as there are; of more and fewer */
+} crs_bench_communication;
+
+/* Collective. */
+crs_status crs_bench_communicate(const crs_bench_team *team, const crs_bench_case *c, const crs_bench_request *request,
+                                 crs_bench_communication *result, crs_error *error);
+void crs_bench_print_communication(const crs_bench_team *team, const crs_bench_communication *result);
+void crs_bench_communication_json(const crs_bench_team *team, const crs_bench_communication *result);
 
 /* ---- print.c, json.c: rank 0 ---- */
 

@@ -27,7 +27,7 @@ typedef struct bench {
 
 /* One measurement of each kind; seconds of the slowest rank. */
 typedef struct turn {
-    double exact, rounded, apart, sent, peak, phase[CRS_PHASES];
+    double exact, rounded, apart, sent, peak, phase[CRS_PHASES], apart_phase[CRS_PHASES];
 } turn;
 
 /* ---- data ---- */
@@ -140,13 +140,19 @@ static crs_status take_turn(bench *b, turn *t, crs_error *error) {
     two_steps(b, CRS_REDUCE_INT64, true, &t->exact, error);
     crs_phase_watch(NULL);
     for (int i = 0; i < CRS_PHASES; i++)
-        t->phase[i] /= 2;
+        t->apart_phase[i] = t->phase[i] /= 2;
     t->sent = (double)(crs_exchange_bytes(b->engine.exchange) - before) / 2;
     if (error->status == CRS_OK)
         two_steps(b, CRS_REDUCE_FLOAT, true, &t->rounded, error);
     t->apart = t->exact;
-    if (error->status == CRS_OK && crs_comm_size(b->team->comm) > 1)
+    if (error->status == CRS_OK && crs_comm_size(b->team->comm) > 1) {
+        memset(t->apart_phase, 0, sizeof t->apart_phase);
+        crs_phase_watch(t->apart_phase);
         two_steps(b, CRS_REDUCE_INT64, false, &t->apart, error);
+        crs_phase_watch(NULL);
+        for (int i = 0; i < CRS_PHASES; i++)
+            t->apart_phase[i] /= 2;
+    }
     return error->status;
 }
 
@@ -167,8 +173,10 @@ static void summarize(const bench *b, turn *turns, int count, crs_bench_step *st
         apart[i] = turns[i].apart;
         sent[i] = turns[i].sent;
         peaks[i] = turns[i].peak;
-        for (int p = 0; p < CRS_PHASES && i >= first && i < end; p++)
+        for (int p = 0; p < CRS_PHASES && i >= first && i < end; p++) {
             step->phase[p] += turns[i].phase[p] / (end - first);
+            step->apart_phase[p] += turns[i].apart_phase[p] / (end - first);
+        }
     }
     step->seconds = turns[count / 2].exact;
     step->spread = (turns[count * 3 / 4].exact - turns[count / 4].exact) / step->seconds;

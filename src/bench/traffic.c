@@ -1,4 +1,4 @@
-/* bench: a step's sums and parameters from rank to rank, by the exchange that trains, packed as they are in training. */
+/* bench: a step's sums and parameters from rank to rank, by the exchange that trains, packed as in training. */
 #include "config.h"
 
 #include <string.h>

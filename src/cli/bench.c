@@ -1,11 +1,13 @@
 /* carousel bench: this machine's limits, and how close training comes. */
 #include "config.h"
 
+#include <stdlib.h>
+
 #include "carousel/bench.h"
 #include "cli/cli.h"
 
 /* Behind those of train that choose a model and who works. */
-enum { OPTION_VOCABULARY = 11, OPTION_SECONDS, OPTION_JSON, OPTIONS };
+enum { OPTION_VOCABULARY = 11, OPTION_SECONDS, OPTION_COMM, OPTION_LINK, OPTION_JSON, OPTIONS };
 
 static const crs_cli_option options[OPTIONS] = {
     {0, "cell", "CELL", "lstm, peephole, gru or rnn (lstm)"},
@@ -21,8 +23,24 @@ static const crs_cli_option options[OPTIONS] = {
     {0, "threads", "N", "threads of a rank (the cores it may run on)"},
     [OPTION_VOCABULARY] = {0, "vocabulary", "N", "different tokens (65)"},
     [OPTION_SECONDS] = {0, "seconds", "F", "about how long to measure the steps of a model (6)"},
+    [OPTION_COMM] = {0, "comm", NULL, "measure what ranks send each other, and work out a step of 1 to 1,024 of them"},
+    [OPTION_LINK] =
+        {0, "link", "GBIT:US[:US]",
+         "with --comm: of such a network, not this one: Gbit/s of a rank, microseconds one way and of each of "
+         "many messages (as one way)"},
     [OPTION_JSON] = {0, "json", NULL, "print one JSON object"},
 };
+
+/* "10:20" or "10:20:2". */
+static crs_status take_link(const crs_typed *typed, crs_bench_link *link, crs_error *error) {
+    char *end;
+    const double gbit = strtod(typed->value, &end), latency = *end == ':' ? strtod(end + 1, &end) : -1;
+    const double message = *end == ':' ? strtod(end + 1, &end) : latency;
+    if (*end || !(gbit > 0 && gbit <= 1e6) || !(latency >= 0 && latency <= 1e6) || !(message >= 0 && message <= 1e6))
+        return crs_typed_refuse(typed, error, "Gbit/s and microseconds, as 10:20 or 10:20:2");
+    *link = (crs_bench_link){.bandwidth = gbit * 1e9 / 8, .latency = latency * 1e-6, .message = message * 1e-6};
+    return CRS_OK;
+}
 
 static crs_status take(void *context, int option, const crs_typed *typed, crs_error *error) {
     const crs_range seconds = {.low = 0, .high = 3600, .above_low = true};
@@ -34,7 +52,9 @@ static crs_status take(void *context, int option, const crs_typed *typed, crs_er
         return crs_typed_whole(typed, 2, 1 << 20, &r->vocabulary, error);
     if (option == OPTION_SECONDS)
         return crs_typed_real(typed, &seconds, &r->seconds, error);
-    r->json = true;
+    if (option == OPTION_LINK)
+        return take_link(typed, &r->link, error);
+    *(option == OPTION_COMM ? &r->comm : &r->json) = true;
     return CRS_OK;
 }
 
@@ -43,11 +63,13 @@ static const crs_cli bench_cli = {
     .usage = "[OPTION]...",
     .about = "Measure this machine's fused multiply-adds and memory, each kernel, and whole\n"
              "training steps of a few models, or of the one that the options describe; all in\n"
-             "one run, in less than a minute. Under mpirun, all ranks at once.",
+             "one run, in less than a minute. Under mpirun, all ranks at once. --comm measures\n"
+             "what goes from rank to rank instead.",
     .more = "Examples:\n"
             "  carousel bench --threads=1\n"
             "  carousel bench --hidden=256 --batch=64\n"
-            "  mpirun -n 2 carousel bench --hidden=512 --batch=64 --window=64 --json\n",
+            "  mpirun -n 2 carousel bench --hidden=512 --batch=64 --window=64 --json\n"
+            "  mpirun -n 8 carousel bench --comm --hidden=512 --batch=256 --window=64\n",
     .options = options,
     .options_count = OPTIONS,
     .take = take,
@@ -59,8 +81,9 @@ const crs_cli *crs_bench_cli(void) {
 
 /* Whether all ranks are to measure the same. Collective. */
 static crs_status agree(crs_comm *comm, const crs_bench_request *r, crs_error *error) {
-    char more[96];
-    snprintf(more, sizeof more, "vocabulary = %lld\nseconds = %.17g\n", (long long)r->vocabulary, r->seconds);
+    char more[256];
+    snprintf(more, sizeof more, "vocabulary = %lld\nseconds = %.17g\ncomm = %d\nlink = %.17g:%.17g:%.17g\n",
+             (long long)r->vocabulary, r->seconds, r->comm, r->link.bandwidth, r->link.latency, r->link.message);
     return crs_settings_agree(comm, &r->settings, more, error);
 }
 
@@ -72,7 +95,8 @@ crs_status crs_command_bench(crs_comm *comm, int argc, char **argv, crs_error *e
         crs_settings_default(&r->settings);
         r->vocabulary = 65;
         r->seconds = 6;
-        crs_cli_parse(&bench_cli, argc, argv, r, &arguments, error);
+        if (crs_cli_parse(&bench_cli, argc, argv, r, &arguments, error) == CRS_OK && r->link.bandwidth > 0 && !r->comm)
+            crs_fail(error, CRS_USAGE, "--link goes with --comm alone: leave it out, or give both");
     }
     if (arguments.help || crs_comm_agree(comm, error) || agree(comm, r, error) ||
         crs_choose_kernels(comm, &kernels, error) || crs_bench(comm, kernels, r, error))
