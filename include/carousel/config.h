@@ -75,7 +75,7 @@ typedef struct crs_config {
     double hang_timeout; /* seconds; 0: never */
     int64_t check_every; /* steps; 0: before saving alone */
     /* not recorded */
-    bool fresh;
+    bool fresh, dry_run, json;
     char *init_from, *data, *output, *config_file; /* owned by the settings; NULL: not given. Copies borrow them */
 } crs_config;
 

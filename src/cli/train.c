@@ -22,7 +22,8 @@ static crs_cli train_cli = {
     .more = "Examples:\n"
             "  carousel train shakespeare.h5 -o run\n"
             "  mpirun -n 8 carousel train shakespeare.h5 -o run --hidden=512 --dropout=0.3\n"
-            "  mpirun -n 8 carousel train shakespeare.h5 -o run --stop-after=1h30m\n",
+            "  mpirun -n 8 carousel train shakespeare.h5 -o run --stop-after=1h30m\n"
+            "  mpirun -n 8 carousel train shakespeare.h5 --hidden=512 --dry-run\n",
     .operands = operands,
     .operands_least = 1,
     .operands_most = 1,
@@ -55,7 +56,7 @@ static crs_status read_settings(crs_settings *settings, int argc, char **argv, c
         return error->status;
     if (settings->config.config_file && crs_settings_read_file(settings, settings->config.config_file, error))
         return error->status;
-    if (!settings->config.output)
+    if (!settings->config.output && !settings->config.dry_run)
         crs_fail(error, CRS_USAGE, "-o is missing: the folder of the run; usage: carousel train %s", train_cli.usage);
     return error->status;
 }
@@ -67,6 +68,11 @@ crs_status crs_command_train(crs_comm *comm, int argc, char **argv, crs_error *e
         read_settings(settings, argc, argv, &arguments, error);
     if (!arguments.help && crs_comm_agree(comm, error) == CRS_OK)
         crs_train(comm, settings, error);
+    if (!arguments.help && error->status == CRS_OK && settings->config.dry_run) {
+        if (crs_comm_rank(comm) == 0)
+            crs_output_flush(error);
+        crs_comm_agree(comm, error);
+    }
     if (settings)
         crs_settings_free(settings);
     crs_free(&settings);

@@ -245,6 +245,9 @@ const crs_option crs_options[] = {
      FIELD(hang_timeout, TIME), .range = {0, 1}},
     {"init-from", "CHECKPOINT", "begin a new run with these weights", LOCAL, FIELD(init_from, PATH)},
     {"fresh", NULL, "start over, after moving the old run aside", LOCAL, FIELD(fresh, SWITCH)},
+    {"dry-run", NULL, "write nothing: tell of the model, memory, lanes and how long an epoch will take", LOCAL,
+     FIELD(dry_run, SWITCH)},
+    {"json", NULL, "with --dry-run: one JSON object", LOCAL, FIELD(json, SWITCH)},
     {"output", "RUN", "the folder of the run; -o is short for it", LOCAL, FIELD(output, PATH)},
     {"config", "FILE", "INI file of these options; the command line wins", LOCAL, FIELD(config_file, PATH)},
 };
@@ -401,6 +404,7 @@ crs_status crs_settings_check(const crs_settings *s, crs_error *error) {
         needs(s, "decay-every", c->schedule == CRS_STEP, "--schedule=step", error) ||
         needs(s, "decay-factor", c->schedule == CRS_STEP, "--schedule=step", error) ||
         needs(s, "forget-bias", has_c, "--cell=lstm or peephole", error) ||
+        needs(s, "json", c->dry_run || !c->json, "--dry-run", error) ||
         needs(s, "input-bias", has_c, "--cell=lstm or peephole", error))
         return error->status;
     return CRS_OK;

@@ -270,19 +270,26 @@ static crs_status stop_early(crs_training *t, bool validated, crs_error *error) 
     return error->status;
 }
 
+double crs_training_targets(const crs_training *t, const char **unit) {
+    const crs_dataset *d = &t->dataset;
+    const bool by_step = d->schema.alignment == CRS_ALIGN_STEP;
+    *unit = d->text ? "tokens" : by_step ? "steps" : crs_schema_is_forecast(&d->schema) ? "windows" : "sequences";
+    if (t->config->window > 0)
+        return (double)t->config->batch * (double)t->config->window;
+    const int64_t all = by_step ? d->length[CRS_TRAIN] : crs_dataset_rows(d, CRS_TRAIN);
+    return (double)all / (double)t->plan.windows;
+}
+
 static void start_progress(crs_training *t) {
     const crs_dataset *d = &t->dataset;
     const crs_schema *schema = &d->schema;
     static const char *const units[CRS_LEVELS] = {"bits/char", "bits/byte", "bits/word"};
     const char *unit = units[d->vocabulary.level], *speed = "tokens/s";
-    double targets = (double)t->config->batch * (double)t->config->window;
+    const char *targets_unit;
+    const double targets = crs_training_targets(t, &targets_unit);
     if (!d->text) {
         unit = NULL;
         speed = schema->alignment == CRS_ALIGN_SEQUENCE ? "sequences/s" : "steps/s";
-    }
-    if (t->config->window == 0) {
-        const int64_t all = schema->alignment == CRS_ALIGN_STEP ? d->length[CRS_TRAIN] : crs_dataset_rows(d, CRS_TRAIN);
-        targets = (double)all / (double)t->plan.windows;
     }
     crs_progress_start(&t->progress, t->step, t->plan.total, t->plan.windows, targets, unit, speed);
 }
@@ -313,13 +320,16 @@ static crs_status run(crs_comm *comm, crs_settings *settings, bool *differ, int6
     crs_training training;
     bool removed;
     crs_training_open(&training, comm, settings, error);
-    if (error->status == CRS_OK && !training.finished)
+    const bool dry = settings->config.dry_run;
+    if (error->status == CRS_OK && dry)
+        crs_dry_run(&training, error);
+    else if (error->status == CRS_OK && !training.finished)
         begin(&training, error);
-    while (error->status == CRS_OK && training.step < training.plan.total && !crs_training_gave_up(&training))
+    while (error->status == CRS_OK && !dry && training.step < training.plan.total && !crs_training_gave_up(&training))
         take_turn(&training, error);
     if (error->status == CRS_OK && training.finished)
         crs_report_finished(&training);
-    else if (error->status == CRS_OK)
+    else if (error->status == CRS_OK && !dry)
         crs_report_end(&training);
     crs_live("");
     if (crs_at_root(&training) && error->status == CRS_STOPPED)

@@ -213,18 +213,52 @@ static double batch_bytes(const crs_spec *spec, double rows, double pass_rows, d
                 (spec->alignment == CRS_ALIGN_SEQUENCE ? pass_rows : pairs) * (targets + 1));
 }
 
-double crs_plan_memory(const crs_config *config, const crs_spec *spec, double rows, double pass_rows, double steps) {
-    /* The parameters, packed copies, moments, gradient, sums, what travels, and a copy in a checkpoint. */
-    enum { PARAMETER_BYTES = 56, STATE_COPIES = 3 };
+static double activation_bytes(const crs_config *config, const crs_spec *spec, double rows, double pass_rows,
+                               double steps) {
+    enum { STATE_COPIES = 3 };
     const double h = spec->hidden, gates = crs_cell_gates(spec->cell) * h, ways = spec->bidirectional ? 2 : 1;
     const double joint = spec->bidirectional || spec->layer_norm || spec->residual ? 6 * ways * h : 0;
     const double layer = ways * (gates + h * (config->dropout > 0 ? 4 : 2)) + joint;
     const double row = spec->layers * layer + 2 * h + spec->embed + (spec->embed > 0 ? 0 : 2.0 * input_width(spec));
-    const double table = crs_spec_has_table(spec) ? spec->input_size * gates : 0;
-    return PARAMETER_BYTES * crs_spec_parameters(spec) + 12 * table +
-           4 * (STATE_COPIES * rows * (double)crs_spec_state(spec) + pass_rows * steps * row +
+    return 4 * (STATE_COPIES * rows * (double)crs_spec_state(spec) + pass_rows * steps * row +
                 output_floats(spec, pass_rows, steps)) +
            batch_bytes(spec, rows, pass_rows, steps);
+}
+
+/* Numbers of the table of tokens, where there is one: 4 bytes as it is, 8 a sum. */
+static double table_numbers(const crs_spec *spec) {
+    return crs_spec_has_table(spec) ? (double)spec->input_size * crs_cell_gates(spec->cell) * spec->hidden : 0;
+}
+
+double crs_plan_memory(const crs_config *config, const crs_spec *spec, double rows, double pass_rows, double steps) {
+    /* The parameters, packed copies, moments, gradient, sums, what travels, and a copy in a checkpoint. */
+    enum { PARAMETER_BYTES = 56 };
+    return PARAMETER_BYTES * crs_spec_parameters(spec) + 12 * table_numbers(spec) +
+           activation_bytes(config, spec, rows, pass_rows, steps);
+}
+
+/* Rows that go through the network together. */
+static double pass_rows_of(const crs_plan *plan, const crs_config *config, int ranks, int threads) {
+    const double rows = ceil((double)config->batch / ranks);
+    const double lanes = (double)(config->lanes > 0 ? config->lanes : config->batch);
+    const double lane_rows = config->lane > 0 ? (double)config->lane : ceil((double)config->batch / lanes);
+    const double most = config->window > 0 ? rows : crs_plan_pass_pairs(plan, config, threads) / (double)plan->longest;
+    return fmin(fmax(lane_rows, fmin(crs_plan_pass_rows(config, threads), fmax(most, 1))), rows);
+}
+
+crs_plan_bytes crs_plan_bytes_of(const crs_plan *plan, const crs_config *config, int ranks, int threads, int moments) {
+    const double all = crs_spec_parameters(&plan->spec), table = table_numbers(&plan->spec), own = all / ranks;
+    const double rows = ceil((double)config->batch / ranks);
+    crs_plan_bytes b = {.parameters = 8 * all + 4 * table, /* as they are, and in another order */
+                        .gradients = 12 * all + 8 * table, /* sums, and what comes of them */
+                        .moments = 4 * moments * own,
+                        .data = plan->data};
+    if (ranks > 1) /* sums on their way in and out; an owner's parameters as they were */
+        b.messages = 2 * (double)crs_packed_most(CRS_BLOCK) / CRS_BLOCK * (all + table - own) + 4 * own;
+    b.activations =
+        activation_bytes(config, &plan->spec, rows, pass_rows_of(plan, config, ranks, threads), (double)plan->longest);
+    b.all = b.parameters + b.gradients + b.moments + b.messages + b.activations + b.data;
+    return b;
 }
 
 /* Whether the machine could hold it. The option named is the one that weighs most. */
@@ -233,10 +267,7 @@ static crs_status check_memory(const crs_plan *plan, const crs_config *config, i
     const crs_spec *spec = &plan->spec;
     const char *elsewhere = plan->resumed ? "more memory, or fewer ranks on each node," : NULL;
     const double rows = ceil((double)config->batch / ranks);
-    const double lanes = (double)(config->lanes > 0 ? config->lanes : config->batch);
-    const double lane_rows = config->lane > 0 ? (double)config->lane : ceil((double)config->batch / lanes);
-    const double most = config->window > 0 ? rows : crs_plan_pass_pairs(plan, config, 1) / (double)plan->longest;
-    const double pass_rows = fmin(fmax(lane_rows, fmin(crs_plan_pass_rows(config, 1), fmax(most, 1))), rows);
+    const double pass_rows = pass_rows_of(plan, config, ranks, 1);
     const double wanted = plan->data + crs_plan_memory(config, spec, rows, pass_rows, (double)plan->longest);
     const double giga = 1e9;
     if (wanted <= memory)

@@ -45,6 +45,12 @@ int crs_plan_pass_pairs(const crs_plan *plan, const crs_config *config, int thre
 
 /* An estimate of the bytes that a rank needs; steps: of a row. */
 double crs_plan_memory(const crs_config *config, const crs_spec *spec, double rows, double pass_rows, double steps);
+/* The same by what they are for, where the ranks share the moments; of data of any kind. */
+typedef struct crs_plan_bytes {
+    double parameters, gradients, moments, messages, activations, data, all;
+} crs_plan_bytes;
+/* moments: of the optimizer. plan: of crs_plan_ranks. */
+crs_plan_bytes crs_plan_bytes_of(const crs_plan *plan, const crs_config *config, int ranks, int threads, int moments);
 /* The model of this configuration. Refuses (CRS_CONFIG) options that a model of such data can't have. */
 crs_status crs_plan_spec(const crs_config *config, const crs_schema *schema, crs_spec *spec, crs_error *error);
 

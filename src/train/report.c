@@ -118,7 +118,8 @@ static void say_crowd(const crs_training *t) {
 
 void crs_report_start(const crs_training *t) {
     if (t->resumed)
-        crs_note("resuming %s at step %" PRId64, t->config->output, t->step);
+        crs_note("%s %s at step %" PRId64, t->config->dry_run ? "this would resume" : "resuming", t->config->output,
+                 t->step);
     if (t->resumed && t->config->rate != t->rate_before)
         crs_note("the rate is %g from here on; it was %g", t->config->rate, t->rate_before);
     say_model(t);

@@ -27,7 +27,9 @@ static crs_status find_run(crs_training *t, crs_checkpoint *checkpoint, char *pa
                            crs_error *error) {
     const char *run = t->config->output;
     bool found = false;
-    if (crs_at_root(t) && crs_lock_take(run, &t->lock, error) == CRS_OK && !t->config->fresh &&
+    /* A dry run touches nothing, and may look at a folder that another process trains into. */
+    const bool dry = t->config->dry_run;
+    if (crs_at_root(t) && run && (dry || crs_lock_take(run, &t->lock, error) == CRS_OK) && !t->config->fresh &&
         crs_run_load(run, &found, checkpoint, path, path_size, error) == CRS_OK && found)
         crs_run_check_names(run, checkpoint, path, &t->names, error);
     const crs_status status = share(t, &found, checkpoint, path, path_size, error);
@@ -215,7 +217,7 @@ static crs_status open_folder(crs_training *t, crs_error *error) {
     const char *run = t->config->output;
     char moved[PATH_MAX];
     bool removed;
-    if (t->finished && !t->names.wrong)
+    if (t->config->dry_run || (t->finished && !t->names.wrong))
         return CRS_OK; /* nothing is touched */
     if (t->config->fresh && crs_run_holds_files(run)) {
         if (crs_run_move_aside(run, moved, sizeof moved, error))
@@ -254,11 +256,12 @@ static crs_status prepare(crs_training *t, crs_checkpoint *checkpoint, crs_error
         plan_length(t, checkpoint, error);
     if (crs_comm_agree(t->comm, error))
         return error->status;
-    if (!t->finished && (plan_ranks(t, error) || verify_data(t, error)))
+    const bool trains = !t->finished || t->config->dry_run;
+    if (trains && (plan_ranks(t, error) || verify_data(t, error)))
         return error->status;
-    if (!t->finished)
+    if (trains)
         create(t, checkpoint, path, error);
-    const bool fresh = !t->finished && !t->resumed && !init;
+    const bool fresh = trains && !t->resumed && !init && !t->config->dry_run;
     if (crs_comm_agree(t->comm, error) ||
         (fresh && t->plan.spec.head == CRS_HEAD_LOGISTIC && crs_training_start_bits(t, error)))
         return error->status;

@@ -81,6 +81,8 @@ static inline bool crs_at_root(const crs_training *training) {
 
 /* How many streams the validation split is read in (sequences: 1); 0 where it is too short for one prediction. */
 int64_t crs_training_streams(const crs_training *training);
+/* What a step trains on, on average: tokens, steps, sequences or windows. */
+double crs_training_targets(const crs_training *training, const char **unit);
 /* Whether --patience is over: so many validations since the lowest. */
 bool crs_training_gave_up(const crs_training *training);
 
@@ -89,6 +91,12 @@ bool crs_training_gave_up(const crs_training *training);
 /* Everything up to the first step; on success either finished is set, or all is ready. Collective. */
 crs_status crs_training_open(crs_training *training, crs_comm *comm, crs_settings *settings, crs_error *error);
 void crs_training_close(crs_training *training); /* collective */
+
+/* ---- dry_run.c ---- */
+
+/* Tells, on standard output, what the run would be: parameters, memory, lanes, and by some steps of the real data how
+ * long an epoch takes. Nothing of it is kept. CRS_STOPPED: given up, for a signal. Collective. */
+crs_status crs_dry_run(crs_training *training, crs_error *error);
 
 /* ---- start.c ---- */
 
