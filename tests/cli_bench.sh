@@ -123,6 +123,10 @@ about "the parts are the step" "$(row 8 step)" "$(awk -v a="$(row 8 compute)" -v
 expect 0 "a slow link" "$CAROUSEL" bench --comm --json --quiet --hidden=64 --batch=8 --window=4 --seconds=0.1 --threads=1 --link=0.001:0
 about "half of the bytes, at 125,000 a second" "$(row 2 exchange)" \
     "$(awk -v n="$(number parameters)" -v b="$(number sum_bytes)" 'BEGIN { print n / 2 * b / 125000 * 1.1 }')" 0.1
+compute=$(row 1 compute)
+expect 0 "ranks that are faster" "$CAROUSEL" bench --comm --json --quiet --hidden=64 --batch=8 --window=4 --seconds=0.1 --threads=1 --link=0.001:0 --faster=1000
+check "compute less" awk -v a="$(row 1 compute)" -v b="$compute" 'BEGIN { exit !(a > 0 && a < b / 50) }'
+refused 64 "no faster" "--faster: above" "$CAROUSEL" bench --comm --faster=0
 expect 0 "sums of large layers" "$CAROUSEL" bench --comm --json --quiet --hidden=128 --batch=16 --window=32 --seconds=0.1 --threads=1 \
     --link=10:1
 check "are hidden in part" awk -v x="$(row 2 hidden)" 'BEGIN { exit !(x > 0) }'

@@ -51,6 +51,7 @@ static void test_hidden(void) {
     crs_bench_forecast f;
     crs_bench_forecast_of(&terms, &shards, 2, &f);
     CU_ASSERT_EQUAL(f.ranks, 2);
+    CU_ASSERT_EQUAL(f.share, 60);
     expect_near(f.exchange, 42 + 22 + 1);
     expect_near(f.gather, 10 + 18 + 1);
     expect_near(f.exposed, (24 + 1) + 21 + 15);

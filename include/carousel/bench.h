@@ -14,6 +14,7 @@ typedef struct crs_bench_request {
         settings; /* model, batch, window, lane, dropout, optimizer, threads; nothing given: models of its own */
     bool comm;    /* what ranks have to say to each other, and a step over more of them, instead of the machine */
     crs_bench_link link;
+    double faster; /* work steps out for ranks that compute so many times as fast */
     int64_t vocabulary;
     double seconds; /* about how long to measure the steps of a model */
     bool json;

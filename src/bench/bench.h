@@ -136,6 +136,7 @@ typedef struct crs_bench_communication {
     crs_bench_case of;
     crs_bench_step step;
     int nodes;
+    double faster;      /* what is worked out for more ranks: how many times as fast they compute */
     bool linked, given; /* whether the link is known, and whether from the user */
     crs_bench_terms terms;
     /* of several ranks: all sums in one exchange and all parameters in one gathering, seconds of the slowest rank */

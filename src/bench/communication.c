@@ -160,6 +160,9 @@ static crs_status predict(const crs_bench_team *team, crs_bench_communication *c
         crs_shards_create(&shards, model, here, error) == CRS_OK) {
         take_compute(team, c, fmax(1, (double)crs_shards_owned(&shards, rank)), &c->terms);
         crs_bench_forecast_of(&c->terms, &shards, c->step.rows, &c->now);
+        double *const computing[] = {&c->terms.up, &c->terms.down, &c->terms.rest, &c->terms.own, &c->terms.every};
+        for (size_t i = 0; i < sizeof computing / sizeof *computing; i++)
+            *computing[i] /= c->faster;
     }
     crs_shards_free(&shards);
     for (int i = 0; i < CRS_BENCH_FORECASTS && error->status == CRS_OK && c->linked; i++)
@@ -172,7 +175,8 @@ crs_status crs_bench_communicate(const crs_bench_team *team, const crs_bench_cas
                                  crs_bench_communication *c, crs_error *error) {
     const crs_bench_link *link = &request->link;
     const int ranks = crs_comm_size(team->comm);
-    *c = (crs_bench_communication){.of = *of, .nodes = count_nodes(team->comm), .given = link->bandwidth > 0};
+    *c = (crs_bench_communication){
+        .of = *of, .nodes = count_nodes(team->comm), .given = link->bandwidth > 0, .faster = request->faster};
     c->linked = c->given || ranks > 1;
     if (crs_bench_steps(team, &c->of, request->seconds, &c->step, error))
         return error->status;

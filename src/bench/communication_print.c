@@ -55,7 +55,10 @@ void crs_bench_print_communication(const crs_bench_team *team, const crs_bench_c
     print_checks(team, c);
     if (!c->linked)
         return;
-    printf("steps    worked out, ms; %d rows a rank\n", c->step.rows);
+    char faster[64] = "";
+    if (c->faster != 1)
+        snprintf(faster, sizeof faster, ", computing %g times as fast as here", c->faster);
+    printf("steps    worked out, ms; %d rows a rank%s\n", c->step.rows, faster);
     printf("         %5s %8s %9s %8s %8s %8s %9s %9s %10s\n", "ranks", "batch", "compute", "packing", "hidden",
            "exposed", "step", "of ideal", "tenth from");
     for (int i = 0; i < CRS_BENCH_FORECASTS; i++)
@@ -70,6 +73,7 @@ static json_t *forecast_json(const crs_bench_communication *c, const crs_bench_f
         json_pack("{s:i, s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "ranks", f->ranks, "batch",
                   f->ranks * c->step.rows, "compute", f->compute, "work", f->work, "exchange", f->exchange, "gather",
                   f->gather, "hidden", f->hidden, "exposed", f->exposed, "step", f->step, "efficiency", f->efficiency);
+    json_object_set_new(object, "largest_share", json_real(f->share));
     if (f->ranks > 1 && f->batch > 0)
         json_object_set_new(object, "tenth_from_batch", json_real(f->batch));
     return object;
@@ -105,12 +109,13 @@ void crs_bench_communication_json(const crs_bench_team *team, const crs_bench_co
     json_t *steps = json_array();
     for (int i = 0; i < CRS_BENCH_FORECASTS && c->linked; i++)
         json_array_append_new(steps, forecast_json(c, &c->at[i]));
-    json_t *object = json_pack(
-        "{s:i, s:i, s:i, s:b, s:s, s:i, s:i, s:i, s:i, s:i, s:I, s:i, s:o, s:o, s:o, s:o}", "ranks",
-        crs_comm_size(team->comm), "threads", team->threads, "nodes", c->nodes, "link_given", c->given, "cell",
-        crs_cell_name(s->cell), "hidden", s->hidden, "layers", s->layers, "vocabulary", s->outputs, "batch",
-        c->of.batch, "window", c->of.window, "parameters", (json_int_t)c->step.parameters, "rows", c->step.rows,
-        "terms", terms_json(c), "measured", measured_json(team, c), "now", forecast_json(c, &c->now), "steps", steps);
+    json_t *object =
+        json_pack("{s:i, s:i, s:i, s:b, s:f, s:s, s:i, s:i, s:i, s:i, s:i, s:I, s:i, s:o, s:o, s:o, s:o}", "ranks",
+                  crs_comm_size(team->comm), "threads", team->threads, "nodes", c->nodes, "link_given", c->given,
+                  "faster", c->faster, "cell", crs_cell_name(s->cell), "hidden", s->hidden, "layers", s->layers,
+                  "vocabulary", s->outputs, "batch", c->of.batch, "window", c->of.window, "parameters",
+                  (json_int_t)c->step.parameters, "rows", c->step.rows, "terms", terms_json(c), "measured",
+                  measured_json(team, c), "now", forecast_json(c, &c->now), "steps", steps);
     CRS_ASSERT(object);
     json_dumpf(object, stdout, JSON_REAL_PRECISION(6) | JSON_COMPACT);
     putchar('\n');

@@ -135,6 +135,8 @@ void crs_bench_forecast_of(const crs_bench_terms *t, const crs_shards *s, double
                      .work = x.others > 0 ? packing(&x) : 0,
                      .norm = t->latency + x.others * t->message + 8 * (double)s->rows / t->bandwidth};
     *forecast = (crs_bench_forecast){.ranks = s->owners};
+    for (int k = 0; k < s->regions; k++)
+        forecast->share += share_of(s, k);
     for (double b = 1; b < ROWS_MOST && forecast->batch == 0; b = fmax(b + 1, floor(b * 1.02))) {
         put_rows(&x, &f, b, forecast);
         if (forecast->exposed + forecast->work <= part * forecast->step)

@@ -38,6 +38,7 @@ typedef struct crs_bench_terms {
 
 typedef struct crs_bench_forecast {
     int ranks;
+    double share;            /* sums of the rank that owns most */
     double exchange, gather; /* the wire's part of the sums' and of the parameters' way */
     double compute, work, hidden, exposed, step;
     double efficiency; /* of one rank's tokens a second, times ranks */

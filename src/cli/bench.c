@@ -7,7 +7,7 @@
 #include "cli/cli.h"
 
 /* Behind those of train that choose a model and who works. */
-enum { OPTION_VOCABULARY = 11, OPTION_SECONDS, OPTION_COMM, OPTION_LINK, OPTION_JSON, OPTIONS };
+enum { OPTION_VOCABULARY = 11, OPTION_SECONDS, OPTION_COMM, OPTION_LINK, OPTION_FASTER, OPTION_JSON, OPTIONS };
 
 static const crs_cli_option options[OPTIONS] = {
     {0, "cell", "CELL", "lstm, peephole, gru or rnn (lstm)"},
@@ -28,6 +28,8 @@ static const crs_cli_option options[OPTIONS] = {
         {0, "link", "GBIT:US[:US]",
          "with --comm: of such a network, not this one: Gbit/s of a rank, microseconds one way and of each of "
          "many messages (as one way)"},
+    [OPTION_FASTER] = {0, "faster", "F",
+                       "with --comm: of ranks that compute F times as fast as here, and pack as fast (1)"},
     [OPTION_JSON] = {0, "json", NULL, "print one JSON object"},
 };
 
@@ -44,6 +46,7 @@ static crs_status take_link(const crs_typed *typed, crs_bench_link *link, crs_er
 
 static crs_status take(void *context, int option, const crs_typed *typed, crs_error *error) {
     const crs_range seconds = {.low = 0, .high = 3600, .above_low = true};
+    const crs_range faster = {.low = 0, .high = 1e6, .above_low = true};
     crs_bench_request *r = context;
     if (option < OPTION_VOCABULARY)
         return crs_settings_set(&r->settings, crs_option_find(options[option].name), typed->value, typed->where,
@@ -52,6 +55,8 @@ static crs_status take(void *context, int option, const crs_typed *typed, crs_er
         return crs_typed_whole(typed, 2, 1 << 20, &r->vocabulary, error);
     if (option == OPTION_SECONDS)
         return crs_typed_real(typed, &seconds, &r->seconds, error);
+    if (option == OPTION_FASTER)
+        return crs_typed_real(typed, &faster, &r->faster, error);
     if (option == OPTION_LINK)
         return take_link(typed, &r->link, error);
     *(option == OPTION_COMM ? &r->comm : &r->json) = true;
@@ -82,8 +87,9 @@ const crs_cli *crs_bench_cli(void) {
 /* Whether all ranks are to measure the same. Collective. */
 static crs_status agree(crs_comm *comm, const crs_bench_request *r, crs_error *error) {
     char more[256];
-    snprintf(more, sizeof more, "vocabulary = %lld\nseconds = %.17g\ncomm = %d\nlink = %.17g:%.17g:%.17g\n",
-             (long long)r->vocabulary, r->seconds, r->comm, r->link.bandwidth, r->link.latency, r->link.message);
+    snprintf(
+        more, sizeof more, "vocabulary = %lld\nseconds = %.17g\ncomm = %d\nlink = %.17g:%.17g:%.17g\nfaster = %.17g\n",
+        (long long)r->vocabulary, r->seconds, r->comm, r->link.bandwidth, r->link.latency, r->link.message, r->faster);
     return crs_settings_agree(comm, &r->settings, more, error);
 }
 
@@ -95,6 +101,7 @@ crs_status crs_command_bench(crs_comm *comm, int argc, char **argv, crs_error *e
         crs_settings_default(&r->settings);
         r->vocabulary = 65;
         r->seconds = 6;
+        r->faster = 1;
         if (crs_cli_parse(&bench_cli, argc, argv, r, &arguments, error) == CRS_OK && r->link.bandwidth > 0 && !r->comm)
             crs_fail(error, CRS_USAGE, "--link goes with --comm alone: leave it out, or give both");
     }
