@@ -119,12 +119,14 @@ refused 78 "more ranks than lanes" "ranks --batch" ranks 3 "$CAROUSEL" train dat
 refused 78 "--json without it" "--json --dry-run" "$CAROUSEL" train data.h5 -o none "${small[@]}" --json --quiet
 refused 64 "no -o without it" "-o" "$CAROUSEL" train data.h5 "${small[@]}"
 expect 73 "a full standard output" bash -c '"$CAROUSEL" train data.h5 --hidden=8 --dry-run --quiet --threads=1 > /dev/full'
-"$CAROUSEL" train data.h5 "${small[@]}" --dry-run > "$out" 2> "$err" &
+touch run/stop
+"$CAROUSEL" train data.h5 -o run --steps=50 --dry-run > "$out" 2> "$err" &
 sleep 1
 kill -TERM $!
 wait $!
 equal "a signal ends it" $? 75
 says "it says so" "$err" "nothing to save"
+check "what asks the run itself to stop stays" test -e run/stop
 check "no folder" test ! -e none
 
 finish

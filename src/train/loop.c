@@ -332,7 +332,7 @@ static crs_status run(crs_comm *comm, crs_settings *settings, bool *differ, int6
     else if (error->status == CRS_OK && !dry)
         crs_report_end(&training);
     crs_live("");
-    if (crs_at_root(&training) && error->status == CRS_STOPPED)
+    if (crs_at_root(&training) && error->status == CRS_STOPPED && !dry)
         crs_stop_file_remove(settings->config.output, &removed, error);
     *differ = training.differ;
     *saved = training.saved;
