@@ -9,15 +9,6 @@ text 4000 > text.txt
 "$CAROUSEL" pack text --split=0.9,0.1,0 -o data.h5 text.txt 2> /dev/null || exit 99
 train=(train data.h5 --cell=gru --hidden=11 --layers=1 --batch=9 --window=8 --threads=1 --save-every=100 --validate-every=1h --quiet)
 
-# wait_until COMMAND...: at most 20 seconds.
-wait_until() {
-    local i
-    for ((i = 0; i < 400; i++)); do
-        "$@" 2> /dev/null && return 0
-        sleep 0.05
-    done
-    return 1
-}
 # rank N LAUNCHER: the process of that rank.
 rank() {
     local process

@@ -14,16 +14,6 @@ text 4000 > text.txt
 "$CAROUSEL" pack text --split=0.9,0.1,0 -o data.h5 text.txt 2> /dev/null || exit 99
 forever=(train data.h5 --cell=gru --hidden=11 --layers=1 --batch=9 --window=8 --threads=1 --steps=10000000 --save-every=1h --validate-every=1h --quiet)
 
-# wait_until COMMAND...: at most 20 seconds.
-wait_until() {
-    local i
-    for ((i = 0; i < 400; i++)); do
-        "$@" 2> /dev/null && return 0
-        sleep 0.05
-    done
-    return 1
-}
-
 # catches PROCESS...: it is carousel (no longer who started it), and SIGTERM has a handler there.
 catches() {
     local process

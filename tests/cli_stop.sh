@@ -18,14 +18,6 @@ small=(--cell=gru --hidden=11 --layers=1 --batch=9 --window=8 --threads=1 --quie
 forever=(data.h5 "${small[@]}" --steps=10000000 --validate-every=1h)
 quiet=("${forever[@]}" --save-every=1h)
 
-wait_until() {
-    local i
-    for ((i = 0; i < 400; i++)); do
-        "$@" 2> /dev/null && return 0
-        sleep 0.05
-    done
-    return 1
-}
 now() { echo $(($(date +%s%N) / 1000000)); }
 # start RANKS RUN: a run that is in its steps; its launcher is $launcher. Each step takes 0.7 s, so that two are measurable.
 start() {

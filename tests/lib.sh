@@ -195,6 +195,16 @@ children() {
     done
 }
 
+# wait_until COMMAND...: until it succeeds, at most 20 seconds.
+wait_until() {
+    local i
+    for ((i = 0; i < 400; i++)); do
+        "$@" 2> /dev/null && return 0
+        sleep 0.05
+    done
+    return 1
+}
+
 # digest FILE [parameters|state|data]: the hash that `carousel show --digest` prints (default: state).
 digest() {
     "$CAROUSEL" show --digest "$1" | sed -n "s/^${2:-state} //p"

@@ -35,14 +35,6 @@ expect 69 "no such host" "${bed[@]}" cut h9
 text 4000 > text.txt
 "$CAROUSEL" pack text --split=0.9,0.1,0 -o data.h5 text.txt 2> /dev/null || exit 99
 train=(train data.h5 --cell=gru --hidden=40 --layers=2 --batch=9 --window=8 --threads=1 --save-every=50 --validate-every=1h --quiet)
-wait_until() {
-    local i
-    for ((i = 0; i < 400; i++)); do
-        "$@" 2> /dev/null && return 0
-        sleep 0.05
-    done
-    return 1
-}
 
 "$CAROUSEL" "${train[@]}" --steps=1500 -o alone > /dev/null 2>&1
 expect 0 "each rank on a host of its own" "${bed[@]}" run 3 hostname

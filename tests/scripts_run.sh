@@ -23,15 +23,6 @@ expect 66 "no hosts" "${keep[@]}" --hostfile none "${train[@]}" -o run
 expect 66 "no data: carousel's own status" "${keep[@]}" -n 2 train none.h5 -o none
 says "no new start" "$err" "no new start would mend"
 
-# wait_until COMMAND...: at most 20 seconds.
-wait_until() {
-    local i
-    for ((i = 0; i < 400; i++)); do
-        "$@" 2> /dev/null && return 0
-        sleep 0.05
-    done
-    return 1
-}
 started() { [ "$(grep -c 'ranks, from step' "$1")" -ge "$2" ]; }
 newer() { [ -n "$(find "$1" -name 'step-*.h5' -newer "$2")" ]; }
 ranks_of() { pgrep -f "^$CAROUSEL ${train[*]} .*-o $1\$"; }
