@@ -64,6 +64,7 @@ crs_status crs_comm_same(crs_comm *comm, const char *text, crs_status status, co
 /* Collective: the lowest / highest of all ranks' values. */
 int64_t crs_comm_min(crs_comm *comm, int64_t value);
 int64_t crs_comm_max(crs_comm *comm, int64_t value);
+double crs_comm_slowest(crs_comm *comm, double seconds); /* the highest, to a picosecond; below a hundred days */
 
 /* Collective: values[n] become the sums over ranks. Integer addition: the same bits for any number and order of ranks.
  * Any n. */

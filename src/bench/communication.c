@@ -10,10 +10,6 @@
 
 enum { REPEATS = 5, SMALL_MESSAGES = 32 };
 
-static double slowest(const crs_bench_team *team, double seconds) {
-    return (double)crs_comm_max(team->comm, (int64_t)(seconds * 1e12)) * 1e-12;
-}
-
 /* ---- the link ---- */
 
 /* A message of the exchange has up to 2^18 sums; of many ranks it is smaller. */
@@ -80,7 +76,7 @@ static crs_status measure_work(const crs_bench_team *team, numbers *x, crs_bench
         crs_unpack_changes(kernels, x->packed, x->n, x->before);
         clock[4] = crs_seconds();
         for (int k = 0; k < KINDS && i >= 0; k++)
-            seconds[k][i] = slowest(team, clock[k + 1] - clock[k]);
+            seconds[k][i] = crs_comm_slowest(team->comm, clock[k + 1] - clock[k]);
     }
     for (int k = 0; k < KINDS; k++)
         *terms[k] = crs_bench_median(seconds[k], REPEATS) / (double)x->n;
@@ -112,8 +108,8 @@ static crs_status measure_trip(const crs_bench_team *team, size_t parameters, cr
         crs_bench_traffic_once(traffic, false, &trip); /* connections are made */
         for (int i = 0; i < REPEATS; i++) {
             crs_bench_traffic_once(traffic, false, &trip);
-            exchange[i] = slowest(team, trip.sums);
-            gather[i] = slowest(team, trip.parameters);
+            exchange[i] = crs_comm_slowest(team->comm, trip.sums);
+            gather[i] = crs_comm_slowest(team->comm, trip.parameters);
         }
         c->exchange = crs_bench_median(exchange, REPEATS);
         c->gather = crs_bench_median(gather, REPEATS);

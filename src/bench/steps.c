@@ -109,10 +109,6 @@ static crs_status create(bench *b, crs_error *error) {
 
 /* ---- measuring ---- */
 
-static double slowest(const bench *b, double seconds) {
-    return (double)crs_comm_max(b->team->comm, (int64_t)(seconds * 1e9)) * 1e-9;
-}
-
 /* Two, since the first leaves parameters on their way for the second: seconds of one, with what is left at the end. */
 static crs_status two_steps(bench *b, crs_reduce reduce, bool overlap, double *seconds, crs_error *error) {
     const int64_t news[CRS_NEWS] = {0};
@@ -126,7 +122,7 @@ static crs_status two_steps(bench *b, crs_reduce reduce, bool overlap, double *s
             crs_fail(error, CRS_INTERNAL, "a step of the benchmark was refused: %" PRId64 " values out of range",
                      outcome.refused);
     crs_engine_settle(&b->engine);
-    *seconds = slowest(b, crs_seconds() - start) / 2;
+    *seconds = crs_comm_slowest(b->team->comm, crs_seconds() - start) / 2;
     return error->status;
 }
 
@@ -209,7 +205,7 @@ static crs_status measure(bench *b, double seconds, crs_bench_step *step, crs_er
         take_turn(b, &turns[0], error); /* warms up */
     const double start = crs_seconds();
     while (error->status == CRS_OK && count < MOST_STEPS &&
-           (count < LEAST_STEPS || slowest(b, crs_seconds() - start) < seconds))
+           (count < LEAST_STEPS || crs_comm_slowest(b->team->comm, crs_seconds() - start) < seconds))
         take_turn(b, &turns[count++], error);
     if (error->status == CRS_OK)
         summarize(b, turns, count, step);

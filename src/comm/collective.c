@@ -105,3 +105,6 @@ int64_t crs_comm_min(crs_comm *comm, int64_t value) {
 int64_t crs_comm_max(crs_comm *comm, int64_t value) {
     return extreme(comm, value, MPI_MAX);
 }
+double crs_comm_slowest(crs_comm *comm, double seconds) {
+    return (double)crs_comm_max(comm, (int64_t)(seconds * 1e12)) * 1e-12;
+}

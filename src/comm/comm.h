@@ -8,14 +8,21 @@
 
 enum { CRS_HOST_NAME = 64 };
 
+/* The cores of this rank alone (ranks bound to cores of their own share with none; unbound ranks share all), of all
+ * ranks of the node, and of the machine. */
+typedef struct crs_core_counts {
+    int own, node, machine;
+} crs_core_counts;
+
 struct crs_comm {
     MPI_Comm world, node; /* owned */
     bool owns_mpi;        /* whether to end MPI */
     int rank, size, node_rank, node_size;
-    char *hosts;     /* [size][CRS_HOST_NAME], owned: the names of their nodes */
-    size_t chunk;    /* most elements in one call of MPI: its counts are ints */
-    double seconds;  /* spent with the others */
-    double patience; /* seconds to wait for another rank; 0: for ever */
+    char *hosts;           /* [size][CRS_HOST_NAME], owned: the names of their nodes */
+    size_t chunk;          /* most elements in one call of MPI: its counts are ints */
+    double seconds;        /* spent with the others */
+    crs_core_counts cores; /* found by the first who asks; own is 0 before */
+    double patience;       /* seconds to wait for another rank; 0: for ever */
 };
 
 /* A panic where code is not MPI_SUCCESS. */

@@ -52,7 +52,7 @@ double crs_comm_latency(crs_comm *comm) {
             const double seconds = go_and_return(comm, first, (first + distances[d]) % size);
             most = seconds > most ? seconds : most;
         }
-    return (double)crs_comm_max(comm, (int64_t)(most * 1e12)) * 1e-12;
+    return crs_comm_slowest(comm, most);
 }
 
 /* Each to the next one first, as the exchange sends. */
@@ -83,8 +83,7 @@ crs_status crs_comm_flood(crs_comm *comm, size_t bytes, int count, double *secon
     if (crs_comm_agree(comm, error) == CRS_OK && others > 0) {
         all_at_once(comm, room, bytes, count, request); /* connections are made */
         for (int i = 0; i < TIMES; i++)
-            times[i] =
-                (double)crs_comm_max(comm, (int64_t)(all_at_once(comm, room, bytes, count, request) * 1e12)) * 1e-12;
+            times[i] = crs_comm_slowest(comm, all_at_once(comm, room, bytes, count, request));
         *seconds = middle(times, TIMES);
     }
     crs_free(&room);

@@ -34,18 +34,15 @@ static int allowed_cores(hwloc_topology_t topology, unsigned char *is_allowed, i
     return count;
 }
 
-/* The cores of this rank alone (ranks bound to cores of their own share with none; unbound ranks share all), of all
- * ranks of the node, and of the machine. */
-typedef struct core_counts {
-    int own, node, machine;
-} core_counts;
-
-static core_counts find_cores(crs_comm *comm) {
+/* Once: a launcher binds a process before it begins. Collective. */
+static crs_core_counts find_cores(crs_comm *comm) {
+    if (comm->cores.own > 0)
+        return comm->cores;
     static unsigned char mine[CORES], theirs[CORES], all[CORES];
     memset(mine, 0, sizeof mine);
     memset(all, 0, sizeof all);
     hwloc_topology_t topology;
-    core_counts found = {0};
+    crs_core_counts found = {0};
     int sharing = 1;
     if (hwloc_topology_init(&topology) == 0) {
         if (hwloc_topology_load(topology) == 0)
@@ -55,7 +52,9 @@ static core_counts find_cores(crs_comm *comm) {
     for (int r = 0; r < comm->node_size; r++) {
         unsigned char *has = r == comm->node_rank ? mine : theirs;
         bool shares = false;
-        CRS_MPI(MPI_Bcast(has, CORES, MPI_BYTE, r, comm->node));
+        MPI_Request request;
+        CRS_MPI(MPI_Ibcast(has, CORES, MPI_BYTE, r, comm->node, &request));
+        crs_wait(comm, &request, 1);
         for (int i = 0; i < CORES; i++) {
             shares = shares || (mine[i] && theirs[i]);
             all[i] |= has[i];
@@ -65,7 +64,7 @@ static core_counts find_cores(crs_comm *comm) {
     for (int i = 0; i < CORES; i++)
         found.node += all[i];
     found.own = found.own / sharing > 1 ? found.own / sharing : 1;
-    return found;
+    return comm->cores = found;
 }
 
 static crs_limits own_limits(void) {
@@ -90,7 +89,7 @@ int crs_threads_choose(int cores, double given, double share, const char *variab
 
 int crs_comm_threads(crs_comm *comm, int wanted) {
     const char *from;
-    const core_counts found = find_cores(comm); /* collective, so whatever is wanted */
+    const crs_core_counts found = find_cores(comm); /* collective, so whatever is wanted */
     const double share = own_limits().cores / comm->node_size, given = crs_slurm_given(comm->node_size);
     const int threads = crs_threads_choose(found.own, given, share, getenv("OMP_NUM_THREADS"), &from);
     if (wanted > 0)
@@ -101,10 +100,12 @@ int crs_comm_threads(crs_comm *comm, int wanted) {
 
 crs_crowd crs_comm_crowd(crs_comm *comm, int threads) {
     enum { BITS = 20, MOST = (1 << BITS) - 1 };
-    const core_counts found = find_cores(comm);
+    const crs_core_counts found = find_cores(comm);
     const double given = crs_slurm_given(comm->node_size) * comm->node_size;
     int64_t at_work = threads, most = threads;
-    CRS_MPI(MPI_Allreduce(MPI_IN_PLACE, &at_work, 1, MPI_INT64_T, MPI_SUM, comm->node));
+    MPI_Request request;
+    CRS_MPI(MPI_Iallreduce(MPI_IN_PLACE, &at_work, 1, MPI_INT64_T, MPI_SUM, comm->node, &request));
+    crs_wait(comm, &request, 1);
     crs_crowd crowd = {.most = (int)crs_comm_max(comm, most), .ranks = comm->node_size, .machine = found.machine};
     crowd.machine = given < crowd.machine ? (int)given : crowd.machine;
     crowd.cores = found.node > 0 ? (int)fmin(found.node, given) : 1;

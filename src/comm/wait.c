@@ -23,7 +23,7 @@ static void name_missing(const crs_comm *comm, const bool *here, char *text, siz
     text[0] = '\0';
     for (int r = 0; r < comm->size && used + 1 < size; r++)
         if (!here[r]) {
-            const char *host = comm->hosts + (size_t)r * CRS_HOST_NAME;
+            const char *host = crs_comm_host(comm, r);
             const int n =
                 snprintf(text + used, size - used, "%srank %d%s%s", used ? ", " : "", r, *host ? " on " : "", host);
             used += n > 0 ? (size_t)n : 0;

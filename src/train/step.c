@@ -45,14 +45,19 @@ static crs_status place_squares(crs_engine *e, crs_error *error) {
     e->share_at = crs_alloc(owners + 1, sizeof *e->share_at, CRS_MEMORY_OTHER);
     if (!e->squares || !e->travelling || !e->place || !e->share_at)
         return crs_fail(error, CRS_INTERNAL, "out of memory for the norm of a gradient of %zu rows", rows);
-    int place = 0;
-    for (int owner = 0; owner < shards->owners; owner++) {
-        e->share_at[owner] = (size_t)place * sizeof(double);
-        for (size_t row = 0; row < rows; row++)
-            if (shards->owner_of_row[row] == owner)
-                e->place[row] = place++;
+    /* Counted, then placed: meanwhile share_at[owner] is where its next row goes, and in the end where the next owner
+     * begins. */
+    for (size_t row = 0; row < rows; row++)
+        e->share_at[shards->owner_of_row[row] + 1] += sizeof(double);
+    for (size_t owner = 1; owner <= owners; owner++)
+        e->share_at[owner] += e->share_at[owner - 1];
+    for (size_t row = 0; row < rows; row++) {
+        size_t *next = &e->share_at[shards->owner_of_row[row]];
+        e->place[row] = (int)(*next / sizeof(double));
+        *next += sizeof(double);
     }
-    e->share_at[owners] = (size_t)place * sizeof(double);
+    memmove(e->share_at + 1, e->share_at, owners * sizeof *e->share_at);
+    e->share_at[0] = 0;
     return CRS_OK;
 }
 
@@ -115,14 +120,20 @@ static int want_stage(void *context, int part) {
     return crs_exchange_here(e->exchange, stage) ? shards->stage_part[stage + 1] - part : 0;
 }
 
+/* The parameters of one stage, and what is derived from them. */
+static void bring(crs_engine *e, int stage) {
+    const int *part = e->setup.shards->stage_part + stage;
+    crs_phase_begin(CRS_PHASE_SUM);
+    if (crs_exchange_here(e->exchange, stage)) {
+        crs_phase_begin(CRS_PHASE_REFRESH);
+        crs_model_refresh_parts(e->setup.model, part[0], part[1]);
+    }
+}
+
 /* All that no pass has asked for. */
 static void settle(crs_engine *e, int first_stage) {
-    const crs_shards *shards = e->setup.shards;
-    for (int stage = first_stage; stage < shards->stages; stage++)
-        if (crs_exchange_here(e->exchange, stage)) {
-            crs_phase_begin(CRS_PHASE_REFRESH);
-            crs_model_refresh_parts(e->setup.model, shards->stage_part[stage], shards->stage_part[stage + 1]);
-        }
+    for (int stage = first_stage; stage < e->setup.shards->stages; stage++)
+        bring(e, stage);
 }
 
 void crs_engine_settle(crs_engine *engine) {
@@ -269,11 +280,8 @@ static void tell_times(crs_engine *e, double computing) {
 
 /* Of what talking took, that which was not waiting for the slowest. */
 static double sending(const crs_engine *e, double talking) {
-    const crs_spent *own = &e->spent[crs_comm_rank(e->setup.comm)];
-    double longest = 0;
-    for (int r = 0; r < e->setup.shards->owners; r++)
-        longest = fmax(longest, e->spent[r].computing + e->spent[r].reading);
-    return fmax(0, talking - (longest - own->computing - own->reading));
+    const double longest = crs_spent_longest(e->spent, e->setup.shards->owners);
+    return fmax(0, talking - (longest - crs_spent_busy(&e->spent[crs_comm_rank(e->setup.comm)])));
 }
 
 crs_status crs_engine_step(crs_engine *engine, int64_t step, const int64_t news[CRS_NEWS], crs_outcome *outcome,
@@ -287,11 +295,7 @@ crs_status crs_engine_step(crs_engine *engine, int64_t step, const int64_t news[
     memset(engine->sums, 0, n * sizeof *engine->sums);
     engine->begun = false;
     engine->reading = 0;
-    crs_phase_begin(CRS_PHASE_SUM);
-    if (crs_exchange_here(engine->exchange, 0)) {
-        crs_phase_begin(CRS_PHASE_REFRESH);
-        crs_model_refresh_parts(s->model, 0, s->shards->stage_part[1]);
-    }
+    bring(engine, 0);
     if (error->status == CRS_OK)
         contribute(engine, step, error);
     if (error->status != CRS_OK)

@@ -44,6 +44,12 @@ typedef struct crs_spent {
     double computing, reading, sending;
 } crs_spent;
 
+/* Before it waits for others. */
+static inline double crs_spent_busy(const crs_spent *spent) {
+    return spent->computing + spent->reading;
+}
+double crs_spent_longest(const crs_spent *spent, int ranks); /* the busiest rank's; times.c */
+
 /* The same over ranks; waiting: for the slowest of them. rank: that of the most. */
 enum { CRS_TIME_COMPUTING, CRS_TIME_READING, CRS_TIME_WAITING, CRS_TIME_SENDING, CRS_TIMES };
 typedef struct crs_time {

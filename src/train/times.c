@@ -12,8 +12,11 @@
 static const double slow_ratio = 1.8, slow_seconds = 3e-3;
 enum { PATIENT_STEPS = 30 };
 
-static double busy(const crs_spent *spent) {
-    return spent->computing + spent->reading;
+double crs_spent_longest(const crs_spent *spent, int ranks) {
+    double longest = 0;
+    for (int r = 0; r < ranks; r++)
+        longest = fmax(longest, crs_spent_busy(&spent[r]));
+    return longest;
 }
 
 static double value_of(const crs_spent *spent, int what, double longest) {
@@ -23,16 +26,14 @@ static double value_of(const crs_spent *spent, int what, double longest) {
     case CRS_TIME_READING:
         return spent->reading;
     case CRS_TIME_WAITING:
-        return longest - busy(spent);
+        return longest - crs_spent_busy(spent);
     default:
         return spent->sending;
     }
 }
 
 void crs_times_of(const crs_spent *spent, int ranks, crs_times *times) {
-    double longest = 0;
-    for (int r = 0; r < ranks; r++)
-        longest = fmax(longest, busy(&spent[r]));
+    const double longest = crs_spent_longest(spent, ranks);
     for (int what = 0; what < CRS_TIMES; what++) {
         crs_time *t = &times->of[what];
         *t = (crs_time){.least = HUGE_VAL, .most = -1};
@@ -86,7 +87,7 @@ void crs_times_watch(crs_training *t) {
     if (ranks == 1 || t->told_slow)
         return;
     for (int r = 0; r < ranks; r++) {
-        const double now = busy(&t->engine.spent[r]) / (t->rows_of[r] > 0 ? t->rows_of[r] : 1);
+        const double now = crs_spent_busy(&t->engine.spent[r]) / (t->rows_of[r] > 0 ? t->rows_of[r] : 1);
         t->pace[r] += (now - t->pace[r]) / fmin((double)t->timed + 1, PATIENT_STEPS);
     }
     if (++t->timed >= PATIENT_STEPS)
